@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * User memory pinned for DMA
+ *
+ * A process registers regions of its address space; their pages are pinned for
+ * long-term writing and accounted as locked memory, once a page and process.
+ * What is registered can be turned from a user address into a host page by
+ * anyone who writes TCEs, in any mode, at a cost that does not depend on how
+ * many regions there are: the pages of all regions of a process stand in one
+ * sparse array indexed by user page number.
+ *
+ * Nothing is counted when a TCE is written. Instead, before the last
+ * registration of a region ends, its pages are made invisible to new walks,
+ * the walks under way are waited for (spapr_tce_quiesce()), and every window
+ * of the process is searched for TCEs that came from the region. If there is
+ * one, the region stays registered and the answer is -EBUSY. So registration
+ * ends at a cost of what is populated, and a map costs one load.
+ */
+#ifndef _ASM_POWERPC_SPAPR_MEM_H
+#define _ASM_POWERPC_SPAPR_MEM_H
+
+#include <linux/mutex.h>
+#include <linux/rbtree_types.h>
+#include <linux/types.h>
+#include <asm/page.h>
+#include <asm/spapr_sparse.h>
+
+struct mm_struct;
+struct spapr_mem_region;
+
+/*
+ * A word of spapr_mem::pages, for the page of the host's size at one user
+ * address: the page's physical address; SPAPR_MEM_VALID while TCEs may be made
+ * to it; and the log2 of the largest TCE page that may be made there, because
+ * the whole of it is registered and contiguous.
+ */
+#define SPAPR_MEM_TCE_SHIFT	0x3fUL
+#define SPAPR_MEM_VALID		0x40UL
+
+/**
+ * struct spapr_mem - the pinned memory of one process
+ * @pages: user page number -> word as above. A word is written under @lock,
+ *	read by anyone inside a walk.
+ * @lock: protects everything but @pages' readers; outermost of the engine's
+ *	locks but for the container's.
+ * @regions: interval tree of the registered regions
+ * @windows: windows whose TCEs may point to these pages
+ *	(struct spapr_tce_window::mem_node)
+ * @mm: the process; whoever uses this structure holds a reference on it
+ *	(mmgrab()), and the structure lives as long as @mm.
+ */
+struct spapr_mem {
+	struct spapr_sparse pages;
+	struct mutex lock;
+	struct rb_root_cached regions;
+	struct list_head windows;
+	struct mm_struct *mm;
+};
+
+struct spapr_mem *spapr_mem_of(struct mm_struct *mm);
+struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
+					    unsigned long ua,
+					    unsigned long size);
+struct spapr_mem_region *spapr_mem_find(struct spapr_mem *mem,
+					unsigned long ua, unsigned long size);
+int spapr_mem_unregister(struct spapr_mem *mem,
+			 struct spapr_mem_region *region);
+bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
+		      unsigned long size, unsigned int tce_shift);
+
+void spapr_mem_init(struct mm_struct *mm);
+void spapr_mem_destroy(struct mm_struct *mm);
+
+/**
+ * spapr_mem_to_phys() - host address of a registered user address
+ * @mem: the process's pinned memory
+ * @ua: user address, a multiple of the TCE page's size
+ * @tce_shift: log2 of the TCE page's size in bytes
+ * @hpa: where the host physical address is put
+ *
+ * Context: any, real mode included; inside a walk, which is what keeps the
+ * page pinned until a TCE to it has been written.
+ * Return: false where @ua is not registered, or not as a page of that size.
+ */
+static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
+					      unsigned long ua,
+					      unsigned int tce_shift,
+					      unsigned long *hpa)
+{
+	u64 *slot, word;
+
+	/* Beyond what user space can have, and beyond the array's index */
+	if (unlikely(ua >= TASK_SIZE_USER64))
+		return false;
+
+	slot = spapr_sparse_find(&mem->pages, ua >> PAGE_SHIFT);
+	if (unlikely(!slot))
+		return false;
+
+	word = READ_ONCE(*slot);
+	if (unlikely(!(word & SPAPR_MEM_VALID) ||
+		     (word & SPAPR_MEM_TCE_SHIFT) < tce_shift))
+		return false;
+
+	*hpa = (word & PAGE_MASK) | (ua & ~PAGE_MASK);
+	return true;
+}
+
+#endif /* _ASM_POWERPC_SPAPR_MEM_H */
