@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door: "make help" tells what there is.
+
+# Build directory
+B ?= build
+# Emulated host: powernv8, powernv9, powernv10, pseries
+MACHINE ?= powernv9
+# Kernel that "make test" runs: host (patched), base (not patched), debug
+KERNEL ?= host
+
+override B := $(abspath $(B))
+export B
+
+machines := powernv8 powernv9 powernv10 pseries
+config := tools/testing/qemu/config
+busybox := $(B)/ppc64el/busybox
+
+ifeq ($(filter $(MACHINE),$(machines)),)
+$(error MACHINE=$(MACHINE) is unknown, choose one of: $(machines))
+endif
+ifeq ($(filter $(KERNEL),host base debug),)
+$(error KERNEL=$(KERNEL) is unknown, choose one of: host base debug)
+endif
+
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+## make setup         install the Debian packages needed (as root)
+setup:
+	@tools/build/setup
+
+## make tree          $B/linux: the base kernel, one commit a patch on top
+tree: setup
+	@mkdir -p $(B)
+	@tools/build/weave $(B)
+
+## make kernel        $B/host/vmlinux: the patched kernel
+kernel: tree $(busybox)
+	@tools/build/kernel $(B) $(B)/linux $(B)/host $(config)/host.config
+
+## make kernel-base   $B/base/vmlinux: the same without the patches
+kernel-base: tree $(busybox)
+	@[ -d $(B)/base/linux ] || \
+		git -C $(B)/linux worktree add -fq --detach $(B)/base/linux base
+	@tools/build/kernel $(B) $(B)/base/linux $(B)/base/out \
+		$(config)/host.config
+	@ln -sf out/vmlinux $(B)/base/vmlinux
+
+## make kernel-debug  $B/debug/vmlinux: patched, with sanitizers and lockdep
+kernel-debug: tree $(busybox)
+	@tools/build/kernel $(B) $(B)/linux $(B)/debug \
+		$(config)/host.config $(config)/debug.config
+
+$(busybox): | setup
+	@tools/build/ppc64el-packages $@ busybox-static
+
+## make clean         remove $B
+clean:
+	rm -rf $(B)
+
+.PHONY: help setup tree kernel kernel-base kernel-debug clean
