@@ -43,7 +43,7 @@ struct spapr_sparse {
 };
 
 void spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits);
-void spapr_sparse_destroy(struct spapr_sparse *array);
+void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep);
 u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 			   gfp_t gfp);
 u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,

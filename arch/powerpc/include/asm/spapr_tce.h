@@ -25,7 +25,6 @@
 #ifndef _ASM_POWERPC_SPAPR_TCE_H
 #define _ASM_POWERPC_SPAPR_TCE_H
 
-#include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/percpu-defs.h>
 #include <linux/preempt.h>
@@ -34,6 +33,13 @@
 #include <asm/iommu.h>
 #include <asm/spapr_mem.h>
 #include <asm/tce.h>
+
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+void spapr_tce_quiesce(void);
+#else
+/* Without the engine nobody walks */
+static inline void spapr_tce_quiesce(void) { }
+#endif
 
 /* TCEs in one request: what fits a 4 KiB list (LoPAPR, H_PUT_TCE_INDIRECT) */
 #define SPAPR_TCE_LIST_MAX	512UL
@@ -52,18 +58,7 @@ enum spapr_tce_mode {
 	SPAPR_TCE_REAL,
 };
 
-/**
- * struct spapr_tce - a TCE to be written
- * @origin: the user address that the page was found under; for a window that
- *	pins its pages itself, 0
- * @tce: host physical address and window's permission bits
- *	(spapr_tce_make()), or 0 for none
- */
-struct spapr_tce {
-	u64 origin;
-	u64 tce;
-};
-
+/* Requests for different leaves of a window rarely meet in a lock */
 #define SPAPR_TCE_WINDOW_LOCKS	16
 
 /**
@@ -76,16 +71,16 @@ struct spapr_tce {
  * @perm: permission bits of this kind of table for those of a request
  * @pins: each TCE holds a pin of its own on its page (container v1), instead
  *	of relying on the page's registration
+ * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
+ *	point to stays pinned while the window lives
  * @in_memory: the table lies in this kernel's memory, else it is reached by
  *	hypercalls to the hypervisor
- * @closed: no more TCEs (set before the last quiescence)
  * @locks: for a table that is reached by hypercalls: make the hypercall and the
  *	store to @origins one, by index
  * @mem_node: in spapr_mem::windows, under its lock
  * @node: in the list of all windows
  * @groups: IOMMU groups that the window is fed to
- * @users: struct spapr_tce_user, whom _close() tells
- * @kref: the owner's and each user's
+ * @users: struct spapr_tce_user, told before the window or their group goes
  */
 struct spapr_tce_window {
 	struct iommu_table *tbl;
@@ -94,27 +89,30 @@ struct spapr_tce_window {
 	u8 perm[4];
 	bool pins;
 	bool in_memory;
-	bool closed;
+	bool lost;
 	struct {
-		arch_spinlock_t lock;
+		raw_spinlock_t lock;
 	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_WINDOW_LOCKS];
 	struct list_head mem_node;
 	struct list_head node;
 	struct list_head groups;
 	struct list_head users;
-	struct kref kref;
 };
 
 /**
  * struct spapr_tce_user - who writes to a window without owning it
- * @revoke: called once, when the window is closed under the user. After it has
- *	returned the user does not touch the window; it has called
- *	spapr_tce_quiesce() if it makes walks. May sleep; must not call
- *	spapr_tce_window_get() or _put(); the container's lock is held.
+ * @revoke: called once, when @group leaves the window or the window is closed.
+ *	Before it returns, the user has made the window unreachable for its
+ *	walks (unless it holds the window through another group too) and has
+ *	called spapr_tce_quiesce(); afterwards it does not touch the window. May
+ *	sleep; must not call spapr_tce_window_get() or _put(); the container's
+ *	lock is held.
+ * @group: the group through which the user came to the window
  * @node: private
  */
 struct spapr_tce_user {
 	void (*revoke)(struct spapr_tce_user *user);
+	struct iommu_group *group;
 	struct list_head node;
 };
 
@@ -126,6 +124,7 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 			    struct iommu_group *group, int num);
 void spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num);
+void spapr_tce_window_drain(struct spapr_tce_window *window);
 void spapr_tce_window_close(struct spapr_tce_window *window);
 long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 		   unsigned long ua, unsigned long npages, unsigned long perm);
@@ -156,7 +155,13 @@ long spapr_tce_put(struct spapr_tce_window *window, unsigned long index,
 long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages, enum spapr_tce_mode mode);
 
-void spapr_tce_quiesce(void);
+/* Pieces that the engine's own files share */
+__be64 *spapr_tce_address(const struct spapr_tce_window *window,
+			  unsigned long index);
+long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
+		     const struct spapr_tce *list, unsigned long npages);
+void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long npages);
 
 DECLARE_PER_CPU(unsigned long, spapr_tce_walks);
 
@@ -187,6 +192,15 @@ static __always_inline void spapr_tce_walk_end(enum spapr_tce_mode mode)
 	raw_cpu_write(spapr_tce_walks, raw_cpu_read(spapr_tce_walks) + 1);
 	if (mode == SPAPR_TCE_VIRTUAL)
 		preempt_enable();
+}
+
+/* The lock of the TCEs of @index's leaf, for a table of the hypervisor */
+static inline raw_spinlock_t *
+spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
+{
+	unsigned long leaf = index >> SPAPR_SPARSE_NODE_SHIFT;
+
+	return &window->locks[leaf % SPAPR_TCE_WINDOW_LOCKS].lock;
 }
 
 /**

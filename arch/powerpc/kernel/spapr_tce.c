@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Walks: writing TCEs into a window, in any mode
+ *
+ * All that a hypercall handled in real mode needs of the engine is in this
+ * file and in the inline functions of its headers. So everything here touches
+ * the linear map only, is built without instrumentation (see the Makefile),
+ * allocates nothing, takes no lock except where the mode says that the host
+ * kernel proper is running, and does at most SPAPR_TCE_LIST_MAX TCEs a call.
+ *
+ * Two kinds of table exist. One in memory is a tree of TCEs that the PHB reads
+ * by itself (IODA); the engine stores TCEs there and tells the PHB to forget
+ * what it may have cached. One that belongs to the hypervisor is written by
+ * hypercalls, and cannot be read back at a reasonable price; there the
+ * window's origins say what is mapped, and a lock keeps both alike.
+ */
+#include <linux/export.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+
+#include <asm/spapr_tce.h>
+
+DEFINE_PER_CPU(unsigned long, spapr_tce_walks);
+EXPORT_PER_CPU_SYMBOL_GPL(spapr_tce_walks);
+
+/* TCEs from @index to the end of its leaf, at most @npages */
+static __always_inline unsigned long leaf_run(unsigned long index,
+					      unsigned long npages)
+{
+	return min(npages, SPAPR_SPARSE_LEAF - (index & SPAPR_SPARSE_LEAF_MASK));
+}
+
+/*
+ * The TCE at @index of a table in memory, NULL where its level is missing. A
+ * level has a power of two of entries and no fewer than a leaf of origins, so
+ * that a leaf_run() is contiguous here as well.
+ */
+static __always_inline __be64 *tce_in_memory(const struct iommu_table *tbl,
+					     unsigned long index)
+{
+	__be64 *node = (__be64 *)tbl->it_base;
+	unsigned long level = tbl->it_indirect_levels;
+	unsigned long mask = tbl->it_level_size - 1;
+	unsigned int bits;
+
+	if (!level)
+		return node + index;
+
+	bits = __ilog2_u64(tbl->it_level_size);
+	do {
+		unsigned long slot = (index >> (level * bits)) & mask;
+		u64 entry = be64_to_cpu(READ_ONCE(node[slot]));
+
+		if (!(entry & SPAPR_TCE_PERM))
+			return NULL;
+		node = __va(entry & ~SPAPR_TCE_PERM);
+	} while (--level);
+
+	return node + (index & mask);
+}
+
+/**
+ * spapr_tce_address() - where a TCE of a table in memory stands
+ * @window: a window whose table is in memory
+ * @index: index of the TCE
+ *
+ * Context: any, inside a walk.
+ * Return: its address, or NULL where no level of the table is populated there.
+ */
+__be64 *spapr_tce_address(const struct spapr_tce_window *window,
+			  unsigned long index)
+{
+	return tce_in_memory(window->tbl, index);
+}
+
+/* Make the PHBs forget TCEs. The stores before are seen by them first. */
+static __always_inline void tce_kill(struct spapr_tce_window *window,
+				     unsigned long index, unsigned long npages,
+				     enum spapr_tce_mode mode)
+{
+	struct iommu_table *tbl = window->tbl;
+
+	index += tbl->it_offset;
+	if (mode == SPAPR_TCE_REAL)
+		tbl->it_ops->tce_kill_rm(tbl, index, npages);
+	else if (tbl->it_ops->tce_kill)
+		tbl->it_ops->tce_kill(tbl, index, npages);
+}
+
+/**
+ * spapr_tce_kill() - make the hardware forget TCEs that were changed
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many
+ *
+ * Context: the host kernel proper, inside or outside a walk.
+ */
+void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long npages)
+{
+	tce_kill(window, index, npages, SPAPR_TCE_VIRTUAL);
+}
+
+/**
+ * spapr_tce_window_ready() - can TCEs be put here without allocating?
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ *
+ * Context: any, inside the walk that is going to put them.
+ * Return: false where a level is missing (spapr_tce_window_populate() adds it)
+ * or the range is not in the window.
+ */
+bool spapr_tce_window_ready(struct spapr_tce_window *window,
+			    unsigned long index, unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+
+	if (index >= tbl->it_size || npages > tbl->it_size - index)
+		return false;
+
+	while (npages) {
+		unsigned long run = leaf_run(index, npages);
+
+		if (!spapr_sparse_find(&window->origins, index))
+			return false;
+		if (window->in_memory && !tce_in_memory(tbl, index))
+			return false;
+		index += run;
+		npages -= run;
+	}
+
+	return true;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_ready);
+
+static __always_inline void put_in_memory(__be64 *tce, u64 *origin,
+					  const struct spapr_tce *list,
+					  unsigned long npages)
+{
+	unsigned long i;
+
+	for (i = 0; i < npages; i++) {
+		WRITE_ONCE(origin[i], list[i].origin);
+		WRITE_ONCE(tce[i], cpu_to_be64(list[i].tce));
+	}
+}
+
+/*
+ * The hypervisor's table and the origins change together, or else another
+ * CPU's request for the same TCE could leave a page mapped that no origin
+ * speaks of.
+ */
+static long put_by_hypervisor(struct spapr_tce_window *window,
+			      unsigned long index, u64 *origin,
+			      const struct spapr_tce *list,
+			      unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
+	unsigned long i, flags;
+	long ret;
+
+	raw_spin_lock_irqsave(lock, flags);
+	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
+	/* A list that failed has been cleared as a whole, but for -EIO */
+	if (ret == -EIO)
+		window->lost = true;
+	for (i = 0; i < npages; i++)
+		WRITE_ONCE(origin[i], ret ? 0 : list[i].origin);
+	raw_spin_unlock_irqrestore(lock, flags);
+
+	return ret;
+}
+
+static long clear_by_hypervisor(struct spapr_tce_window *window,
+				unsigned long index, u64 *origin,
+				unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
+	unsigned long i, flags;
+	long ret;
+
+	raw_spin_lock_irqsave(lock, flags);
+	ret = tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
+	if (ret)
+		window->lost = true;
+	for (i = 0; !ret && i < npages; i++)
+		WRITE_ONCE(origin[i], 0);
+	raw_spin_unlock_irqrestore(lock, flags);
+
+	return ret;
+}
+
+/**
+ * spapr_tce_store() - put TCEs and leave the invalidation to the caller
+ * @window: a window for which spapr_tce_window_ready() is true
+ * @index: first TCE
+ * @list: the TCEs; one whose tce is 0 clears
+ * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ *
+ * Context: any mode that spapr_tce_window_can(), inside the walk that made the
+ * list. The caller goes on to spapr_tce_kill() before it reports success.
+ * Return: 0, or the error of a hypervisor's table; then the TCEs of the list
+ * up to the end of the part that failed are clear, the others as before.
+ */
+long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
+		     const struct spapr_tce *list, unsigned long npages)
+{
+	unsigned long first = index;
+	long ret;
+
+	while (npages) {
+		unsigned long run = leaf_run(index, npages);
+		u64 *origin = spapr_sparse_find(&window->origins, index);
+
+		if (window->in_memory) {
+			put_in_memory(tce_in_memory(window->tbl, index), origin,
+				      list, run);
+		} else {
+			ret = put_by_hypervisor(window, index, origin, list,
+						run);
+			if (ret) {
+				if (index != first)
+					spapr_tce_clear(window, first,
+							index - first,
+							SPAPR_TCE_VIRTUAL);
+				return ret;
+			}
+		}
+		index += run;
+		list += run;
+		npages -= run;
+	}
+
+	return 0;
+}
+
+/**
+ * spapr_tce_put() - put a list of TCEs
+ * @window: a window for which spapr_tce_window_ready() is true
+ * @index: first TCE
+ * @list: the TCEs; one whose tce is 0 clears
+ * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @mode: one that spapr_tce_window_can()
+ *
+ * When this returns, the device sees the new TCEs and none of the old.
+ *
+ * Context: as @mode says, inside the walk that made the list.
+ * Return: as spapr_tce_store(). Cannot fail where the table is in memory.
+ */
+long spapr_tce_put(struct spapr_tce_window *window, unsigned long index,
+		   const struct spapr_tce *list, unsigned long npages,
+		   enum spapr_tce_mode mode)
+{
+	long ret = spapr_tce_store(window, index, list, npages);
+
+	if (!ret)
+		tce_kill(window, index, npages, mode);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_put);
+
+/**
+ * spapr_tce_clear() - clear a range of TCEs
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @mode: one that spapr_tce_window_can()
+ *
+ * When this returns, the device sees none of the TCEs. What was never
+ * populated costs nothing.
+ *
+ * Context: as @mode says, inside a walk.
+ * Return: 0, or the error of a hypervisor's table; then the TCEs before the
+ * part that failed are clear.
+ */
+long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long npages, enum spapr_tce_mode mode)
+{
+	unsigned long first = index, end = index + npages, i;
+	bool touched = false;
+	long ret;
+
+	while (index < end) {
+		unsigned long run = leaf_run(index, end - index);
+		u64 *origin = spapr_sparse_find(&window->origins, index);
+
+		if (!origin) {
+			index += run;
+			continue;
+		}
+
+		if (window->in_memory) {
+			__be64 *tce = tce_in_memory(window->tbl, index);
+
+			for (i = 0; tce && i < run; i++) {
+				WRITE_ONCE(tce[i], 0);
+				WRITE_ONCE(origin[i], 0);
+			}
+		} else {
+			ret = clear_by_hypervisor(window, index, origin, run);
+			if (ret)
+				return ret;
+		}
+		touched = true;
+		index += run;
+	}
+
+	if (touched)
+		tce_kill(window, first, npages, mode);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_clear);

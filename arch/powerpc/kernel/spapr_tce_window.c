@@ -1,0 +1,708 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Windows: how a table of TCEs comes into a user's hands, is filled by ioctl,
+ * and leaves again
+ *
+ * A window's owner is a container (of VFIO, say), which serialises the calls
+ * that create, attach, detach and close it and its own maps and unmaps. Others
+ * who write it by walks got it by the id of a group that it is fed to, and are
+ * revoked before it leaves that group. What holds whenever no call is under
+ * way:
+ *
+ *  - A TCE of a window that relies on registration points to a page that is
+ *    registered in the process of the window, because a page leaves the
+ *    registration only after spapr_tce_window_uses() has said no.
+ *  - A TCE of a window that pins has one pin of its own.
+ *  - A closed window has no TCE, no user, no group.
+ */
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include <asm/spapr_tce.h>
+
+/*
+ * Protects the list of windows, and each window's groups and users. Held while
+ * a user is revoked; taken inside a container's lock and spapr_mem::lock never
+ * inside it.
+ */
+static DEFINE_MUTEX(spapr_tce_windows_lock);
+static LIST_HEAD(spapr_tce_windows);
+
+/* A group that a window is fed to */
+struct window_group {
+	struct list_head node;
+	struct iommu_group *group;
+};
+
+/*
+ * How many TCEs an ioctl prepares on the stack before it stores them, and how
+ * many host pages it pins at a time.
+ */
+#define MAP_BATCH	64UL
+#define PIN_BATCH	16UL
+
+/**
+ * spapr_tce_quiesce() - wait for all walks that were under way
+ *
+ * What was made unreachable before the call is not used by any walk, in any
+ * mode, when it returns. A walk is short, so this waits actively; it disturbs
+ * no CPU.
+ *
+ * Context: process context, may sleep; not inside a walk.
+ */
+void spapr_tce_quiesce(void)
+{
+	int cpu;
+
+	might_sleep();
+	/* Pairs with the barrier in spapr_tce_walk_begin() */
+	smp_mb();
+	for_each_possible_cpu(cpu) {
+		unsigned long *walks = per_cpu_ptr(&spapr_tce_walks, cpu);
+		unsigned long seen = READ_ONCE(*walks);
+
+		while ((seen & 1) && READ_ONCE(*walks) == seen) {
+			cpu_relax();
+			cond_resched();
+		}
+	}
+	/* Pairs with the barrier in spapr_tce_walk_end() */
+	smp_mb();
+}
+EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
+
+/**
+ * spapr_tce_window_create() - make a window of a table
+ * @tbl: a table that no one writes; its reference passes to the window
+ * @mm: the process whose memory the TCEs may point to; the caller holds a
+ *	reference (mmgrab()) as long as the window lives
+ * @pins: the TCEs hold their pages themselves instead of relying on
+ *	registration; only for TCE pages no larger than the host's
+ *
+ * Context: process context, may sleep.
+ * Return: the window, or ERR_PTR(-ENOMEM, -EINVAL); then @tbl is still the
+ * caller's.
+ */
+struct spapr_tce_window *spapr_tce_window_create(struct iommu_table *tbl,
+						 struct mm_struct *mm,
+						 bool pins)
+{
+	struct spapr_mem *mem = spapr_mem_of(mm);
+	struct spapr_tce_window *window;
+	unsigned int i;
+
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	if (pins && tbl->it_page_shift > PAGE_SHIFT)
+		return ERR_PTR(-EINVAL);
+
+	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	if (!window)
+		return ERR_PTR(-ENOMEM);
+
+	window->tbl = tbl;
+	window->mem = mem;
+	window->pins = pins;
+	window->in_memory = !tbl->it_ops->put_list;
+	spapr_sparse_init(&window->origins, fls64(tbl->it_size - 1));
+	for (i = 0; i < SPAPR_TCE_WINDOW_LOCKS; i++)
+		raw_spin_lock_init(&window->locks[i].lock);
+	INIT_LIST_HEAD(&window->groups);
+	INIT_LIST_HEAD(&window->users);
+
+	/* IODA has no TCE that can be written but not read */
+	window->perm[TCE_PCI_READ] = TCE_PCI_READ;
+	window->perm[TCE_PCI_WRITE] = TCE_PCI_WRITE;
+	if (window->in_memory)
+		window->perm[TCE_PCI_WRITE] |= TCE_PCI_READ;
+	window->perm[SPAPR_TCE_PERM] = SPAPR_TCE_PERM;
+
+	scoped_guard(mutex, &mem->lock)
+		list_add(&window->mem_node, &mem->windows);
+	scoped_guard(mutex, &spapr_tce_windows_lock)
+		list_add(&window->node, &spapr_tce_windows);
+
+	return window;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_create);
+
+static struct window_group *find_group(struct spapr_tce_window *window,
+				       struct iommu_group *group)
+{
+	struct window_group *wg;
+
+	lockdep_assert_held(&spapr_tce_windows_lock);
+	list_for_each_entry(wg, &window->groups, node)
+		if (wg->group == group)
+			return wg;
+	return NULL;
+}
+
+/**
+ * spapr_tce_window_attach() - feed a window to the PEs of a group
+ * @window: the window
+ * @group: a group that the caller owns
+ * @num: which of the group's windows this is to be
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0, -ENOMEM, or the platform's error; then the group is as before.
+ */
+int spapr_tce_window_attach(struct spapr_tce_window *window,
+			    struct iommu_group *group, int num)
+{
+	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
+	struct window_group *wg __free(kfree) = kzalloc(sizeof(*wg), GFP_KERNEL);
+	long ret;
+
+	if (!wg)
+		return -ENOMEM;
+
+	ret = table_group->ops->set_window(table_group, num, window->tbl);
+	if (ret)
+		return ret;
+
+	wg->group = group;
+	scoped_guard(mutex, &spapr_tce_windows_lock)
+		list_add(&no_free_ptr(wg)->node, &window->groups);
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_attach);
+
+/* Tell those who came to @window by @group, or all where @group is NULL. */
+static void revoke_users(struct spapr_tce_window *window,
+			 struct iommu_group *group)
+{
+	struct spapr_tce_user *user, *next;
+
+	lockdep_assert_held(&spapr_tce_windows_lock);
+	list_for_each_entry_safe(user, next, &window->users, node) {
+		if (group && user->group != group)
+			continue;
+		list_del_init(&user->node);
+		user->revoke(user);
+	}
+}
+
+/**
+ * spapr_tce_window_detach() - take a window from a group
+ * @window: the window
+ * @group: a group that it was attached to
+ * @num: as it was attached
+ *
+ * The users who came by @group are revoked first. TCEs are left as they are:
+ * an owner that wants them gone as well clears them before, while a table that
+ * belongs to the hypervisor can still be reached.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_window_detach(struct spapr_tce_window *window,
+			     struct iommu_group *group, int num)
+{
+	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
+	struct window_group *wg;
+
+	scoped_guard(mutex, &spapr_tce_windows_lock) {
+		wg = find_group(window, group);
+		if (WARN_ON_ONCE(!wg))
+			return;
+		revoke_users(window, group);
+		list_del(&wg->node);
+	}
+
+	kfree(wg);
+	table_group->ops->unset_window(table_group, num);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
+
+/**
+ * spapr_tce_window_close() - end a window
+ * @window: the window, not to be used any more
+ *
+ * The owner has drained it (spapr_tce_window_drain()), then detached it from
+ * all its groups: the hypervisor's tables are reached only as long as they are
+ * fed to a group.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_window_close(struct spapr_tce_window *window)
+{
+	scoped_guard(mutex, &spapr_tce_windows_lock) {
+		WARN_ON_ONCE(!list_empty(&window->groups));
+		list_del(&window->node);
+	}
+	scoped_guard(mutex, &window->mem->lock)
+		list_del(&window->mem_node);
+
+	WARN_ONCE(window->lost, "a hypervisor's table could not be cleared");
+	spapr_mem_reap(window->mem);
+	iommu_tce_table_put(window->tbl);
+	spapr_sparse_destroy(&window->origins, true);
+	kfree(window);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_close);
+
+/**
+ * spapr_tce_window_drain() - revoke all users and clear all TCEs
+ * @window: the window
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_window_drain(struct spapr_tce_window *window)
+{
+	scoped_guard(mutex, &spapr_tce_windows_lock)
+		revoke_users(window, NULL);
+	spapr_tce_unmap(window, 0, window->tbl->it_size);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_drain);
+
+static bool window_fits(const struct spapr_tce_window *window,
+			struct mm_struct *mm, unsigned int max_page_shift,
+			u64 start, u64 size)
+{
+	const struct iommu_table *tbl = window->tbl;
+
+	return window->mem->mm == mm &&
+	       tbl->it_page_shift <= max_page_shift &&
+	       (u64)tbl->it_offset << tbl->it_page_shift == start &&
+	       (u64)tbl->it_size << tbl->it_page_shift >= size;
+}
+
+/**
+ * spapr_tce_window_get() - become a user of a window of a group
+ * @group: the group, held by the caller as its external user
+ * @mm: the process that the user works for
+ * @max_page_shift: log2 of the largest page size in bytes that will do
+ * @start: bus address at which the window must begin
+ * @size: bytes that it must have at least
+ * @user: with spapr_tce_user::revoke set; the rest is filled in here
+ *
+ * Only a window that its owner has attached to @group is found: never a table
+ * of the host's.
+ *
+ * Context: process context, may sleep.
+ * Return: the window, or ERR_PTR(-EINVAL) where the group has none that fits.
+ */
+struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
+					      struct mm_struct *mm,
+					      unsigned int max_page_shift,
+					      u64 start, u64 size,
+					      struct spapr_tce_user *user)
+{
+	struct spapr_tce_window *window;
+
+	guard(mutex)(&spapr_tce_windows_lock);
+	list_for_each_entry(window, &spapr_tce_windows, node) {
+		if (!find_group(window, group) ||
+		    !window_fits(window, mm, max_page_shift, start, size))
+			continue;
+		user->group = group;
+		list_add(&user->node, &window->users);
+		return window;
+	}
+
+	return ERR_PTR(-EINVAL);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_get);
+
+/**
+ * spapr_tce_window_put() - cease to be a user
+ * @window: the window; gone already if the user has been revoked
+ * @user: the user. Its walks do not reach the window any more, and
+ *	spapr_tce_quiesce() has been called since.
+ *
+ * Context: process context, may sleep. Waits for a revocation under way.
+ */
+void spapr_tce_window_put(struct spapr_tce_window *window,
+			  struct spapr_tce_user *user)
+{
+	guard(mutex)(&spapr_tce_windows_lock);
+	list_del_init(&user->node);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_put);
+
+/**
+ * spapr_tce_window_populate() - make TCEs writable without allocation
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many; the range lies in the window
+ *
+ * Context: process context, may sleep. Any number of callers at once.
+ * Return: 0 or -ENOMEM.
+ */
+int spapr_tce_window_populate(struct spapr_tce_window *window,
+			      unsigned long index, unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	unsigned long end = index + npages;
+
+	while (index < end) {
+		if (window->in_memory && !spapr_tce_address(window, index) &&
+		    !tbl->it_ops->populate(tbl, tbl->it_offset + index))
+			return -ENOMEM;
+		if (!spapr_sparse_populate(&window->origins, index,
+					   GFP_KERNEL_ACCOUNT))
+			return -ENOMEM;
+		index = (index | SPAPR_SPARSE_LEAF_MASK) + 1;
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_populate);
+
+/* Does the origin explain the TCE: is this page registered under it? */
+static bool tce_explained(struct spapr_tce_window *window, u64 origin, u64 tce)
+{
+	unsigned long hpa;
+
+	return spapr_mem_to_phys(window->mem, origin & ~SPAPR_TCE_PERM,
+				 window->tbl->it_page_shift, &hpa) &&
+	       hpa == (tce & ~SPAPR_TCE_PERM);
+}
+
+/*
+ * Is there a TCE at @slot that came from [ua, ua + size)? Where TCE and origin
+ * contradict each other, either a walk is between its two stores, then it
+ * helps to look again; or two walks raced for this TCE, which only a guest
+ * against itself does, and it is unknown what the TCE is: say yes.
+ */
+static bool tce_uses(struct spapr_tce_window *window, unsigned long index,
+		     u64 *slot, unsigned long ua, unsigned long size)
+{
+	unsigned int tries = 1000;
+	u64 origin, tce;
+
+	do {
+		__be64 *address = NULL;
+
+		origin = READ_ONCE(*slot);
+		if (window->in_memory) {
+			address = spapr_tce_address(window, index);
+			tce = address ? be64_to_cpu(READ_ONCE(*address)) : 0;
+			if (!tce)
+				return false;
+		} else if (!origin) {
+			return false;
+		}
+		if ((origin & ~SPAPR_TCE_PERM) - ua < size)
+			return true;
+		if (!window->in_memory || tce_explained(window, origin, tce))
+			return false;
+		cpu_relax();
+	} while (--tries);
+
+	return true;
+}
+
+/**
+ * spapr_tce_window_uses() - does any TCE point to this part of user memory?
+ * @window: the window
+ * @ua: first user address
+ * @size: bytes
+ *
+ * Costs what is populated. A yes may be outdated when it is returned; a no is
+ * final if the memory was made unreachable and spapr_tce_quiesce() called
+ * before.
+ *
+ * Context: process context, may sleep; spapr_mem::lock held.
+ */
+bool spapr_tce_window_uses(struct spapr_tce_window *window,
+			   unsigned long ua, unsigned long size)
+{
+	unsigned long index = 0, last = window->tbl->it_size - 1;
+	u64 *slot;
+
+	lockdep_assert_held(&window->mem->lock);
+	if (window->pins)
+		return false;
+	if (window->lost)
+		return true;
+
+	while ((slot = spapr_sparse_next_leaf(&window->origins, &index, last))) {
+		do {
+			if (tce_uses(window, index, slot++, ua, size))
+				return true;
+		} while (++index & SPAPR_SPARSE_LEAF_MASK && index <= last);
+		if (index > last)
+			break;
+		cond_resched();
+	}
+
+	return false;
+}
+
+static unsigned long leaf_end(unsigned long index, unsigned long end)
+{
+	return min(end, (index | SPAPR_SPARSE_LEAF_MASK) + 1);
+}
+
+/*
+ * Put up to MAP_BATCH TCEs that rely on registration. All or none, unless the
+ * hypervisor fails.
+ */
+static long map_registered(struct spapr_tce_window *window,
+			   unsigned long index, unsigned long ua,
+			   unsigned long npages, unsigned long perm)
+{
+	const unsigned int shift = window->tbl->it_page_shift;
+	struct spapr_tce list[MAP_BATCH];
+	unsigned long i;
+	long ret = 0;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	for (i = 0; i < npages; i++) {
+		if (!spapr_tce_make(window, ua + (i << shift), perm, &list[i])) {
+			ret = -EINVAL;
+			break;
+		}
+	}
+	if (!ret)
+		ret = spapr_tce_store(window, index, list, npages);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+/* What a TCE that holds its own pin let the device do, and to which page */
+static void unpin_tces(u64 tce, unsigned long npins)
+{
+	struct page *page = pfn_to_page(tce >> PAGE_SHIFT);
+
+	if (tce & TCE_PCI_WRITE)
+		set_page_dirty_lock(page);
+	unpin_user_folio(page_folio(page), npins);
+}
+
+/* Unpin the pages of replaced TCEs (@origin); one call a page and run. */
+static void unpin_replaced(struct spapr_tce_window *window,
+			   const struct spapr_tce *list, unsigned long npages)
+{
+	unsigned long i, run;
+
+	/* Better a page lost than one that the device still reaches */
+	if (window->lost)
+		return;
+
+	for (i = 0; i < npages; i += run) {
+		u64 tce = list[i].origin;
+
+		for (run = 1; i + run < npages; run++)
+			if ((list[i + run].origin ^ tce) &
+			    (PAGE_MASK | TCE_PCI_WRITE))
+				break;
+		if (tce & SPAPR_TCE_PERM)
+			unpin_tces(tce, run);
+	}
+}
+
+/*
+ * Exchange TCEs that hold pins: @list has the ones to put and gets, as origins,
+ * the ones that were there, whose pins are then the caller's. After an error
+ * the TCEs are clear, and the pins of both are the caller's.
+ */
+static long exchange_pinned(struct spapr_tce_window *window,
+			    unsigned long index, struct spapr_tce *list,
+			    unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+	__be64 *tce = NULL;
+	unsigned long i;
+	long ret;
+
+	if (window->in_memory) {
+		tce = spapr_tce_address(window, index);
+		for (i = 0; i < npages; i++)
+			list[i].origin = be64_to_cpu(xchg(&tce[i],
+						cpu_to_be64(list[i].tce)));
+		return 0;
+	}
+
+	guard(raw_spinlock_irqsave)(spapr_tce_window_lock(window, index));
+	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
+	if (ret == -EIO)
+		window->lost = true;
+	for (i = 0; i < npages; i++) {
+		list[i].origin = origin[i];
+		WRITE_ONCE(origin[i], ret ? 0 : list[i].tce);
+	}
+	return ret;
+}
+
+/*
+ * Put TCEs of one leaf that hold pins, for up to PIN_BATCH host pages. Returns
+ * how many were put, or an error; then none.
+ */
+static long map_pinned(struct spapr_tce_window *window, unsigned long index,
+		       unsigned long ua, unsigned long npages,
+		       unsigned long perm)
+{
+	const unsigned int shift = window->tbl->it_page_shift;
+	unsigned long first = ua >> PAGE_SHIFT, taken = 0, nr_pages, nr, put;
+	struct spapr_tce list[MAP_BATCH];
+	struct page *pages[PIN_BATCH];
+	unsigned int gup = perm & TCE_PCI_WRITE ? FOLL_WRITE : 0;
+	long ret, got;
+
+	npages = min(npages, MAP_BATCH);
+	while (((ua + (npages << shift) - 1) >> PAGE_SHIFT) - first >= PIN_BATCH)
+		npages--;
+	nr_pages = ((ua + (npages << shift) - 1) >> PAGE_SHIFT) - first + 1;
+
+	got = pin_user_pages_fast(first << PAGE_SHIFT, nr_pages, gup, pages);
+	if (got <= 0)
+		return -EFAULT;
+
+	/* What was pinned before a hole is mapped; the next call says -EFAULT */
+	for (put = 0; put < npages; put++, ua += 1UL << shift) {
+		nr = (ua >> PAGE_SHIFT) - first;
+		if (nr >= got)
+			break;
+		/* A page's first TCE takes over the pin that it came with */
+		if (nr < taken)
+			folio_add_pin(page_folio(pages[nr]));
+		taken = nr + 1;
+		list[put].tce = page_to_phys(pages[nr]) | (ua & ~PAGE_MASK) |
+				window->perm[perm];
+	}
+
+	ret = exchange_pinned(window, index, list, put);
+	/* The device lets go of the old pages before their pins go */
+	spapr_tce_kill(window, index, put);
+	unpin_replaced(window, list, put);
+	if (!ret)
+		return put;
+
+	for (nr = 0; nr < put; nr++)
+		list[nr].origin = list[nr].tce;
+	unpin_replaced(window, list, put);
+	return ret;
+}
+
+/**
+ * spapr_tce_map() - map a range of user memory
+ * @window: the window
+ * @index: first TCE
+ * @ua: user address of the current process, a multiple of the window's page
+ *	size
+ * @npages: how many TCEs, at least 1; the range lies in the window
+ * @perm: SPAPR_TCE_PERM bits, at least one
+ *
+ * Replaces what was mapped there. Where it fails, the part of the range that
+ * had been done is clear.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0; -EINVAL for memory that is not registered, or not as pages of the
+ * window's size; for a window that pins, -EFAULT where the memory can't be
+ * pinned; -ENOMEM; or the error of a hypervisor's table.
+ */
+long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
+		   unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	const unsigned int shift = window->tbl->it_page_shift;
+	unsigned long first = index, end = index + npages;
+	long ret = 0;
+
+	if (!window->pins &&
+	    !spapr_mem_covers(window->mem, ua, npages << shift, shift))
+		return -EINVAL;
+
+	while (index < end) {
+		unsigned long start = index, stop = leaf_end(index, end);
+
+		ret = spapr_tce_window_populate(window, index, stop - index);
+		while (!ret && index < stop) {
+			unsigned long run = min(stop - index, MAP_BATCH);
+
+			if (window->pins) {
+				ret = map_pinned(window, index, ua, run, perm);
+				if (ret > 0) {
+					run = ret;
+					ret = 0;
+				}
+			} else {
+				ret = map_registered(window, index, ua, run,
+						     perm);
+			}
+			if (ret)
+				break;
+			index += run;
+			ua += run << shift;
+		}
+		if (!window->pins && index != start)
+			spapr_tce_kill(window, start, index - start);
+		if (ret) {
+			spapr_tce_unmap(window, first, index - first);
+			return ret;
+		}
+		cond_resched();
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_map);
+
+/* Clear TCEs of one leaf that hold pins */
+static void unmap_pinned(struct spapr_tce_window *window, unsigned long index,
+			 unsigned long npages)
+{
+	struct spapr_tce list[MAP_BATCH];
+
+	while (npages) {
+		unsigned long run = min(npages, MAP_BATCH);
+
+		memset(list, 0, run * sizeof(list[0]));
+		exchange_pinned(window, index, list, run);
+		spapr_tce_kill(window, index, run);
+		unpin_replaced(window, list, run);
+		index += run;
+		npages -= run;
+	}
+}
+
+/**
+ * spapr_tce_unmap() - clear a range of TCEs
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many; the range lies in the window
+ *
+ * When this returns, the device reaches none of the range. Costs what is
+ * populated.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long npages)
+{
+	unsigned long end = index + npages;
+
+	if (!npages)
+		return;
+
+	while (spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
+		unsigned long stop = leaf_end(index, end);
+
+		if (window->pins) {
+			unmap_pinned(window, index, stop - index);
+		} else {
+			spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+			spapr_tce_clear(window, index, stop - index,
+					SPAPR_TCE_VIRTUAL);
+			spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+		}
+		index = stop;
+		if (index >= end)
+			break;
+		cond_resched();
+	}
+}
+EXPORT_SYMBOL_GPL(spapr_tce_unmap);
