@@ -237,7 +237,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
 void spapr_tce_window_close(struct spapr_tce_window *window)
 {
 	scoped_guard(mutex, &spapr_tce_windows_lock) {
-		WARN_ON_ONCE(!list_empty(&window->groups));
+		WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
 		list_del(&window->node);
 	}
 	scoped_guard(mutex, &window->mem->lock)
@@ -253,14 +253,18 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_close);
 
 /**
  * spapr_tce_window_drain() - revoke all users and clear all TCEs
- * @window: the window
+ * @window: the window, which is going to be closed
+ *
+ * Nobody becomes a user of it any more.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
 void spapr_tce_window_drain(struct spapr_tce_window *window)
 {
-	scoped_guard(mutex, &spapr_tce_windows_lock)
+	scoped_guard(mutex, &spapr_tce_windows_lock) {
+		window->drained = true;
 		revoke_users(window, NULL);
+	}
 	spapr_tce_unmap(window, 0, window->tbl->it_size);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_drain);
@@ -271,7 +275,7 @@ static bool window_fits(const struct spapr_tce_window *window,
 {
 	const struct iommu_table *tbl = window->tbl;
 
-	return window->mem->mm == mm &&
+	return !window->drained && window->mem->mm == mm &&
 	       tbl->it_page_shift <= max_page_shift &&
 	       (u64)tbl->it_offset << tbl->it_page_shift == start &&
 	       (u64)tbl->it_size << tbl->it_page_shift >= size;
@@ -550,7 +554,6 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 	unsigned long first = ua >> PAGE_SHIFT, taken = 0, nr_pages, nr, put;
 	struct spapr_tce list[MAP_BATCH];
 	struct page *pages[PIN_BATCH];
-	unsigned int gup = perm & TCE_PCI_WRITE ? FOLL_WRITE : 0;
 	long ret, got;
 
 	npages = min(npages, MAP_BATCH);
@@ -558,7 +561,12 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 		npages--;
 	nr_pages = ((ua + (npages << shift) - 1) >> PAGE_SHIFT) - first + 1;
 
-	got = pin_user_pages_fast(first << PAGE_SHIFT, nr_pages, gup, pages);
+	/*
+	 * For writing, whatever the TCE permits: a page pinned for reading is
+	 * not the process's page any more once the process has written to it.
+	 */
+	got = pin_user_pages_fast(first << PAGE_SHIFT, nr_pages, FOLL_WRITE,
+				  pages);
 	if (got <= 0)
 		return -EFAULT;
 

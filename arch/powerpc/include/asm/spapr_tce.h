@@ -73,6 +73,7 @@ enum spapr_tce_mode {
  *	of relying on the page's registration
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives
+ * @drained: on its way to be closed; no user gets it any more
  * @in_memory: the table lies in this kernel's memory, else it is reached by
  *	hypercalls to the hypervisor
  * @locks: for a table that is reached by hypercalls: make the hypercall and the
@@ -90,6 +91,7 @@ struct spapr_tce_window {
 	bool pins;
 	bool in_memory;
 	bool lost;
+	bool drained;
 	struct {
 		raw_spinlock_t lock;
 	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_WINDOW_LOCKS];
@@ -209,12 +211,15 @@ spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
  * @mode: the mode
  *
  * A table that must be told of changes through firmware, or that belongs to
- * the hypervisor, is written by the host kernel proper only.
+ * the hypervisor, is written by the host kernel proper only. A window that pins
+ * is not written by walks at all, since a walk cannot pin.
  */
 static __always_inline bool
 spapr_tce_window_can(const struct spapr_tce_window *window,
 		     enum spapr_tce_mode mode)
 {
+	if (window->pins)
+		return false;
 	if (mode == SPAPR_TCE_VIRTUAL)
 		return true;
 	return mode == SPAPR_TCE_REAL && window->in_memory &&
