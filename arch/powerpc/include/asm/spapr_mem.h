@@ -44,6 +44,7 @@ struct spapr_mem_region;
  * @lock: protects everything but @pages' readers; outermost of the engine's
  *	locks but for the container's.
  * @regions: interval tree of the registered regions
+ * @left: regions without a user that windows still have TCEs from
  * @windows: windows whose TCEs may point to these pages
  *	(struct spapr_tce_window::mem_node)
  * @mm: the process; whoever uses this structure holds a reference on it
@@ -53,6 +54,7 @@ struct spapr_mem {
 	struct spapr_sparse pages;
 	struct mutex lock;
 	struct rb_root_cached regions;
+	struct list_head left;
 	struct list_head windows;
 	struct mm_struct *mm;
 };
@@ -65,6 +67,8 @@ struct spapr_mem_region *spapr_mem_find(struct spapr_mem *mem,
 					unsigned long ua, unsigned long size);
 int spapr_mem_unregister(struct spapr_mem *mem,
 			 struct spapr_mem_region *region);
+void spapr_mem_release(struct spapr_mem *mem, struct spapr_mem_region *region);
+void spapr_mem_reap(struct spapr_mem *mem);
 bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
 		      unsigned long size, unsigned int tce_shift);
 
