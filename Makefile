@@ -15,6 +15,8 @@ export B
 machines := powernv8 powernv9 powernv10 pseries
 config := tools/testing/qemu/config
 busybox := $(B)/ppc64el/busybox
+qemu := $(B)/ppc64el/qemu
+rootfs := $(B)/rootfs.ext4
 
 ifeq ($(filter $(MACHINE),$(machines)),)
 $(error MACHINE=$(MACHINE) is unknown, choose one of: $(machines))
@@ -55,8 +57,21 @@ kernel-debug: tree $(busybox)
 $(busybox): | setup
 	@tools/build/ppc64el-packages $@ busybox-static
 
+$(qemu): | setup
+	@tools/build/ppc64el-packages $@ qemu-system-ppc ipxe-qemu
+
+$(rootfs): tools/build/rootfs | $(qemu)
+	@tools/build/rootfs $(qemu) $@
+
+## make rootfs        $B/rootfs.ext4: Debian's QEMU for the emulated hosts
+rootfs: $(rootfs)
+
+## make demo          give a NIC to a KVM guest on MACHINE, and what came of it
+demo: $(if $(filter host,$(KERNEL)),kernel,kernel-$(KERNEL)) rootfs
+	@tools/testing/qemu/demo $(MACHINE) $(B)/$(KERNEL)/vmlinux
+
 ## make clean         remove $B
 clean:
 	rm -rf $(B)
 
-.PHONY: help setup tree kernel kernel-base kernel-debug clean
+.PHONY: help setup tree kernel kernel-base kernel-debug rootfs demo clean
