@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/* User memory for DMA and its accounting, see memory.h. */
+#define _GNU_SOURCE
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "transcript.h"
+
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT	26
+#endif
+
+unsigned long page_size(void)
+{
+	return sysconf(_SC_PAGESIZE);
+}
+
+void *memory_get(unsigned long address, size_t size, int protection)
+{
+	void *memory = mmap((void *)address, size, protection,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+			    -1, 0);
+
+	if (memory != (void *)address) {
+		printf("# no %zu bytes at %#lx\n", size, address);
+		exit(1);
+	}
+	return memory;
+}
+
+/* Have at least @pages free huge pages; a shortage shows in mmap(). */
+static void raise_pool(unsigned long pages, unsigned long huge_page)
+{
+	unsigned long have;
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path),
+		 "/sys/kernel/mm/hugepages/hugepages-%lukB/nr_hugepages",
+		 huge_page / KiB);
+	f = fopen(path, "r+");
+	if (!f)
+		return;
+	if (fscanf(f, "%lu", &have) == 1 && have < pages) {
+		rewind(f);
+		fprintf(f, "%lu", pages);
+	}
+	fclose(f);
+}
+
+void *memory_get_huge(unsigned long address, size_t size,
+		      unsigned long huge_page)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE |
+		    MAP_HUGETLB |
+		    __builtin_ctzl(huge_page) << MAP_HUGE_SHIFT;
+	void *memory;
+
+	raise_pool(size / huge_page, huge_page);
+	memory = mmap((void *)address, size, PROT_READ | PROT_WRITE, flags,
+		      -1, 0);
+	return memory == (void *)address ? memory : NULL;
+}
+
+static long status_field(const char *name)
+{
+	char line[128];
+	long value = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			sscanf(line + strlen(name), ": %ld kB", &value);
+	fclose(f);
+	return value;
+}
+
+long memory_locked(void)
+{
+	return status_field("VmLck");
+}
+
+long memory_pinned(void)
+{
+	return status_field("VmPin");
+}
+
+long memory_see_locked(const char *when)
+{
+	char question[128];
+	long locked = memory_locked();
+
+	snprintf(question, sizeof(question), "locked %s", when);
+	transcript_see(question, "VmLck=%ld VmPin=%ld", locked,
+		       memory_pinned());
+	return locked;
+}
+
+bool memory_limit_locked(unsigned long bytes)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+	struct rlimit limit = { bytes, bytes };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit))
+		return false;
+	if (syscall(SYS_capget, &header, data))
+		return false;
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
+	return !syscall(SYS_capset, &header, data);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * User memory for DMA, at addresses that are the same in every run, and what
+ * the kernel accounts of it.
+ */
+#ifndef VFIO_SPAPR_MEMORY_H
+#define VFIO_SPAPR_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define KiB	1024UL
+#define MiB	(1024 * KiB)
+#define GiB	(1024 * MiB)
+
+/*
+ * Memory of base pages starts here, memory of huge pages there: with the hash
+ * MMU a segment of 1 TiB has pages of one size.
+ */
+#define BASE_PAGES	0x100000000000UL
+#define HUGE_PAGES	0x200000000000UL
+
+/* Size of the kernel's pages in bytes */
+unsigned long page_size(void);
+
+/**
+ * memory_get() - Map anonymous memory
+ * @address: where, page aligned; nothing may be there
+ * @size: in bytes
+ * @protection: PROT_...
+ *
+ * Return: @address; the process ends when there is no such memory.
+ */
+void *memory_get(unsigned long address, size_t size, int protection);
+
+/**
+ * memory_get_huge() - Map memory of huge pages
+ * @address: where, aligned to the huge page
+ * @size: in bytes, a multiple of the huge page's size
+ * @huge_page: size of the pages in bytes
+ *
+ * Raises the pool when needed.
+ *
+ * Return: @address, NULL when the machine has no such pages.
+ */
+void *memory_get_huge(unsigned long address, size_t size,
+		      unsigned long huge_page);
+
+/* Locked and pinned memory of this process in KiB; -1 when unknown */
+long memory_locked(void);
+long memory_pinned(void);
+
+/* The same, also into the transcript, as what follows @when */
+long memory_see_locked(const char *when);
+
+/* Limit locked memory to @bytes and give up the right to exceed it */
+bool memory_limit_locked(unsigned long bytes);
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Three edu functions in two IOMMU groups, see testbed.h. */
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "testbed.h"
+#include "transcript.h"
+
+#define GROUP_OF(device)	((device) == 2)
+
+/*
+ * The addresses order the functions, not the groups: the group that has two
+ * of them comes first.
+ */
+static bool sort_by_group(struct testbed *bed)
+{
+	int group[TESTBED_DEVICES], alone, i;
+	char swap[PCI_ADDRESS_LEN];
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		group[i] = pci_iommu_group(bed->address[i]);
+
+	if (group[0] == group[1])
+		alone = 2;
+	else if (group[0] == group[2])
+		alone = 1;
+	else
+		alone = 0;
+
+	bed->iommu_group[1] = group[alone];
+	memcpy(swap, bed->address[alone], sizeof(swap));
+	memcpy(bed->address[alone], bed->address[2], sizeof(swap));
+	memcpy(bed->address[2], swap, sizeof(swap));
+	bed->iommu_group[0] = pci_iommu_group(bed->address[0]);
+
+	return bed->iommu_group[0] == pci_iommu_group(bed->address[1]) &&
+	       bed->iommu_group[0] != bed->iommu_group[1];
+}
+
+bool testbed_find(struct testbed *bed)
+{
+	int i;
+
+	memset(bed, 0, sizeof(*bed));
+	bed->container = -1;
+	for (i = 0; i < TESTBED_GROUPS; i++)
+		bed->group[i] = -1;
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		bed->device[i] = -1;
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, bed->address[i])) {
+			printf("# edu functions: %d of %d\n", i,
+			       TESTBED_DEVICES);
+			return false;
+		}
+	if (!sort_by_group(bed)) {
+		printf("# the edu functions must be two in a group and one\n");
+		return false;
+	}
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		pci_bind(bed->address[i], "vfio-pci");
+	return true;
+}
+
+bool testbed_is_partition(void)
+{
+	return access("/proc/device-tree/ibm,opal", F_OK) != 0;
+}
+
+void testbed_open(struct testbed *bed, unsigned int type)
+{
+	bed->container = vfio_container_open();
+	bed->group[0] = vfio_group_open(bed->iommu_group[0]);
+	vfio_group_set_container(bed->group[0], bed->container);
+	if (type)
+		vfio_container_set_iommu(bed->container, type);
+}
+
+int testbed_join(struct testbed *bed)
+{
+	if (bed->group[1] < 0)
+		bed->group[1] = vfio_group_open(bed->iommu_group[1]);
+	return transcript_errno(__vfio_group_set_container(bed->group[1],
+							   bed->container),
+				"SET_CONTAINER of the second group");
+}
+
+void testbed_open_device(struct testbed *bed, unsigned int device)
+{
+	int fd = vfio_device_open(bed->group[GROUP_OF(device)],
+				  bed->address[device]);
+	__u32 command = vfio_device_config_read(fd, PCI_COMMAND, 2);
+
+	vfio_device_config_write(fd, PCI_COMMAND,
+				 command | PCI_COMMAND_MEMORY |
+				 PCI_COMMAND_MASTER, 2);
+	bed->device[device] = fd;
+	bed->edu[device].bar = vfio_device_map_bar(fd, 0, &bed->bar_size);
+}
+
+void testbed_close(struct testbed *bed)
+{
+	int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++) {
+		if (bed->edu[i].bar)
+			munmap((void *)bed->edu[i].bar, bed->bar_size);
+		bed->edu[i].bar = NULL;
+		vfio_close(&bed->device[i]);
+	}
+	for (i = 0; i < TESTBED_GROUPS; i++)
+		vfio_close(&bed->group[i]);
+	vfio_close(&bed->container);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the container's tests start from: three edu functions, the first two in
+ * one IOMMU group, the third in another.
+ */
+#ifndef VFIO_SPAPR_TESTBED_H
+#define VFIO_SPAPR_TESTBED_H
+
+#include <stdbool.h>
+
+#include "edu.h"
+#include "vfio_pci.h"
+
+#define TESTBED_DEVICES	3
+#define TESTBED_GROUPS	2
+
+struct testbed {
+	char address[TESTBED_DEVICES][PCI_ADDRESS_LEN];
+	int iommu_group[TESTBED_GROUPS];
+	/* Files, -1 when not open */
+	int container;
+	int group[TESTBED_GROUPS];
+	int device[TESTBED_DEVICES];
+	struct edu edu[TESTBED_DEVICES];
+	size_t bar_size;
+};
+
+/**
+ * testbed_find() - Find the devices and give them to vfio-pci
+ * @bed: no file of it is open afterwards
+ *
+ * Return: false when the machine lacks them; then TAP's reason is printed.
+ */
+bool testbed_find(struct testbed *bed);
+
+/* Whether the machine is a partition whose windows belong to a hypervisor */
+bool testbed_is_partition(void);
+
+/*
+ * Open a container with the first group in it; with the IOMMU set unless @type
+ * is 0
+ */
+void testbed_open(struct testbed *bed, unsigned int type);
+
+/* Open the second group and join it to the container: 0 or -errno */
+int testbed_join(struct testbed *bed);
+
+/* Open a device of a group that is in a container, ready for DMA */
+void testbed_open_device(struct testbed *bed, unsigned int device);
+
+/* Close devices, groups and container, in this order, whatever is open */
+void testbed_close(struct testbed *bed);
+
+#endif
