@@ -8,6 +8,8 @@ B ?= build
 MACHINE ?= powernv9
 # Kernel that "make test" runs: host (patched), base (not patched), debug
 KERNEL ?= host
+# Emulators at a time
+JOBS ?= $(shell nproc)
 
 override B := $(abspath $(B))
 export B
@@ -24,6 +26,9 @@ endif
 ifeq ($(filter $(KERNEL),host base debug),)
 $(error KERNEL=$(KERNEL) is unknown, choose one of: host base debug)
 endif
+
+# The target that makes it
+kernel := $(patsubst %-host,%,kernel-$(KERNEL))
 
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
@@ -67,11 +72,21 @@ $(rootfs): tools/build/rootfs | $(qemu)
 rootfs: $(rootfs)
 
 ## make demo          give a NIC to a KVM guest on MACHINE, and what came of it
-demo: $(if $(filter host,$(KERNEL)),kernel,kernel-$(KERNEL)) rootfs
+demo: $(kernel) rootfs
 	@tools/testing/qemu/demo $(MACHINE) $(B)/$(KERNEL)/vmlinux
+
+## make test          the tests on all machines, or M='MACHINE...', or only
+##                    T='NAME...'; KERNEL=base expects the known defects
+test: $(kernel) $(if $(filter base,$(KERNEL)),tree)
+	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
+	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS)
+
+## make series        $B/series: the patches to be mailed, with a cover letter
+series: tree
+	@tools/build/series $(B) $(B)/series
 
 ## make clean         remove $B
 clean:
 	rm -rf $(B)
 
-.PHONY: help setup tree kernel kernel-base kernel-debug rootfs demo clean
+.PHONY: help setup tree kernel kernel-base kernel-debug rootfs demo test series clean

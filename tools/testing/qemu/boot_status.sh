@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What boot promises about output and exit status, with the kernel VMLINUX on
+# MACHINE.
+
+cd "$(dirname "$0")" || exit 1
+. ./tap.sh
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# boots STATUS ARG...: boot ends with STATUS; its output is in $dir
+boots() {
+	want=$1
+	shift
+	./boot -m "$MACHINE" -k "$VMLINUX" -l "$dir/log" "$@" \
+		>"$dir/out" 2>"$dir/err"
+	got=$?
+	cat "$dir/err"
+	[ $got = "$want" ]
+}
+
+# One boot shows several promises: bytes pass as they are; kernel messages in
+# between, and what only looks like a splat, do no harm; files are added.
+speaks() {
+	mkdir -p "$dir/a/b"
+	printf 'one\r\n\n\036two\\ \tthree' >"$dir/a/b/c"
+	printf '#!/bin/sh\nfor i in 1 2 3; do echo "<3>kernel $i" >/dev/kmsg
+		cat /x/b/c; done; echo "WARNING: Oops: BUG: $1"; exit 7\n' \
+		>"$dir/script"
+	chmod 755 "$dir/script"
+	boots 7 -a "$dir/a:/x" -a "$dir/script" -- /script 'a  "b"'
+}
+
+passes_bytes() {
+	cat "$dir/a/b/c" "$dir/a/b/c" "$dir/a/b/c" >"$dir/expected"
+	echo 'WARNING: Oops: BUG: a  "b"' >>"$dir/expected"
+	cmp "$dir/expected" "$dir/out"
+}
+
+logs_kernel() {
+	[ "$(grep -ac 'kernel [123]$' "$dir/log")" = 3 ]
+}
+
+warns() {
+	boots 126 -- sh -c \
+		'echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT; exit 0' &&
+	grep -q 'WARNING: CPU' "$dir/err"
+}
+
+dies() {
+	boots 126 -- sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
+}
+
+check "a command's exit status is boot's" speaks
+check "its output passes byte by byte" passes_bytes
+check "the kernel's messages are in the log" logs_kernel
+check "a WARNING is 126 though the command succeeds" warns
+check "a panic is 126" dies
+check "a time-out is 124" boots 124 -t 25 -- sleep 1000
+check "no such init is 125" boots 125 -c rdinit=/nothing -- true
+check "no kernel is 125" boots 125 -k "$0" -- true
+check "no such machine is 125" boots 125 -m powernv7 -- true
+tap_end

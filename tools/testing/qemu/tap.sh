@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# TAP for test scripts: check for each question, tap_end as the last word.
+
+tap_count=0
+tap_failed=0
+
+# check NAME COMMAND...: passes when COMMAND succeeds
+check() {
+	tap_name=$1
+	shift
+	tap_count=$((tap_count + 1))
+	if "$@" >/tmp/tap.$$ 2>&1; then
+		echo "ok $tap_count - $tap_name"
+	else
+		sed 's/^/# /' /tmp/tap.$$
+		echo "not ok $tap_count - $tap_name"
+		tap_failed=$((tap_failed + 1))
+	fi
+	rm -f /tmp/tap.$$
+}
+
+# skip NAME REASON
+skip() {
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $1 # SKIP $2"
+}
+
+tap_end() {
+	echo "1..$tap_count"
+	[ $tap_failed = 0 ]
+	exit
+}
