@@ -1,0 +1,901 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What each TCE hypercall answers, argument by argument, at its limits and
+ * beyond them, for tables without link and linked to a window of an IOMMU
+ * group. PAPR leaves much open (LoPAPR 14.5.4.2); what guests and monitors know
+ * is what Linux answers, so each call and its answer goes to the transcript:
+ * two kernels are equal if their transcripts are.
+ *
+ * What holds on any kernel is checked here: H_GET_TCE and the mapping of the
+ * table's file show the same, a refused H_PUT_TCE changes nothing, user space
+ * gets hypercalls with the arguments that the guest made, and a device reaches
+ * what the table says.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/linked.h"
+#include "lib/transcript.h"
+#include "../kselftest.h"
+
+#define SZ_64K		0x10000ul
+#define SZ_1M		0x100000ul
+#define SZ_16M		0x1000000ul
+
+/*
+ * Guest memory: slot 0 from address 0, slot 1 with an end that no 16 MiB page
+ * fits to, slot 2 high up, holes between them.
+ */
+#define MEM0_SIZE	(2 * SZ_16M)
+#define MEM1		(4 * SZ_16M)
+#define MEM1_SIZE	(SZ_16M + 3 * SZ_64K)
+#define MEM2		(1024 * 1024 * SZ_1M)
+#define MEM2_SIZE	SZ_16M
+#define HOLE		(3 * SZ_16M)
+
+/* Lists for H_PUT_TCE_INDIRECT, a page each */
+#define LISTS		(8 * SZ_1M)
+#define LIST_MAX	512
+
+#define LIOBN		0x80000001ul
+
+/*
+ * A table. With a @window, the table's place is the window's: the default one,
+ * or a further one with pages of that size; both have TCEs beyond @size.
+ */
+#define DEFAULT_WINDOW	1
+
+struct table {
+	const char *name;
+	unsigned int shift;
+	__u64 offset, size;
+	unsigned int window;
+};
+
+static struct table tables[] = {
+	{ "4K", 12, 0, 2048, 0 },
+	{ "4K at 2 GiB", 12, 0x80000, 1000, 0 },
+	{ "64K at 1 << 59", 16, 1ul << 43, 1024, 0 },
+	{ "2M", 21, 0, 64, 0 },
+	{ "16M", 24, 1, 8, 0 },
+	{ "4K, 3 entries", 12, 7, 3, 0 },
+	/* As high as a table may end */
+	{ "4K, the last", 12, (1ul << 52) - 1 - 600, 600, 0 },
+	{ "linked, 4K", 12, 0, 2048, DEFAULT_WINDOW },
+	{ "linked, 64K on 4K", 16, 0, 1024, DEFAULT_WINDOW },
+	{ "linked, 16M on 4K", 24, 0, 8, DEFAULT_WINDOW },
+	{ "linked, 64K on 64K", 16, 0, 1024, 16 },
+	{ "linked, 2M on 64K", 21, 0, 64, 16 },
+};
+
+/* Size of further windows in bytes */
+#define WINDOW_SIZE	(1024 * SZ_1M)
+
+static struct linked guest;
+static struct kvm_ppc_vm *const vm = &guest.vm;
+static struct kvm_ppc_vcpu *vcpu;
+static const struct table *table;
+static volatile __u64 *view;
+
+/* Calls not made yet */
+static struct kvm_ppc_call calls[KVM_PPC_MAX_CALLS];
+static unsigned int ncalls;
+
+static __u64 page_size(void)
+{
+	return 1ul << table->shift;
+}
+
+static __u64 start(void)
+{
+	return table->offset << table->shift;
+}
+
+static __u64 ioba(__u64 entry)
+{
+	return start() + (entry << table->shift);
+}
+
+static const char *answer(__s64 ret)
+{
+	static char number[24];
+
+	switch (ret) {
+	case H_SUCCESS:
+		return "success";
+	case H_PARAMETER:
+		return "parameter";
+	case KVM_PPC_TO_USER:
+		return "user";
+	case KVM_PPC_MANGLED:
+		return "user, mangled";
+	}
+	snprintf(number, sizeof(number), "%lld", ret);
+	return number;
+}
+
+static void print_call(const struct kvm_ppc_call *call)
+{
+	const __u64 *a = call->arg;
+	char question[96];
+
+	switch (call->nr) {
+	case H_GET_TCE:
+		snprintf(question, sizeof(question), "get %llx %llx", a[0], a[1]);
+		break;
+	case H_PUT_TCE:
+		snprintf(question, sizeof(question), "put %llx %llx %llx", a[0],
+			 a[1], a[2]);
+		break;
+	default:
+		snprintf(question, sizeof(question), "%s %llx %llx %llx %llx",
+			 call->nr == H_STUFF_TCE ? "stuff" : "list",
+			 a[0], a[1], a[2], a[3]);
+	}
+	if (call->nr == H_GET_TCE && call->ret == H_SUCCESS)
+		transcript_see(question, "%llx", call->out);
+	else
+		transcript_see(question, "%s", answer(call->ret));
+}
+
+/* make - make the calls that have been gathered and print them */
+static void make(void)
+{
+	unsigned int i;
+
+	kvm_ppc_calls(vcpu, calls, ncalls);
+	for (i = 0; i < ncalls; i++)
+		print_call(&calls[i]);
+	ncalls = 0;
+}
+
+static void call(__u64 nr, __u64 liobn, __u64 a, __u64 b,
+		 __u64 c)
+{
+	if (ncalls == KVM_PPC_MAX_CALLS)
+		make();
+	calls[ncalls++] = (struct kvm_ppc_call){
+		.nr = nr, .arg = { liobn, a, b, c },
+	};
+}
+
+static void put(__u64 a, __u64 tce)
+{
+	call(H_PUT_TCE, LIOBN, a, tce, 0);
+}
+
+static void get(__u64 a)
+{
+	call(H_GET_TCE, LIOBN, a, 0, 0);
+}
+
+static void stuff(__u64 a, __u64 tce, __u64 count)
+{
+	call(H_STUFF_TCE, LIOBN, a, tce, count);
+}
+
+/* show - print all of the table that is not 0, runs of equal steps as one */
+static void show(void)
+{
+	__u64 i, j, step;
+	char where[64];
+
+	make();
+	for (i = 0; i < table->size; i = j) {
+		j = i + 1;
+		if (!view[i])
+			continue;
+		step = j < table->size ? view[j] - view[i] : 0;
+		while (j < table->size && view[j] && view[j] - view[j - 1] == step)
+			j++;
+		snprintf(where, sizeof(where), "entries %llx to %llx", i, j - 1);
+		transcript_see(where, "%llx step %llx", view[i],
+			       j - i > 1 ? step : 0);
+	}
+}
+
+/* same_view - H_GET_TCE and the mapping agree on the whole table */
+static bool same_view(void)
+{
+	struct kvm_ppc_call gets[256];
+	__u64 i, j, n;
+
+	if (vm->pr)	/* answers no H_GET_TCE */
+		return true;
+
+	for (i = 0; i < table->size; i += n) {
+		n = table->size - i < 256 ? table->size - i : 256;
+		for (j = 0; j < n; j++)
+			gets[j] = (struct kvm_ppc_call){
+				.nr = H_GET_TCE,
+				.arg = { LIOBN, ioba(i + j) },
+			};
+		kvm_ppc_calls(vcpu, gets, n);
+		for (j = 0; j < n; j++) {
+			if (!gets[j].ret && gets[j].out == view[i + j])
+				continue;
+			ksft_print_msg("entry %llx: %llx, mapping shows %llx\n",
+				       i + j, gets[j].out, view[i + j]);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* All about addresses on the bus that can be wrong, then some that are right */
+static unsigned int bus_addresses(__u64 *a)
+{
+	__u64 size = page_size(), *p = a;
+
+	*p++ = start() - size;
+	*p++ = start() - 1;
+	*p++ = start() + 1;
+	*p++ = start() + 8;
+	*p++ = start() + size / 2;
+	*p++ = start() + size - 1;
+	*p++ = ioba(table->size);
+	*p++ = ioba(table->size) + 1;
+	*p++ = ioba(table->size + 1);
+	*p++ = ioba(table->size + 512);
+	*p++ = start() + (1ul << 32) * size;
+	*p++ = start() ^ (1ul << 63);
+	*p++ = -size;
+	*p++ = ~0ul;
+	*p++ = start();
+	*p++ = ioba(1);
+	*p++ = ioba(table->size - 1);
+	return p - a;
+}
+
+/* Guest memory as TCEs name it: right, in part outside, outside, not aligned */
+static unsigned int tces(__u64 *t)
+{
+	static const __u64 pages[] = {
+		0, SZ_16M, MEM0_SIZE - SZ_64K, MEM0_SIZE - 0x1000, MEM0_SIZE,
+		HOLE, MEM1 - SZ_64K, MEM1, MEM1 + SZ_16M, MEM1 + MEM1_SIZE,
+		MEM2, MEM2 + MEM2_SIZE - SZ_64K, MEM2 + MEM2_SIZE,
+		1ul << 60, 1ul << 63,
+	};
+	__u64 *p = t;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		*p++ = pages[i] | TCE_RW;
+		*p++ = pages[i];
+	}
+	*p++ = SZ_16M | TCE_READ;
+	*p++ = SZ_16M | TCE_WRITE;
+	*p++ = SZ_16M | 4;
+	*p++ = SZ_16M | 4 | TCE_RW;
+	*p++ = SZ_16M | 0xffc;
+	*p++ = SZ_16M | 0xfff;
+	*p++ = (SZ_16M + 0x1000) | TCE_RW;
+	*p++ = (SZ_16M + SZ_64K) | TCE_RW;
+	*p++ = (SZ_16M + page_size() / 2) | TCE_RW;
+	*p++ = 0xdead0000beef0004;
+	*p++ = ~0ul;
+	*p++ = ~3ul;
+	*p++ = TCE_READ;
+	*p++ = TCE_WRITE;
+	*p++ = 0;
+	return p - t;
+}
+
+static const __u64 wrong_liobns[] = {
+	0, LIOBN - 1, LIOBN + 1, LIOBN | 1ul << 32, ~0ul,
+};
+
+static bool test_liobn(void)
+{
+	__u64 list = LISTS;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong_liobns); i++) {
+		call(H_PUT_TCE, wrong_liobns[i], start(), TCE_RW, 0);
+		call(H_GET_TCE, wrong_liobns[i], start(), 0, 0);
+		call(H_PUT_TCE_INDIRECT, wrong_liobns[i], start(), list, 1);
+		call(H_STUFF_TCE, wrong_liobns[i], start(), 0, 1);
+	}
+	show();
+	return true;
+}
+
+static bool test_put(void)
+{
+	__u64 a[32], t[64], before;
+	unsigned int i, j, na = bus_addresses(a), nt = tces(t);
+
+	for (i = 0; i < na; i++) {
+		put(a[i], SZ_16M | TCE_RW);
+		get(a[i]);
+	}
+	show();
+	for (j = 0; j < nt; j++) {
+		put(start(), t[j]);
+		get(start());
+		put(ioba(table->size - 1), t[j]);
+	}
+	show();
+
+	/* Refused: as if it had not been made */
+	for (j = 0; j < nt; j++) {
+		before = view[0];
+		if (kvm_ppc_hcall(vcpu, H_PUT_TCE, LIOBN, start(), t[j], 0,
+				  NULL) == H_SUCCESS)
+			before = t[j];
+		if (view[0] != before) {
+			ksft_print_msg("put %llx: entry became %llx\n", t[j],
+				       view[0]);
+			return false;
+		}
+	}
+	return same_view();
+}
+
+static bool test_get(void)
+{
+	__u64 a[32];
+	unsigned int i, na = bus_addresses(a);
+
+	for (i = 0; i < na; i++)
+		get(a[i]);
+	show();
+	return same_view();
+}
+
+/* stuff_is - one H_STUFF_TCE has the effect that its answer says */
+static bool stuff_is(__u64 first, __u64 count, __u64 tce,
+		     __s64 expected)
+{
+	__u64 i, before = view[0], value;
+	__s64 ret = kvm_ppc_hcall(vcpu, H_STUFF_TCE, LIOBN, ioba(first), tce,
+				    count, NULL);
+
+	if (ret != expected) {
+		ksft_print_msg("stuff of %llu: %s\n", count, answer(ret));
+		return false;
+	}
+	for (i = 0; i < table->size; i++) {
+		value = before;
+		if (ret == H_SUCCESS && i >= first && i < first + count)
+			value = tce;
+		if (view[i] != value) {
+			ksft_print_msg("stuff: entry %llx is %llx, not %llx\n", i,
+				       view[i], value);
+			return false;
+		}
+	}
+	return ret != H_SUCCESS || !first || stuff_is(0, table->size, before, 0);
+}
+
+static bool stuff_effects(void)
+{
+	__u64 n = table->size;
+
+	return stuff_is(0, n, 0x40, H_SUCCESS) &&
+	       stuff_is(1, n - 1, 0x48, H_SUCCESS) &&
+	       stuff_is(n - 1, 1, 0x50, H_SUCCESS) &&
+	       stuff_is(1, n, 0x58, H_PARAMETER) &&
+	       stuff_is(0, n, TCE_READ, H_PARAMETER) &&
+	       stuff_is(0, n, TCE_WRITE, H_PARAMETER) &&
+	       stuff_is(1, 0, 0x60, H_SUCCESS);
+}
+
+static bool test_stuff(void)
+{
+	const __u64 values[] = {
+		0, TCE_READ, TCE_WRITE, TCE_RW, 4, SZ_16M, HOLE, ~3ul, ~0ul,
+		0xdead0000beef0004,
+	};
+	const __u64 counts[] = {
+		0, 1, 2, 511, 512, 513, table->size - 1, table->size,
+		table->size + 1, 1ul << 32, 1ul << 52, 1ul << 63, ~0ul,
+		-(table->offset + 1), -table->offset,
+	};
+	__u64 a[32];
+	unsigned int i, na = bus_addresses(a);
+
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		stuff(start(), values[i], 2);
+		get(ioba(1));
+	}
+	show();
+	for (i = 0; i < na; i++)
+		stuff(a[i], 8, 1);
+	show();
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		stuff(start(), 0x100 + 8 * i, counts[i]);
+		show();
+	}
+	for (i = 0; i < ARRAY_SIZE(counts); i++)
+		stuff(ioba(1), 0x200 + 8 * i, counts[i]);
+	for (i = 0; i < ARRAY_SIZE(counts); i++)
+		stuff(ioba(table->size - 1), 0x300 + 8 * i, counts[i]);
+	show();
+	return stuff_effects() && same_view();
+}
+
+/* fill_list - a list of pages from the guest's memory, in steps of a page */
+static __u64 fill_list(unsigned int nr)
+{
+	__u64 gpa = LISTS + nr * 0x1000;
+	__u64 *list = kvm_ppc_mem(vm, gpa);
+	unsigned int i;
+
+	for (i = 0; i < LIST_MAX; i++)
+		list[i] = htobe64((((__u64)i << table->shift) &
+				   (MEM0_SIZE - 1)) | TCE_RW);
+	return gpa;
+}
+
+static void list(__u64 a, __u64 gpa, __u64 n)
+{
+	call(H_PUT_TCE_INDIRECT, LIOBN, a, gpa, n);
+}
+
+/* A list that is taken is in the table, entry by entry. */
+static bool list_effects(__u64 gpa)
+{
+	unsigned int i, n = table->size < LIST_MAX ? table->size : LIST_MAX;
+	const __u64 *entry = kvm_ppc_mem(vm, gpa);
+
+	if (!stuff_is(0, table->size, 0, H_SUCCESS) ||
+	    kvm_ppc_hcall(vcpu, H_PUT_TCE_INDIRECT, LIOBN, ioba(1), gpa, n - 1,
+			  NULL) != H_SUCCESS)
+		return false;
+	for (i = 0; i < n - 1; i++)
+		if (view[i + 1] != be64toh(entry[i]))
+			break;
+	if (i < n - 1)
+		ksft_print_msg("list: entry %x is %llx\n", i, view[i + 1]);
+	return i == n - 1 && !view[0] && (n == table->size || !view[n]);
+}
+
+static bool test_list(void)
+{
+	const __u64 counts[] = {
+		0, 1, 2, 8, 511, 512, 513, table->size, table->size + 1,
+		1ul << 32, 1ul << 63, ~0ul,
+	};
+	const __u64 places[] = {
+		/* not aligned to 4 KiB */
+		LISTS + 8, LISTS + 1, LISTS + 0x800,
+		/* at the end of a slot, after it, in a hole, nowhere */
+		MEM0_SIZE - 0x1000, MEM0_SIZE, HOLE, MEM1 + MEM1_SIZE - 0x1000,
+		MEM1 + MEM1_SIZE, MEM2, MEM2 + MEM2_SIZE - 0x1000,
+		1ul << 60, 1ul << 63, -0x1000ul, ~0ul,
+	};
+	__u64 a[32], gpa = fill_list(0);
+	unsigned int i, na = bus_addresses(a);
+
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		list(start(), gpa, counts[i]);
+		show();
+	}
+	for (i = 0; i < ARRAY_SIZE(counts); i++)
+		list(ioba(table->size - 1), gpa, counts[i]);
+	for (i = 0; i < na; i++)
+		list(a[i], gpa, 2);
+	show();
+	/* Lists of what was there before, or of TCEs without permission */
+	for (i = 0; !table->window && i < ARRAY_SIZE(places); i++) {
+		list(start(), places[i], 2);
+		list(start(), places[i], 512);
+		list(start(), places[i], 0);
+	}
+	show();
+	return list_effects(gpa) && same_view();
+}
+
+/* An entry that is not like the others, early, late and at the end */
+static bool test_list_entries(void)
+{
+	unsigned int n = table->size < LIST_MAX ? table->size : LIST_MAX;
+	const unsigned int at[] = { 0, 1, n / 2, n - 1 };
+	__u64 t[64], gpa, *entry;
+	unsigned int i, j, nt = tces(t);
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		for (j = 0; j < nt; j++) {
+			/* Fatal on some kernels: "one_call" has that */
+			if (table->window && !(t[j] & TCE_RW))
+				continue;
+			gpa = fill_list(1);
+			entry = kvm_ppc_mem(vm, gpa);
+			entry[at[i]] = htobe64(t[j]);
+			transcript_see("list has", "%llx at %u", t[j], at[i]);
+			stuff(start(), 0, n);
+			list(start(), gpa, n);
+			show();
+		}
+	}
+	return same_view();
+}
+
+/* Memory that goes away and comes back; H_PUT_TCE looks at it each time */
+static bool test_slots(void)
+{
+	__u64 *mem = vm->slots[1].mem;
+
+	mem[0] = htobe64(TCE_RW);
+	put(start(), MEM1 | TCE_RW);
+	list(start(), MEM1, 1);
+	show();
+
+	kvm_ppc_slot(vm, 1, MEM1, 0, mem);
+	put(start(), MEM1 | TCE_RW);
+	put(start(), MEM1);
+	list(start(), MEM1, 1);
+	get(start());
+	show();
+
+	kvm_ppc_slot(vm, 1, MEM1 + SZ_16M, MEM1_SIZE, mem);
+	put(start(), MEM1 | TCE_RW);
+	put(start(), (MEM1 + SZ_16M) | TCE_RW);
+	list(start(), MEM1 + SZ_16M, 1);
+	show();
+
+	kvm_ppc_slot(vm, 1, MEM1, 0, mem);
+	kvm_ppc_slot(vm, 1, MEM1, MEM1_SIZE, mem);
+	return same_view();
+}
+
+static sigjmp_buf bus_error;
+
+static void on_bus_error(int sig)
+{
+	siglongjmp(bus_error, 1);
+}
+
+/* mapped_upto - how many bytes of a table's mapping can be read */
+static __u64 mapped_upto(int fd, __u64 length, __u64 page)
+{
+	volatile __u64 at;
+	char *mem = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (mem == MAP_FAILED)
+		return ~0ul;
+	for (at = 0; at < length; at += page) {
+		if (sigsetjmp(bus_error, 1))
+			break;
+		(void)*(volatile char *)(mem + at);
+	}
+	munmap(mem, length);
+	return at;
+}
+
+/* The mapping ends with the table and can't be written past the guest's back */
+static bool test_mmap(int fd)
+{
+	__u64 page = sysconf(_SC_PAGESIZE), size = table->size * 8;
+	__u64 end = (size + page - 1) & ~(page - 1);
+	__u64 got = mapped_upto(fd, end + 2 * page, page);
+	__u64 *mem;
+
+	transcript_see("mapping ends", "%llx", got);
+	if (got != end)
+		return false;
+
+	mem = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	transcript_see("writable mapping", "%s",
+		       mem == MAP_FAILED ? strerror(errno) : "yes");
+	if (mem == MAP_FAILED)
+		return true;
+	mem[0] = SZ_16M | 8;
+	get(start());
+	show();
+	munmap(mem, page);
+	return same_view();
+}
+
+static bool reach_is(__u64 bus, __u64 gpa, unsigned int expected)
+{
+	unsigned int got = linked_reach(&guest, bus, gpa, ioba(1), 0);
+
+	/* PHB3 to PHB5 know no page that is written only. */
+	if (got == (EDU_READS | EDU_WRITES) && expected == EDU_WRITES)
+		return true;
+	if (got != expected)
+		ksft_print_msg("bus %llx: device can %x, not %x\n", bus, got,
+			       expected);
+	return got == expected;
+}
+
+/* The device sees what the guest has put there, at once and no longer. */
+static bool test_device(void)
+{
+	const __u64 last = page_size() - 0x1000, gpa = SZ_16M;
+	const __u64 end = ioba(table->size - 1);
+	__u64 list_at = fill_list(0);
+	bool ok = true;
+
+	stuff(start(), 0, table->size);
+	put(ioba(1), TCE_RW);		/* scratch of reach_is() */
+	put(start(), gpa | TCE_RW);
+	put(end, gpa | TCE_RW);
+	make();
+	ok &= reach_is(start(), gpa, EDU_READS | EDU_WRITES);
+	ok &= reach_is(start() + last, gpa + last, EDU_READS | EDU_WRITES);
+	ok &= reach_is(end + last, gpa + last, EDU_READS | EDU_WRITES);
+	ok &= reach_is(ioba(2), gpa, 0);
+
+	put(start(), gpa | TCE_READ);
+	make();
+	ok &= reach_is(start(), gpa, EDU_READS);
+	put(start(), gpa | TCE_WRITE);
+	make();
+	ok &= reach_is(start() + last, gpa + last, EDU_WRITES);
+	put(start(), gpa);
+	make();
+	ok &= reach_is(start() + last, gpa + last, 0);
+
+	list(ioba(1), list_at, 3);
+	make();
+	ok &= reach_is(ioba(2) + last, page_size() + last,
+		       EDU_READS | EDU_WRITES);
+	stuff(ioba(2), 8, table->size - 2);
+	make();
+	ok &= reach_is(ioba(2), page_size(), 0);
+	ok &= reach_is(end, gpa, 0);
+	show();
+	return ok && same_view();
+}
+
+/* place - the table's file; a linked one has its place from the window */
+static int place(struct table *t)
+{
+	__u64 at = guest.start32;
+
+	if (!t->window)
+		return kvm_ppc_table(vm, LIOBN, t->shift, t->offset, t->size);
+
+	if (t->window != DEFAULT_WINDOW)
+		at = linked_window(&guest, t->window, WINDOW_SIZE);
+	t->offset = at >> t->shift;
+	return linked_table(&guest, LIOBN, t->shift, at, t->size);
+}
+
+/* report - run a test of a table under its name */
+#define report(what, test, kind, t)					\
+	do {								\
+		transcript_begin(what, (t)->name);			\
+		ksft_test_result(test, "%s %s: " what "\n", kind,	\
+				 (t)->name);				\
+	} while (0)
+
+static void test_table(struct table *t, bool pr)
+{
+	const char *kind = pr ? "PR" : "HV";
+	int fd;
+
+	table = t;
+	transcript_begin("open", t->name);
+	if (t->window) {
+		linked_open(&guest, pr, MEM0_SIZE);
+		linked_slot(&guest, 2, MEM2, MEM2_SIZE);
+	} else {
+		kvm_ppc_vm_init(vm, pr, MEM0_SIZE);
+		kvm_ppc_slot(vm, 2, MEM2, MEM2_SIZE, NULL);
+	}
+	/* Not registered: a linked table does not take it. */
+	kvm_ppc_slot(vm, 1, MEM1, MEM1_SIZE, NULL);
+	vcpu = kvm_ppc_vcpu(vm, 0);
+
+	fd = place(t);
+	view = mmap(NULL, t->size * 8, PROT_READ, MAP_SHARED, fd, 0);
+	if (view == MAP_FAILED)
+		ksft_exit_fail_msg("mmap of a table: %s\n", strerror(errno));
+
+	report("get", test_get(), kind, t);
+	report("liobn", test_liobn(), kind, t);
+	report("put", test_put(), kind, t);
+	report("stuff", test_stuff(), kind, t);
+	report("list", test_list(), kind, t);
+	report("list_entries", test_list_entries(), kind, t);
+	report("slots", test_slots(), kind, t);
+	report("mmap", test_mmap(fd), kind, t);
+	report("device", !t->window || test_device(), kind, t);
+	ksft_test_result(!vcpu->mangled,
+			 "%s %s: user space gets what the guest asked for\n",
+			 kind, t->name);
+
+	munmap((void *)view, t->size * 8);
+	close(fd);
+	if (t->window) {
+		linked_close(&guest);
+		return;
+	}
+	kvm_ppc_vm_close(vm);
+	kvm_ppc_vm_free(vm);
+}
+
+#define TESTS_A_TABLE	10
+
+static void create(__u64 liobn, unsigned int shift, __u32 flags,
+		   __u64 offset, __u64 size)
+{
+	struct kvm_create_spapr_tce_64 args = {
+		.liobn = liobn,
+		.page_shift = shift,
+		.flags = flags,
+		.offset = offset,
+		.size = size,
+	};
+	int fd = ioctl(vm->fd, KVM_CREATE_SPAPR_TCE_64, &args);
+
+	transcript_call(fd < 0 ? fd : 0, "new %llx %u %x %llx %llx", liobn,
+			shift, flags, offset, size);
+	if (fd >= 0)
+		close(fd);
+}
+
+static unsigned long locked_pages(void)
+{
+	char line[128];
+	unsigned long kib = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmLck: %lu", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib * 1024 / sysconf(_SC_PAGESIZE);
+}
+
+/* Tables that can and can't be; nothing stays accounted for either */
+static bool test_create(void)
+{
+	static const unsigned int shifts[] = {
+		0, 11, 12, 13, 16, 21, 24, 30, 34, 35, 63, 64, ~0u,
+	};
+	unsigned long before = locked_pages();
+	struct kvm_create_spapr_tce old = { .liobn = 1 };
+	struct rlimit saved, none = { 0, 0 };
+	unsigned int i;
+	int fd, again;
+
+	for (i = 0; i < ARRAY_SIZE(shifts); i++)
+		create(1, shifts[i], 0, 0, 16);
+	for (i = 0; i < 64; i += 21)
+		create(1, 12, 1u << (i / 2), 0, 16);
+	create(1, 12, 0, 0, 0);
+	create(1, 12, 0, (1ul << 52) - 17, 16);
+	create(1, 12, 0, (1ul << 52) - 16, 16);
+	create(1, 12, 0, 1ul << 52, 16);
+	create(1, 12, 0, 1ul << 63, 1ul << 62);
+	create(1, 12, 0, 0, ~0ul);
+	create(1, 12, 0, 0, (1ul << 52) - 1);
+	create(1, 34, 0, 0, 1ul << 30);
+	create(1ul << 32 | 1, 12, 0, 0, 16);
+	create(~0ul, 12, 0, 0, 16);
+
+	for (i = 0; i < 36; i += 5) {
+		old.window_size = (1ul << i) & 0xffffffff;
+		fd = ioctl(vm->fd, KVM_CREATE_SPAPR_TCE, &old);
+		transcript_call(fd < 0 ? fd : 0, "new, old way %x",
+				old.window_size);
+		if (fd >= 0)
+			close(fd);
+	}
+
+	/* One table a LIOBN, until its file is closed */
+	fd = kvm_ppc_table(vm, 1, 12, 0, 16);
+	again = __kvm_ppc_table(vm, 1, 16, 0, 16);
+	transcript_errno(again, "same LIOBN");
+	transcript_see("locked", "%lu", locked_pages() - before);
+	close(fd);
+	create(1, 12, 0, 0, 16);
+
+	getrlimit(RLIMIT_MEMLOCK, &saved);
+	none.rlim_max = saved.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &none);
+	create(1, 12, 0, 0, 16);	/* root may lock as much as it likes */
+	setrlimit(RLIMIT_MEMLOCK, &saved);
+
+	return again < 0 && locked_pages() == before;
+}
+
+/* What the VM says it can do */
+static bool test_capabilities(void)
+{
+	static const struct { int nr; const char *name; } caps[] = {
+		{ KVM_CAP_SPAPR_TCE, "SPAPR_TCE" },
+		{ KVM_CAP_SPAPR_TCE_64, "SPAPR_TCE_64" },
+		{ KVM_CAP_SPAPR_TCE_VFIO, "SPAPR_TCE_VFIO" },
+		{ KVM_CAP_SPAPR_MULTITCE, "SPAPR_MULTITCE" },
+		{ KVM_CAP_PPC_ENABLE_HCALL, "PPC_ENABLE_HCALL" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(caps); i++)
+		transcript_call(ioctl(vm->fd, KVM_CHECK_EXTENSION, caps[i].nr),
+				"%s", caps[i].name);
+	return true;
+}
+
+/* Hypercalls that the monitor keeps for itself */
+static bool test_enable(void)
+{
+	static const __u64 nrs[] = {
+		H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE,
+	};
+	unsigned int i, on;
+	int fd;
+
+	table = &tables[0];
+	vcpu = kvm_ppc_vcpu(vm, 0);
+	fd = kvm_ppc_table(vm, LIOBN, table->shift, 0, table->size);
+	fill_list(0);
+	for (i = 0; i < ARRAY_SIZE(nrs); i++) {
+		for (on = 0; on < 2; on++) {
+			transcript_errno(__kvm_ppc_enable_hcall(vm, nrs[i], on),
+					 "enable %llx %u", nrs[i], on);
+			call(nrs[i], LIOBN, 0, nrs[i] == H_PUT_TCE_INDIRECT ?
+			     LISTS : 0, 1);
+			make();
+		}
+	}
+	close(fd);
+	return !vcpu->mangled;
+}
+
+#define TESTS_A_VM	3
+
+static void test_vm(bool pr)
+{
+	const char *kind = pr ? "PR" : "HV";
+
+	kvm_ppc_vm_init(vm, pr, MEM0_SIZE);
+	transcript_begin("capabilities", kind);
+	ksft_test_result(test_capabilities(), "%s: capabilities\n", kind);
+	transcript_begin("create", kind);
+	ksft_test_result(test_create(), "%s: tables are created\n", kind);
+	transcript_begin("enable", kind);
+	ksft_test_result(test_enable(), "%s: hypercalls are enabled\n", kind);
+	kvm_ppc_vm_close(vm);
+	kvm_ppc_vm_free(vm);
+}
+
+static void skip_table(const struct table *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < TESTS_A_TABLE; i++)
+		ksft_test_result_skip("%s: no devices\n", t->name);
+}
+
+int main(void)
+{
+	const bool has[] = { kvm_ppc_has_hv(), kvm_ppc_has_pr() };
+	bool devices;
+	unsigned int i, pr;
+
+	ksft_print_header();
+	if (!has[0] && !has[1])
+		ksft_exit_skip("no KVM\n");
+	ksft_set_plan((has[0] + has[1]) *
+		      (TESTS_A_VM + ARRAY_SIZE(tables) * TESTS_A_TABLE));
+	signal(SIGBUS, on_bus_error);
+	devices = testbed_find(&guest.bed);
+
+	for (pr = 0; pr < 2; pr++) {
+		if (!has[pr])
+			continue;
+		test_vm(pr);
+		for (i = 0; i < ARRAY_SIZE(tables); i++) {
+			if (tables[i].window && !devices)
+				skip_table(&tables[i]);
+			else
+				test_table(&tables[i], pr);
+		}
+	}
+	ksft_finished();
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest of a few instructions whose TCE tables are linked to the windows of
+ * an IOMMU group, with an edu device in that group to see what they let
+ * through.
+ */
+#ifndef SELFTEST_VFIO_SPAPR_LINKED_H
+#define SELFTEST_VFIO_SPAPR_LINKED_H
+
+#include "container.h"
+#include "kvm_ppc.h"
+#include "testbed.h"
+
+/**
+ * struct linked - a guest and a device
+ * @bed:	container, groups and devices
+ * @vm:		the guest
+ * @vcpu:	its first vCPU
+ * @kvm_vfio:	its VFIO device, -1 when not open
+ * @start32:	bus address where the default window begins
+ * @size32:	the default window's size in bytes
+ */
+struct linked {
+	struct testbed bed;
+	struct kvm_ppc_vm vm;
+	struct kvm_ppc_vcpu *vcpu;
+	int kvm_vfio;
+	__u64 start32;
+	__u64 size32;
+};
+
+/**
+ * linked_open() - Start a guest that has the first edu
+ * @l: with the devices that testbed_find() found in its @bed
+ * @pr: KVM-PR rather than KVM-HV
+ * @mem_size: see kvm_ppc_vm_init(); this memory is registered with the
+ *	container, others can be by linked_slot()
+ *
+ * The container is a v2 one with its default window; the group has been added
+ * to KVM's VFIO device, and no table is linked.
+ */
+void linked_open(struct linked *l, bool pr, size_t mem_size);
+
+/* A further memory slot, registered with the container */
+void linked_slot(struct linked *l, unsigned int slot, __u64 gpa, size_t size);
+
+/* Another window of @size bytes: its bus address; the default one stays. */
+__u64 linked_window(struct linked *l, unsigned int page_shift, __u64 size);
+
+/**
+ * __linked_table() - Make a table and link it to the group's window there
+ * @l: the guest
+ * @liobn: for the table
+ * @page_shift: of the table, not less than the window's
+ * @start: bus address, where the window begins
+ * @size: of the table in TCEs
+ *
+ * Return: the table's file, or -errno of the link.
+ */
+int __linked_table(struct linked *l, __u64 liobn, unsigned int page_shift,
+		   __u64 start, __u64 size);
+int linked_table(struct linked *l, __u64 liobn, unsigned int page_shift,
+		 __u64 start, __u64 size);
+
+/*
+ * What the device can do at bus address @bus with the guest's memory at @gpa;
+ * see edu_reach(). Where the device may only read takes a bus address
+ * @scratch_bus that lets it write to @scratch, 0 for none.
+ */
+unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
+			  __u64 scratch_bus, __u64 scratch);
+
+/* Ends all of it in the order that a monitor would, and frees the memory */
+void linked_close(struct linked *l);
+
+#endif
