@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TCG plugin: how many instructions are executed between two markers
+ *
+ * The emulated machine marks what it measures itself, by instructions that do
+ * nothing and that no compiler emits:
+ *
+ *	xori 26,26,0	begin counting, from zero
+ *	xori 27,27,0	end: a line with the count goes to the output
+ *
+ * in host user space, in a guest's code, nested or not. Counted is what the
+ * whole machine executes meanwhile, firmware and real mode included; so it is
+ * run with one CPU, and whoever measures repeats and takes the minimum.
+ *
+ *	-plugin count.so,out=FILE[,profile=FILE]
+ *
+ * FILE of profile gets a line for each block of code executed while counting:
+ * its address and the instructions executed in it.
+ *
+ * QEMU's plugin interface, version 1, is declared here as far as it is used,
+ * since distributions ship QEMU without its header.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+struct qemu_info_t;
+
+enum { QEMU_PLUGIN_CB_NO_REGS };
+enum { QEMU_PLUGIN_INLINE_ADD_U64 };
+
+typedef uint64_t qemu_plugin_id_t;
+typedef void (*translated_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
+typedef void (*executed_cb)(unsigned int vcpu, void *data);
+
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+					   translated_cb cb);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
+					  executed_cb cb, int flags,
+					  void *data);
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb,
+					      int op, void *at, uint64_t add);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    executed_cb cb, int flags,
+					    void *data);
+void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
+				    void (*cb)(qemu_plugin_id_t, void *),
+				    void *data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
+						 size_t index);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+
+__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+
+/* xori RS,RA,0 with RS = RA, as the bytes of a big-endian instruction */
+#define MARK_BEGIN	0x6b5a0000u
+#define MARK_END	0x6b7b0000u
+
+/* A block of translated code; found again by address when translated anew */
+struct block {
+	struct block *next;
+	uint64_t address;
+	uint64_t executed;
+	uint64_t insns;
+};
+
+#define NR_BUCKETS	65536
+
+static uint64_t executed;
+static uint64_t begun_at;
+static bool counting;
+static FILE *out;
+static FILE *profile;
+static struct block *blocks[NR_BUCKETS];
+
+static void begin(unsigned int vcpu, void *data)
+{
+	counting = true;
+	begun_at = executed;
+}
+
+static void end(unsigned int vcpu, void *data)
+{
+	if (!counting)
+		return;
+	counting = false;
+	fprintf(out, "%" PRIu64 "\n", executed - begun_at);
+	fflush(out);
+}
+
+static void block_executed(unsigned int vcpu, void *data)
+{
+	struct block *block = data;
+
+	if (counting)
+		block->executed += block->insns;
+}
+
+static struct block *block_at(uint64_t address, uint64_t insns)
+{
+	struct block **at = &blocks[(address >> 2) % NR_BUCKETS];
+
+	for (; *at; at = &(*at)->next)
+		if ((*at)->address == address && (*at)->insns == insns)
+			return *at;
+
+	*at = calloc(1, sizeof(**at));
+	if (!*at)
+		abort();
+	(*at)->address = address;
+	(*at)->insns = insns;
+	return *at;
+}
+
+static uint32_t insn_word(const struct qemu_plugin_insn *insn)
+{
+	uint32_t word;
+
+	memcpy(&word, qemu_plugin_insn_data(insn), sizeof(word));
+	return word;
+}
+
+/* The same marker in either byte order of the emulated processor */
+static bool is_marker(uint32_t word, uint32_t marker)
+{
+	return word == marker || word == __builtin_bswap32(marker);
+}
+
+static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	size_t n = qemu_plugin_tb_n_insns(tb), i;
+
+	qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64,
+						 &executed, n);
+	if (profile)
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, block_executed,
+				QEMU_PLUGIN_CB_NO_REGS,
+				block_at(qemu_plugin_tb_vaddr(tb), n));
+
+	for (i = 0; i < n; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		uint32_t word = insn_word(insn);
+		executed_cb cb = is_marker(word, MARK_BEGIN) ? begin :
+				 is_marker(word, MARK_END) ? end : NULL;
+
+		if (cb)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, cb,
+					QEMU_PLUGIN_CB_NO_REGS, NULL);
+	}
+}
+
+static void finished(qemu_plugin_id_t id, void *data)
+{
+	size_t i;
+
+	for (i = 0; profile && i < NR_BUCKETS; i++)
+		for (struct block *b = blocks[i]; b; b = b->next)
+			if (b->executed)
+				fprintf(profile, "%" PRIx64 " %" PRIu64 "\n",
+					b->address, b->executed);
+	if (profile)
+		fclose(profile);
+	fclose(out);
+}
+
+static FILE *open_for(const char *arg, const char *name)
+{
+	size_t length = strlen(name);
+	FILE *f;
+
+	if (strncmp(arg, name, length) || arg[length] != '=')
+		return NULL;
+	f = fopen(arg + length + 1, "w");
+	if (!f)
+		perror(arg + length + 1);
+	return f;
+}
+
+__attribute__((visibility("default")))
+int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info,
+			int argc, char **argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		FILE *f = open_for(argv[i], "out");
+
+		if (f)
+			out = f;
+		f = open_for(argv[i], "profile");
+		if (f)
+			profile = f;
+	}
+	if (!out) {
+		fprintf(stderr, "count: usage: -plugin count.so,out=FILE[,profile=FILE]\n");
+		return -1;
+	}
+
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+	qemu_plugin_register_atexit_cb(id, finished, NULL);
+	return 0;
+}
