@@ -531,8 +531,8 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	spapr_sparse_init(&mem->pages, ilog2(TASK_SIZE_USER64) - PAGE_SHIFT);
 	mutex_init(&mem->lock);
 	mem->regions = RB_ROOT_CACHED;
-	INIT_LIST_HEAD(&mem->windows);
 	INIT_LIST_HEAD(&mem->left);
+	INIT_LIST_HEAD(&mem->windows);
 	mem->mm = mm;
 
 	/* Whoever sees the pointer sees what it points to */

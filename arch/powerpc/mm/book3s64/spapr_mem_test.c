@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of pinned user memory
+ *
+ * Part of spapr_mem.c, whose index of regions is tested here without pages,
+ * with as many regions as a monitor of large guests may have. The rest runs
+ * against memory mapped into the test's own process and a window on a table
+ * that no device reads: what is left behind, refused and given back.
+ */
+#include <kunit/test.h>
+#include <linux/mman.h>
+#include <linux/random.h>
+
+#define TEST_PAGES	8UL
+#define TEST_TCES	1024UL
+#define MANY		100000UL
+
+/* The index, in a structure of its own */
+
+static struct spapr_mem *empty_mem(struct kunit *test)
+{
+	struct spapr_mem *mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	spapr_sparse_init(&mem->pages, ilog2(TASK_SIZE_USER64) - PAGE_SHIFT);
+	mem->regions = RB_ROOT_CACHED;
+
+	return mem;
+}
+
+static void add_region(struct spapr_mem *mem, struct spapr_mem_region *region,
+		       unsigned long page, unsigned long pages)
+{
+	region->first = page << PAGE_SHIFT;
+	region->last = ((page + pages) << PAGE_SHIFT) - 1;
+	regions_insert(region, &mem->regions);
+}
+
+static bool overlaps(struct spapr_mem *mem, unsigned long page,
+		     unsigned long pages)
+{
+	return regions_iter_first(&mem->regions, page << PAGE_SHIFT,
+				  ((page + pages) << PAGE_SHIFT) - 1);
+}
+
+static void test_overlap(struct kunit *test)
+{
+	static const struct {
+		unsigned long page, pages;
+		bool overlap;
+	} range[] = {
+		{ 9, 1, false },	/* touches from below */
+		{ 14, 1, false },	/* touches from above */
+		{ 0, 10, false },
+		{ 9, 2, true },		/* first page */
+		{ 13, 2, true },	/* last page */
+		{ 11, 1, true },	/* within */
+		{ 8, 8, true },		/* around */
+		{ 10, 4, true },	/* the same */
+		{ 18, 1, false },	/* between two regions */
+		{ 14, 7, true },	/* from one into the other */
+	};
+	struct spapr_mem_region region[2] = {};
+	struct spapr_mem *mem = empty_mem(test);
+
+	add_region(mem, &region[0], 10, 4);
+	add_region(mem, &region[1], 20, 1);
+
+	for (int i = 0; i < ARRAY_SIZE(range); i++)
+		KUNIT_EXPECT_EQ_MSG(test, range[i].overlap,
+				    overlaps(mem, range[i].page, range[i].pages),
+				    "range %d", i);
+}
+
+static void test_exact(struct kunit *test)
+{
+	struct spapr_mem_region region[2] = {};
+	struct spapr_mem *mem = empty_mem(test);
+	unsigned long ua = 10 * PAGE_SIZE;
+
+	add_region(mem, &region[0], 10, 4);
+	add_region(mem, &region[1], 14, 4);
+
+	KUNIT_EXPECT_PTR_EQ(test, region_exact(mem, ua, 4 * PAGE_SIZE),
+			    &region[0]);
+	KUNIT_EXPECT_PTR_EQ(test, region_exact(mem, ua + 4 * PAGE_SIZE,
+					       4 * PAGE_SIZE), &region[1]);
+	KUNIT_EXPECT_NULL(test, region_exact(mem, ua, 3 * PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, region_exact(mem, ua, 8 * PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, region_exact(mem, ua, 0));
+	KUNIT_EXPECT_NULL(test, region_exact(mem, ua + PAGE_SIZE,
+					     3 * PAGE_SIZE));
+}
+
+/* First page of one of many regions of 2 pages, with 2 free ones after each */
+static unsigned long many_page(unsigned long i)
+{
+	return 1000 + 4 * i;
+}
+
+static void test_many(struct kunit *test)
+{
+	struct spapr_mem *mem = empty_mem(test);
+	struct spapr_mem_region *region;
+	unsigned long wrong = 0, i, hpa;
+
+	region = kvcalloc(MANY, sizeof(*region), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, region);
+
+	/* 7919 is prime: each once, in an order that is none */
+	for (unsigned long n = 0; n < MANY; n++) {
+		i = n * 7919 % MANY;
+		u64 *slot = spapr_sparse_populate(&mem->pages, many_page(i),
+						  GFP_KERNEL);
+
+		if (!slot)
+			break;
+		WRITE_ONCE(*slot, i << PAGE_SHIFT | PAGE_SHIFT |
+				  SPAPR_MEM_VALID);
+		add_region(mem, &region[i], many_page(i), 2);
+	}
+
+	for (i = 0; i < MANY; i++) {
+		unsigned long ua = many_page(i) << PAGE_SHIFT;
+
+		wrong += region_exact(mem, ua, 2 * PAGE_SIZE) != &region[i];
+		wrong += overlaps(mem, many_page(i) + 2, 2);
+		wrong += !overlaps(mem, many_page(i) + 1, 2);
+		wrong += !spapr_mem_to_phys(mem, ua + 5, PAGE_SHIFT, &hpa) ||
+			 hpa != (i << PAGE_SHIFT) + 5;
+		wrong += spapr_mem_to_phys(mem, ua, PAGE_SHIFT + 1, &hpa);
+		wrong += spapr_mem_to_phys(mem, ua + PAGE_SIZE, PAGE_SHIFT,
+					   &hpa);
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+
+	for (i = 0; i < MANY; i += 2)
+		regions_remove(&region[i], &mem->regions);
+	for (wrong = 0, i = 0; i < MANY; i++)
+		wrong += overlaps(mem, many_page(i), 2) != i % 2;
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+
+	kvfree(region);
+	spapr_sparse_destroy(&mem->pages, true);
+}
+
+static void test_limits(struct kunit *test)
+{
+	struct spapr_mem *mem = empty_mem(test);
+	unsigned long hpa, top = TASK_SIZE_USER64 - PAGE_SIZE;
+	u64 *slot = spapr_sparse_populate(&mem->pages, top >> PAGE_SHIFT,
+					  GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, slot);
+	*slot = PAGE_SIZE | PAGE_SHIFT | SPAPR_MEM_VALID;
+
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(mem, top, 12, &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(mem, TASK_SIZE_USER64, 12,
+						   &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(mem, 1UL << 63, 12, &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(mem, ~0xfffUL, 12, &hpa));
+
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(mem, top, PAGE_SIZE, 12));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_covers(mem, top, 2 * PAGE_SIZE, 12));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_covers(mem, top, ~0xfffUL, 12));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_covers(mem, 1UL << 63, PAGE_SIZE,
+						  12));
+
+	spapr_sparse_destroy(&mem->pages, true);
+}
+
+/* Memory of this process */
+
+struct own_memory {
+	struct spapr_mem *mem;
+	unsigned long ua;
+	unsigned long locked;
+};
+
+static unsigned long locked_now(void)
+{
+	return READ_ONCE(current->mm->locked_vm);
+}
+
+static void map_own(struct kunit *test, struct own_memory *own)
+{
+	own->ua = kunit_vm_mmap(test, NULL, 0, TEST_PAGES * PAGE_SIZE,
+				PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	KUNIT_ASSERT_NE(test, own->ua, 0);
+	own->mem = spapr_mem_of(current->mm);
+	KUNIT_ASSERT_NOT_NULL(test, own->mem);
+	KUNIT_ASSERT_PTR_EQ(test, own->mem, spapr_mem_of(current->mm));
+	own->locked = locked_now();
+}
+
+static void expect_error(struct kunit *test, struct own_memory *own,
+			 unsigned long ua, unsigned long size, long error)
+{
+	unsigned long locked = locked_now();
+	struct spapr_mem_region *region = spapr_mem_register(own->mem, ua, size);
+
+	KUNIT_EXPECT_EQ(test, PTR_ERR(region), error);
+	KUNIT_EXPECT_EQ(test, locked_now(), locked);
+}
+
+static void test_register(struct kunit *test)
+{
+	struct spapr_mem_region *region, *again, *upper;
+	const unsigned long half = TEST_PAGES / 2 * PAGE_SIZE;
+	struct own_memory own;
+	unsigned long hpa;
+
+	map_own(test, &own);
+
+	region = spapr_mem_register(own.mem, own.ua, half);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua, half, 12));
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(own.mem, own.ua, PAGE_SHIFT,
+						  &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(own.mem, own.ua,
+						   PAGE_SHIFT + 1, &hpa));
+
+	/* Once more is once more, not pinned or accounted twice */
+	again = spapr_mem_register(own.mem, own.ua, half);
+	KUNIT_EXPECT_PTR_EQ(test, again, region);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2);
+
+	expect_error(test, &own, own.ua, half + PAGE_SIZE, -EINVAL);
+	expect_error(test, &own, own.ua + PAGE_SIZE, PAGE_SIZE, -EINVAL);
+	expect_error(test, &own, own.ua, 0, -ENOMEM);
+	expect_error(test, &own, TASK_SIZE_USER64, PAGE_SIZE, -EFAULT);
+	/* What can be pinned of it is unpinned again */
+	expect_error(test, &own, own.ua + half,
+		     half + PAGE_SIZE * TEST_PAGES * 1024, -EFAULT);
+	KUNIT_EXPECT_FALSE(test, spapr_mem_covers(own.mem, own.ua + half,
+						  PAGE_SIZE, 12));
+
+	upper = spapr_mem_register(own.mem, own.ua + half, half);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(upper));
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua, 2 * half, 12));
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES);
+
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), 0);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua, half, 12));
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), 0);
+	KUNIT_EXPECT_FALSE(test, spapr_mem_covers(own.mem, own.ua, half, 12));
+	KUNIT_EXPECT_NULL(test, spapr_mem_find(own.mem, own.ua, half));
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, upper), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+}
+
+/* A window, without a device */
+
+static void free_table(struct iommu_table *tbl)
+{
+	kfree((void *)tbl->it_base);
+}
+
+static struct iommu_table_ops table_ops = {
+	.free = free_table,
+};
+
+static struct spapr_tce_window *open_test_window(struct kunit *test)
+{
+	struct iommu_table *tbl = kzalloc(sizeof(*tbl), GFP_KERNEL);
+	struct spapr_tce_window *window;
+
+	KUNIT_ASSERT_NOT_NULL(test, tbl);
+	kref_init(&tbl->it_kref);
+	INIT_LIST_HEAD(&tbl->it_group_list);
+	tbl->it_base = (unsigned long)kcalloc(TEST_TCES, sizeof(__be64),
+					      GFP_KERNEL);
+	KUNIT_ASSERT_NE(test, tbl->it_base, 0);
+	tbl->it_size = TEST_TCES;
+	tbl->it_page_shift = PAGE_SHIFT;
+	tbl->it_ops = &table_ops;
+
+	window = spapr_tce_window_create(tbl, current->mm, false);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(window));
+
+	return window;
+}
+
+static void close_test_window(struct spapr_tce_window *window)
+{
+	spapr_tce_window_drain(window);
+	spapr_tce_window_close(window);
+}
+
+static void test_busy(struct kunit *test)
+{
+	struct spapr_tce_window *window;
+	struct spapr_mem_region *region;
+	struct own_memory own;
+	unsigned long hpa;
+	__be64 *tce;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	tce = (__be64 *)window->tbl->it_base;
+
+	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, 1,
+					    SPAPR_TCE_PERM), -EINVAL);
+	region = spapr_mem_register(own.mem, own.ua, TEST_PAGES * PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
+	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, TEST_PAGES,
+					    SPAPR_TCE_PERM), 0);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(own.mem, own.ua + PAGE_SIZE,
+						  PAGE_SHIFT, &hpa));
+	KUNIT_EXPECT_EQ(test, be64_to_cpu(tce[601]), hpa | SPAPR_TCE_PERM);
+
+	/* One TCE is enough, and what was refused has changed nothing */
+	spapr_tce_unmap(window, 600, TEST_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua,
+						 TEST_PAGES * PAGE_SIZE, 12));
+
+	spapr_tce_unmap(window, 600 + TEST_PAGES - 1, 1);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+	close_test_window(window);
+}
+
+static void test_left_behind(struct kunit *test)
+{
+	struct spapr_tce_window *window;
+	struct spapr_mem_region *region;
+	struct own_memory own;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	region = spapr_mem_register(own.mem, own.ua, PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
+	KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 0, own.ua, 1,
+					    SPAPR_TCE_PERM), 0);
+
+	/* Pinned for the window's sake, and accounted */
+	spapr_mem_release(own.mem, region);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
+
+	/* Somebody else takes it up and leaves it, twice */
+	KUNIT_EXPECT_PTR_EQ(test, region,
+			    spapr_mem_register(own.mem, own.ua, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
+	spapr_mem_release(own.mem, region);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
+
+	close_test_window(window);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+	KUNIT_EXPECT_NULL(test, spapr_mem_find(own.mem, own.ua, PAGE_SIZE));
+}
+
+static struct kunit_case spapr_mem_cases[] = {
+	KUNIT_CASE(test_overlap),
+	KUNIT_CASE(test_exact),
+	KUNIT_CASE_SLOW(test_many),
+	KUNIT_CASE(test_limits),
+	KUNIT_CASE(test_register),
+	KUNIT_CASE(test_busy),
+	KUNIT_CASE(test_left_behind),
+	{}
+};
+
+static struct kunit_suite spapr_mem_suite = {
+	.name = "spapr_mem",
+	.test_cases = spapr_mem_cases,
+};
+kunit_test_suite(spapr_mem_suite);

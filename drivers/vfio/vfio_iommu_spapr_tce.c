@@ -1,0 +1,947 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VFIO's container back end for sPAPR TCE tables
+ *
+ * A container of type VFIO_SPAPR_TCE_IOMMU (v1) or VFIO_SPAPR_TCE_v2_IOMMU (v2)
+ * owns the DMA windows of its groups on behalf of one process. This file turns
+ * the ioctls of <linux/vfio.h> into calls of the TCE engine
+ * (asm/spapr_tce.h, asm/spapr_mem.h), which does the work.
+ *
+ * What it guarantees:
+ *
+ *  - One ioctl at a time: tce_container::lock is held by each from its first
+ *    look at the container to its last, and by the joining and leaving of
+ *    groups. All that is reached from a container is protected by it.
+ *  - A container that has touched the memory of one process serves that
+ *    process only.
+ *  - A window is fed to all groups of the container or, should one refuse it,
+ *    to none; a group gets all windows or does not join.
+ *  - What was charged to the process's locked memory is given back by the call
+ *    that ends what it was charged for, to the page, and so is the charge of a
+ *    call that fails.
+ *  - A call that fails changes nothing, except that TCEs which MAP_DMA was
+ *    replacing when it failed may be clear, and that the default window may
+ *    have been made.
+ *
+ * v1 pins the pages of each TCE when it is put, and charges the size of the
+ * whole 32-bit window at ENABLE. v2 maps what was registered, pinned and
+ * charged by REGISTER_MEMORY.
+ */
+#include <linux/cleanup.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+#include <linux/xarray.h>
+#include <asm/eeh.h>
+#include <asm/iommu.h>
+#include <asm/spapr_mem.h>
+#include <asm/spapr_tce.h>
+#include "vfio.h"
+
+/**
+ * struct tce_group - a group in a container
+ * @node: in tce_container::groups
+ * @group: the group, which VFIO holds while it is in the container
+ */
+struct tce_group {
+	struct list_head node;
+	struct iommu_group *group;
+};
+
+/**
+ * struct tce_slot - one of the windows that a group can have
+ * @window: NULL where there is none
+ * @charge: host pages charged for the window's table
+ */
+struct tce_slot {
+	struct spapr_tce_window *window;
+	unsigned long charge;
+};
+
+/**
+ * struct tce_container - what VFIO calls iommu_data
+ * @lock: protects all the rest
+ * @v2: the container's type
+ * @enabled: DMA may be mapped: v1 between ENABLE and DISABLE, v2 since the first
+ *	registration
+ * @default_due: the default window is made when it is first needed, so that
+ *	whoever does not want it can remove it before it costs anything
+ * @charge: host pages charged by ENABLE
+ * @mm: the process served, once there is one; a reference is held
+ * @slots: the windows
+ * @groups: struct tce_group, last come first
+ * @regions: struct spapr_mem_region by number of its first user page; of each,
+ *	one use
+ */
+struct tce_container {
+	struct mutex lock;
+	bool v2;
+	bool enabled;
+	bool default_due;
+	unsigned long charge;
+	struct mm_struct *mm;
+	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
+	struct list_head groups;
+	struct xarray regions;
+};
+
+/* From here on the container serves the current process only */
+static int bind_mm(struct tce_container *container)
+{
+	if (container->mm)
+		return container->mm == current->mm ? 0 : -EPERM;
+
+	mmgrab(current->mm);
+	container->mm = current->mm;
+
+	return 0;
+}
+
+/* The group that stands for all: they have been found alike as they joined */
+static struct iommu_table_group *table_group(struct tce_container *container)
+{
+	struct tce_group *first = list_first_entry_or_null(&container->groups,
+							   struct tce_group,
+							   node);
+
+	return first ? iommu_group_get_iommudata(first->group) : NULL;
+}
+
+/*
+ * Read the @size bytes of a structure that all versions of it have. Each begins
+ * with argsz, how many there are; more than we know is no error.
+ */
+static int read_args(void *args, void __user *from, size_t size)
+{
+	if (copy_from_user(args, from, size))
+		return -EFAULT;
+
+	return *(u32 *)args < size ? -EINVAL : 0;
+}
+
+/* Windows */
+
+static int attach_all(struct tce_container *container,
+		      struct spapr_tce_window *window, int num)
+{
+	struct tce_group *tcegroup;
+	int ret;
+
+	list_for_each_entry(tcegroup, &container->groups, node) {
+		ret = spapr_tce_window_attach(window, tcegroup->group, num);
+		if (ret)
+			goto undo;
+	}
+
+	return 0;
+
+undo:
+	list_for_each_entry_continue_reverse(tcegroup, &container->groups, node)
+		spapr_tce_window_detach(window, tcegroup->group, num);
+
+	return ret;
+}
+
+/* Make window @num on a new table; the platform chooses where it starts */
+static int open_window(struct tce_container *container,
+		       struct iommu_table_group *tg, int num, u32 page_shift,
+		       u64 size, u32 levels)
+{
+	struct spapr_tce_window *window;
+	struct iommu_table *tbl;
+	int ret;
+
+	ret = tg->ops->create_table(tg, num, page_shift, size, levels, &tbl);
+	if (ret)
+		return ret;
+
+	window = spapr_tce_window_create(tbl, container->mm, !container->v2);
+	if (IS_ERR(window)) {
+		ret = PTR_ERR(window);
+		iommu_tce_table_put(tbl);
+		goto unset;
+	}
+
+	ret = attach_all(container, window, num);
+	if (ret) {
+		spapr_tce_window_close(window);
+		goto unset;
+	}
+
+	container->slots[num].window = window;
+	return 0;
+
+unset:
+	/* The hypervisor's tables serve their group from their creation on */
+	tg->ops->unset_window(tg, num);
+
+	return ret;
+}
+
+static int create_window(struct tce_container *container, u32 page_shift,
+			 u64 size, u32 levels)
+{
+	struct iommu_table_group *tg = table_group(container);
+	unsigned long charge;
+	int num = 0, ret;
+
+	while (container->slots[num].window)
+		if (++num == IOMMU_TABLE_GROUP_MAX_TABLES)
+			return -ENOSPC;
+
+	if (!tg)
+		return -EFAULT;
+	if (page_shift >= BITS_PER_LONG_LONG ||
+	    !(tg->pgsizes & BIT_ULL(page_shift)) || !(size >> page_shift))
+		return -EINVAL;
+	if (!tg->ops->set_window || !tg->ops->unset_window ||
+	    !tg->ops->get_table_size || !tg->ops->create_table)
+		return -EPERM;
+
+	charge = tg->ops->get_table_size(page_shift, size, levels);
+	if (!charge)
+		return -EINVAL;
+
+	charge >>= PAGE_SHIFT;
+	ret = account_locked_vm(container->mm, charge, true);
+	if (ret)
+		return ret;
+
+	ret = open_window(container, tg, num, page_shift, size, levels);
+	if (ret) {
+		account_locked_vm(container->mm, charge, false);
+		return ret;
+	}
+
+	container->slots[num].charge = charge;
+	return num;
+}
+
+/*
+ * Tables of the hypervisor's are cleared before they leave their group, because
+ * afterwards they are no more.
+ */
+static void remove_window(struct tce_container *container, int num)
+{
+	struct tce_slot *slot = &container->slots[num];
+	struct tce_group *tcegroup;
+
+	spapr_tce_window_drain(slot->window);
+	list_for_each_entry(tcegroup, &container->groups, node)
+		spapr_tce_window_detach(slot->window, tcegroup->group, num);
+	spapr_tce_window_close(slot->window);
+	slot->window = NULL;
+
+	account_locked_vm(container->mm, slot->charge, false);
+	slot->charge = 0;
+}
+
+static void remove_windows(struct tce_container *container)
+{
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->slots[num].window)
+			remove_window(container, num);
+}
+
+/* Before anything is looked up in the windows: make the default one, if due */
+static int default_window(struct tce_container *container)
+{
+	struct iommu_table_group *tg = table_group(container);
+	int ret;
+
+	if (!container->default_due)
+		return 0;
+	if (!tg)
+		return -ENODEV;
+
+	ret = create_window(container, IOMMU_PAGE_SHIFT_4K, tg->tce32_size, 1);
+	if (ret < 0)
+		return ret;
+
+	container->default_due = false;
+	return 0;
+}
+
+static u64 window_start(const struct spapr_tce_window *window)
+{
+	return (u64)window->tbl->it_offset << window->tbl->it_page_shift;
+}
+
+/* The window that has bus address @iova: its number, or -ENXIO */
+static int find_window(struct tce_container *container, u64 iova)
+{
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		struct spapr_tce_window *window = container->slots[num].window;
+		struct iommu_table *tbl;
+
+		if (!window)
+			continue;
+		tbl = window->tbl;
+		if ((iova >> tbl->it_page_shift) - tbl->it_offset < tbl->it_size)
+			return num;
+	}
+
+	return -ENXIO;
+}
+
+/**
+ * struct tce_range - part of a window
+ * @window: the window
+ * @index: its first TCE, as the engine counts
+ * @npages: how many TCEs; may be 0
+ */
+struct tce_range {
+	struct spapr_tce_window *window;
+	unsigned long index;
+	unsigned long npages;
+};
+
+/* The range of bus addresses that a MAP_DMA or UNMAP_DMA is about */
+static int find_range(struct tce_container *container, u64 iova, u64 size,
+		      struct tce_range *range)
+{
+	struct iommu_table *tbl;
+	u64 page_mask;
+	int num;
+
+	num = default_window(container);
+	if (num < 0)
+		return num;
+
+	num = find_window(container, iova);
+	if (num < 0)
+		return num;
+
+	range->window = container->slots[num].window;
+	tbl = range->window->tbl;
+	page_mask = BIT_ULL(tbl->it_page_shift) - 1;
+	if ((iova | size) & page_mask)
+		return -EINVAL;
+
+	range->index = (iova >> tbl->it_page_shift) - tbl->it_offset;
+	range->npages = size >> tbl->it_page_shift;
+
+	return range->npages > tbl->it_size - range->index ? -EINVAL : 0;
+}
+
+/* VFIO_IOMMU_MAP_DMA */
+static long map_dma(struct tce_container *container, void __user *arg)
+{
+	const u32 both = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+	struct vfio_iommu_type1_dma_map map;
+	struct tce_range range;
+	unsigned long perm = 0;
+	int ret;
+
+	if (!container->enabled)
+		return -EPERM;
+	ret = read_args(&map, arg, offsetofend(typeof(map), size));
+	if (ret)
+		return ret;
+	if (map.flags & ~both)
+		return -EINVAL;
+
+	ret = find_range(container, map.iova, map.size, &range);
+	if (ret)
+		return ret;
+
+	if (map.flags & VFIO_DMA_MAP_FLAG_READ)
+		perm |= TCE_PCI_READ;
+	if (map.flags & VFIO_DMA_MAP_FLAG_WRITE)
+		perm |= TCE_PCI_WRITE;
+	if (!perm || map.vaddr & (IOMMU_PAGE_SIZE(range.window->tbl) - 1))
+		return -EINVAL;
+	if (!range.npages)
+		return 0;
+
+	return spapr_tce_map(range.window, range.index, map.vaddr, range.npages,
+			     perm);
+}
+
+/* VFIO_IOMMU_UNMAP_DMA */
+static long unmap_dma(struct tce_container *container, void __user *arg)
+{
+	struct vfio_iommu_type1_dma_unmap unmap;
+	struct tce_range range;
+	int ret;
+
+	if (!container->enabled)
+		return -EPERM;
+	ret = read_args(&unmap, arg, offsetofend(typeof(unmap), size));
+	if (ret)
+		return ret;
+	if (unmap.flags)
+		return -EINVAL;
+
+	ret = find_range(container, unmap.iova, unmap.size, &range);
+	if (ret)
+		return ret;
+
+	spapr_tce_unmap(range.window, range.index, range.npages);
+
+	return 0;
+}
+
+/* VFIO_IOMMU_SPAPR_TCE_GET_INFO */
+static long get_info(struct tce_container *container, void __user *arg)
+{
+	struct iommu_table_group *tg = table_group(container);
+	struct vfio_iommu_spapr_tce_info info;
+	size_t size = offsetofend(typeof(info), dma32_window_size);
+	int ret;
+
+	if (!tg)
+		return -ENXIO;
+	ret = read_args(&info, arg, size);
+	if (ret)
+		return ret;
+
+	info.flags = 0;
+	info.dma32_window_start = tg->tce32_start;
+	info.dma32_window_size = tg->tce32_size;
+	memset(&info.ddw, 0, sizeof(info.ddw));
+	if (container->v2 && tg->max_dynamic_windows_supported) {
+		info.flags = VFIO_IOMMU_SPAPR_INFO_DDW;
+		info.ddw.pgsizes = tg->pgsizes;
+		info.ddw.levels = tg->max_levels;
+		info.ddw.max_dynamic_windows_supported =
+			tg->max_dynamic_windows_supported;
+	}
+
+	if (info.argsz >= offsetofend(typeof(info), ddw))
+		size = offsetofend(typeof(info), ddw);
+
+	return copy_to_user(arg, &info, size) ? -EFAULT : 0;
+}
+
+/* EEH */
+
+static const int eeh_option[] = {
+	[VFIO_EEH_PE_DISABLE] = EEH_OPT_DISABLE,
+	[VFIO_EEH_PE_ENABLE] = EEH_OPT_ENABLE,
+	[VFIO_EEH_PE_UNFREEZE_IO] = EEH_OPT_THAW_MMIO,
+	[VFIO_EEH_PE_UNFREEZE_DMA] = EEH_OPT_THAW_DMA,
+	[VFIO_EEH_PE_RESET_DEACTIVATE] = EEH_RESET_DEACTIVATE,
+	[VFIO_EEH_PE_RESET_HOT] = EEH_RESET_HOT,
+	[VFIO_EEH_PE_RESET_FUNDAMENTAL] = EEH_RESET_FUNDAMENTAL,
+};
+
+static long eeh_inject(struct eeh_pe *pe, struct vfio_eeh_pe_op *op,
+		       void __user *arg)
+{
+	int ret = read_args(op, arg, offsetofend(typeof(*op), err.mask));
+
+	return ret ?: eeh_pe_inject_err(pe, op->err.type, op->err.func,
+					op->err.addr, op->err.mask);
+}
+
+static long eeh_pe_op(struct eeh_pe *pe, void __user *arg)
+{
+	struct vfio_eeh_pe_op op;
+	int ret;
+
+	ret = read_args(&op, arg, offsetofend(typeof(op), op));
+	if (ret)
+		return ret;
+	if (op.flags)
+		return -EINVAL;
+
+	switch (op.op) {
+	case VFIO_EEH_PE_DISABLE ... VFIO_EEH_PE_UNFREEZE_DMA:
+		return eeh_pe_set_option(pe, eeh_option[op.op]);
+	case VFIO_EEH_PE_GET_STATE:
+		return eeh_pe_get_state(pe);
+	case VFIO_EEH_PE_RESET_DEACTIVATE ... VFIO_EEH_PE_RESET_FUNDAMENTAL:
+		return eeh_pe_reset(pe, eeh_option[op.op], true);
+	case VFIO_EEH_PE_CONFIGURE:
+		return eeh_pe_configure(pe);
+	case VFIO_EEH_PE_INJECT_ERR:
+		return eeh_inject(pe, &op, arg);
+	}
+
+	return -EINVAL;
+}
+
+/*
+ * VFIO_EEH_PE_OP: to each group, up to the first that has something to say, be
+ * it an error or a state other than normal
+ */
+static long eeh_op(struct tce_container *container, void __user *arg)
+{
+	struct tce_group *tcegroup;
+
+	list_for_each_entry(tcegroup, &container->groups, node) {
+		struct eeh_pe *pe = eeh_iommu_group_to_pe(tcegroup->group);
+		long ret = pe ? eeh_pe_op(pe, arg) : -ENODEV;
+
+		if (ret)
+			return ret;
+	}
+
+	return 0;
+}
+
+/* Only v1 */
+
+/* VFIO_IOMMU_ENABLE: charge the most that can be mapped in the 32-bit window */
+static long enable(struct tce_container *container)
+{
+	struct iommu_table_group *tg = table_group(container);
+	unsigned long charge;
+	int ret;
+
+	if (container->enabled)
+		return -EBUSY;
+	if (!tg)
+		return -ENODEV;
+	if (!tg->tce32_size)
+		return -EPERM;
+	ret = bind_mm(container);
+	if (ret)
+		return ret;
+
+	charge = tg->tce32_size >> PAGE_SHIFT;
+	ret = account_locked_vm(container->mm, charge, true);
+	if (ret)
+		return ret;
+
+	container->charge = charge;
+	container->enabled = true;
+
+	return 0;
+}
+
+/* VFIO_IOMMU_DISABLE: the windows stay, empty. The charge outlives the pins. */
+static long disable(struct tce_container *container)
+{
+	if (!container->enabled)
+		return 0;
+
+	container->enabled = false;
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		struct spapr_tce_window *window = container->slots[num].window;
+
+		if (window)
+			spapr_tce_unmap(window, 0, window->tbl->it_size);
+	}
+
+	account_locked_vm(container->mm, container->charge, false);
+	container->charge = 0;
+
+	return 0;
+}
+
+static long ioctl_v1(struct tce_container *container, unsigned int cmd)
+{
+	switch (cmd) {
+	case VFIO_IOMMU_ENABLE:
+		return enable(container);
+	case VFIO_IOMMU_DISABLE:
+		return disable(container);
+	}
+
+	return -ENOTTY;
+}
+
+/* Only v2 */
+
+/* Read the range that is to be registered, or not any longer */
+static int read_memory(struct vfio_iommu_spapr_register_memory *memory,
+		       void __user *arg)
+{
+	int ret = read_args(memory, arg, offsetofend(typeof(*memory), size));
+
+	if (ret)
+		return ret;
+
+	return memory->flags || !PAGE_ALIGNED(memory->vaddr | memory->size) ?
+		-EINVAL : 0;
+}
+
+/*
+ * Register a range and remember it at @key, which has been reserved: nothing
+ * can fail once a use of the region has been taken that cannot be given back
+ * (other threads may have put TCEs from it by then).
+ */
+static int register_at(struct tce_container *container, unsigned long key,
+		       u64 ua, u64 size)
+{
+	struct spapr_mem *mem = spapr_mem_of(container->mm);
+	struct spapr_mem_region *region;
+
+	if (!mem)
+		return -ENOMEM;
+
+	region = spapr_mem_register(mem, ua, size);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+
+	/* The container has a use of it already, so this is not the last */
+	if (xa_load(&container->regions, key)) {
+		spapr_mem_release(mem, region);
+		return -EBUSY;
+	}
+
+	xa_store(&container->regions, key, region, GFP_KERNEL);
+	return 0;
+}
+
+/* VFIO_IOMMU_SPAPR_REGISTER_MEMORY */
+static long register_memory(struct tce_container *container, void __user *arg)
+{
+	struct vfio_iommu_spapr_register_memory memory;
+	unsigned long key;
+	int ret;
+
+	ret = bind_mm(container) ?: read_memory(&memory, arg);
+	if (ret)
+		return ret;
+	if (memory.vaddr + memory.size < memory.vaddr)
+		return -EINVAL;
+
+	key = memory.vaddr >> PAGE_SHIFT;
+	ret = xa_reserve(&container->regions, key, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
+
+	ret = register_at(container, key, memory.vaddr, memory.size);
+	/* Nothing to do for an entry that is not just reserved */
+	xa_release(&container->regions, key);
+	if (!ret)
+		container->enabled = true;
+
+	return ret;
+}
+
+/* VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY */
+static long unregister_memory(struct tce_container *container,
+			      void __user *arg)
+{
+	struct vfio_iommu_spapr_register_memory memory;
+	struct spapr_mem_region *region;
+	struct spapr_mem *mem;
+	unsigned long key;
+	int ret;
+
+	if (!container->mm)
+		return -EPERM;
+	ret = read_memory(&memory, arg);
+	if (ret)
+		return ret;
+
+	key = memory.vaddr >> PAGE_SHIFT;
+	region = xa_load(&container->regions, key);
+	if (!region)
+		return -ENOENT;
+
+	mem = spapr_mem_of(container->mm);
+	if (spapr_mem_find(mem, memory.vaddr, memory.size) != region)
+		return -ENOENT;
+
+	ret = spapr_mem_unregister(mem, region);
+	if (!ret)
+		xa_erase(&container->regions, key);
+
+	return ret;
+}
+
+/* VFIO_IOMMU_SPAPR_TCE_CREATE */
+static long tce_create(struct tce_container *container, void __user *arg)
+{
+	struct vfio_iommu_spapr_tce_create create;
+	const size_t size = offsetofend(typeof(create), start_addr);
+	int num, ret;
+
+	ret = bind_mm(container);
+	if (ret)
+		return ret;
+	if (list_empty(&container->groups))
+		return -ENXIO;
+	ret = read_args(&create, arg, size);
+	if (ret)
+		return ret;
+	if (create.flags)
+		return -EINVAL;
+
+	ret = default_window(container);
+	if (ret)
+		return ret;
+	num = create_window(container, create.page_shift, create.window_size,
+			    create.levels);
+	if (num < 0)
+		return num;
+
+	create.start_addr = window_start(container->slots[num].window);
+	if (copy_to_user(arg, &create, size)) {
+		remove_window(container, num);
+		return -EFAULT;
+	}
+
+	return 0;
+}
+
+/* VFIO_IOMMU_SPAPR_TCE_REMOVE */
+static long tce_remove(struct tce_container *container, void __user *arg)
+{
+	struct vfio_iommu_spapr_tce_remove remove;
+	int num, ret;
+
+	ret = bind_mm(container);
+	if (ret)
+		return ret;
+	if (list_empty(&container->groups))
+		return -ENXIO;
+	ret = read_args(&remove, arg, offsetofend(typeof(remove), start_addr));
+	if (ret)
+		return ret;
+	if (remove.flags)
+		return -EINVAL;
+
+	/* The default window starts at 0, and need not be made to be removed */
+	if (container->default_due && !remove.start_addr) {
+		container->default_due = false;
+		return 0;
+	}
+
+	/* Any address in a window names it */
+	num = find_window(container, remove.start_addr);
+	if (num < 0)
+		return -EINVAL;
+
+	remove_window(container, num);
+	return 0;
+}
+
+static long ioctl_v2(struct tce_container *container, unsigned int cmd,
+		     void __user *arg)
+{
+	switch (cmd) {
+	case VFIO_IOMMU_SPAPR_REGISTER_MEMORY:
+		return register_memory(container, arg);
+	case VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY:
+		return unregister_memory(container, arg);
+	case VFIO_IOMMU_SPAPR_TCE_CREATE:
+		return tce_create(container, arg);
+	case VFIO_IOMMU_SPAPR_TCE_REMOVE:
+		return tce_remove(container, arg);
+	}
+
+	return -ENOTTY;
+}
+
+/* What VFIO calls */
+
+static long check_extension(unsigned long extension)
+{
+	if (extension == VFIO_EEH)
+		return eeh_enabled();
+
+	return extension == VFIO_SPAPR_TCE_IOMMU ||
+	       extension == VFIO_SPAPR_TCE_v2_IOMMU;
+}
+
+static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
+			    unsigned long value)
+{
+	struct tce_container *container = iommu_data;
+	void __user *arg = (void __user *)value;
+
+	/* Asked also before there is a container */
+	if (cmd == VFIO_CHECK_EXTENSION)
+		return check_extension(value);
+
+	guard(mutex)(&container->lock);
+
+	if (container->mm && container->mm != current->mm)
+		return -EPERM;
+
+	switch (cmd) {
+	case VFIO_IOMMU_SPAPR_TCE_GET_INFO:
+		return get_info(container, arg);
+	case VFIO_IOMMU_MAP_DMA:
+		return map_dma(container, arg);
+	case VFIO_IOMMU_UNMAP_DMA:
+		return unmap_dma(container, arg);
+	case VFIO_EEH_PE_OP:
+		return eeh_op(container, arg);
+	}
+
+	return container->v2 ? ioctl_v2(container, cmd, arg) :
+			       ioctl_v1(container, cmd);
+}
+
+static void *tce_iommu_open(unsigned long type)
+{
+	struct tce_container *container;
+
+	if (type != VFIO_SPAPR_TCE_IOMMU && type != VFIO_SPAPR_TCE_v2_IOMMU)
+		return ERR_PTR(-EINVAL);
+
+	container = kzalloc(sizeof(*container), GFP_KERNEL_ACCOUNT);
+	if (!container)
+		return ERR_PTR(-ENOMEM);
+
+	container->v2 = type == VFIO_SPAPR_TCE_v2_IOMMU;
+	mutex_init(&container->lock);
+	INIT_LIST_HEAD(&container->groups);
+	xa_init(&container->regions);
+
+	return container;
+}
+
+/* The last group has left, and taken the windows with it */
+static void tce_iommu_release(void *iommu_data)
+{
+	struct tce_container *container = iommu_data;
+	struct spapr_mem_region *region;
+	unsigned long key;
+
+	WARN_ON_ONCE(!list_empty(&container->groups));
+
+	xa_for_each(&container->regions, key, region)
+		spapr_mem_release(spapr_mem_of(container->mm), region);
+	xa_destroy(&container->regions);
+
+	if (container->mm) {
+		account_locked_vm(container->mm, container->charge, false);
+		mmdrop(container->mm);
+	}
+
+	mutex_destroy(&container->lock);
+	kfree(container);
+}
+
+/* Can a group join those that are there? */
+static int may_join(struct tce_container *container, struct iommu_group *group,
+		    struct iommu_table_group *tg)
+{
+	struct iommu_table_group *other = table_group(container);
+	struct tce_group *tcegroup;
+
+	if (container->v2 && !tg->max_dynamic_windows_supported)
+		return -EINVAL;
+	if (!other)
+		return 0;
+
+	/* v1 charges for the window of one group */
+	if (!container->v2)
+		return -EBUSY;
+	list_for_each_entry(tcegroup, &container->groups, node)
+		if (tcegroup->group == group)
+			return -EBUSY;
+	if (other->ops->create_table != tg->ops->create_table)
+		return -EPERM;
+
+	return 0;
+}
+
+static int attach_windows(struct tce_container *container,
+			  struct iommu_group *group)
+{
+	struct tce_slot *slots = container->slots;
+	int num, ret;
+
+	for (num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		if (!slots[num].window)
+			continue;
+		ret = spapr_tce_window_attach(slots[num].window, group, num);
+		if (ret)
+			goto undo;
+	}
+
+	return 0;
+
+undo:
+	while (num--)
+		if (slots[num].window)
+			spapr_tce_window_detach(slots[num].window, group, num);
+
+	return ret;
+}
+
+static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
+				  enum vfio_group_type type)
+{
+	struct iommu_table_group *tg = iommu_group_get_iommudata(group);
+	struct tce_group *tcegroup __free(kfree) = NULL;
+	struct tce_container *container = iommu_data;
+	int ret;
+
+	if (type == VFIO_EMULATED_IOMMU)
+		return -EINVAL;
+
+	guard(mutex)(&container->lock);
+
+	if (!tg)
+		return -ENODEV;
+	ret = may_join(container, group, tg);
+	if (ret)
+		return ret;
+
+	tcegroup = kzalloc(sizeof(*tcegroup), GFP_KERNEL_ACCOUNT);
+	if (!tcegroup)
+		return -ENOMEM;
+
+	ret = attach_windows(container, group);
+	if (ret)
+		return ret;
+
+	if (list_empty(&container->groups))
+		container->default_due = true;
+	tcegroup->group = group;
+	list_add(&no_free_ptr(tcegroup)->node, &container->groups);
+
+	return 0;
+}
+
+/* The others keep what is mapped; with the last one the windows go */
+static void tce_iommu_detach_group(void *iommu_data, struct iommu_group *group)
+{
+	struct tce_container *container = iommu_data;
+	struct tce_group *tcegroup;
+
+	guard(mutex)(&container->lock);
+
+	list_for_each_entry(tcegroup, &container->groups, node)
+		if (tcegroup->group == group)
+			break;
+	if (WARN_ON_ONCE(list_entry_is_head(tcegroup, &container->groups, node)))
+		return;
+
+	if (list_is_singular(&container->groups))
+		remove_windows(container);
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->slots[num].window)
+			spapr_tce_window_detach(container->slots[num].window,
+						group, num);
+
+	list_del(&tcegroup->node);
+	kfree(tcegroup);
+}
+
+static const struct vfio_iommu_driver_ops tce_iommu_ops = {
+	.owner = THIS_MODULE,
+	.name = "iommu-vfio-powerpc",
+	.open = tce_iommu_open,
+	.attach_group = tce_iommu_attach_group,
+	.detach_group = tce_iommu_detach_group,
+	.ioctl = tce_iommu_ioctl,
+	.release = tce_iommu_release,
+};
+
+module_driver(tce_iommu_ops, vfio_register_iommu_driver,
+	      vfio_unregister_iommu_driver);
+
+#ifdef CONFIG_SPAPR_TCE_KUNIT_TEST
+#include "vfio_iommu_spapr_tce_test.c"
+#endif
+
+MODULE_DESCRIPTION("VFIO container back end for sPAPR TCE tables");
+MODULE_LICENSE("GPL");
