@@ -230,8 +230,8 @@ EXPORT_SYMBOL_GPL(vfio_external_user_iommu_id);
  * vfio_group::external_lock.  It may call vfio_group_put_external_user(); it
  * may call vfio_group_get_external_user(), vfio_external_user_iommu_id() and
  * vfio_external_user_iommu_group(), which answer their errors.  It must not
- * call vfio_external_user_register() or vfio_external_user_unregister() for
- * this group, nor wait for a lock under which somebody does.
+ * call vfio_external_user_register() or vfio_external_user_unregister(), for
+ * whichever group, nor wait for a lock under which somebody does.
  *
  * Context: Process context, may sleep.  Takes vfio_group::external_lock, so
  *	that it waits for callbacks that are under way.
