@@ -55,6 +55,11 @@ static unsigned long region_size(const struct spapr_mem_region *region)
 	return region->last - region->first + 1;
 }
 
+static unsigned long region_pages(const struct spapr_mem_region *region)
+{
+	return region_size(region) >> PAGE_SHIFT;
+}
+
 /* The region of exactly this range, which @size 0 never is */
 static struct spapr_mem_region *
 region_exact(struct spapr_mem *mem, unsigned long ua, unsigned long size)
@@ -68,46 +73,59 @@ region_exact(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 	return region;
 }
 
-/*
- * A stretch of a region's words that are neighbours in memory
- * @index: user page number of the first
- * @slot: its word
- * @count: how many follow each other
- */
-struct stretch {
-	unsigned long index;
-	u64 *slot;
-	unsigned long count;
-};
-
 /* @count pages from @index on, as far as they share a leaf */
 static unsigned long within_leaf(unsigned long index, unsigned long count)
 {
 	return min(count, SPAPR_SPARSE_LEAF - (index & SPAPR_SPARSE_LEAF_MASK));
 }
 
-/* The stretch at @at->index within the @count pages left; the leaf exists */
-static void stretch_find(struct spapr_mem *mem, struct stretch *at,
-			 unsigned long count)
+/*
+ * A stretch of a region's words that are neighbours in memory, on the way
+ * through the region
+ * @index: user page number of the first
+ * @slot: its word
+ * @count: how many follow each other; the user may take fewer
+ * @left: words from @index to the end of the way
+ */
+struct stretch {
+	unsigned long index;
+	u64 *slot;
+	unsigned long count;
+	unsigned long left;
+};
+
+/* Before the first stretch of a way through the first @count pages */
+static struct stretch stretch_before(struct spapr_mem_region *region,
+				     unsigned long count)
 {
-	at->slot = spapr_sparse_find(&mem->pages, at->index);
-	at->count = within_leaf(at->index, count);
+	return (struct stretch) {
+		.index = region->first >> PAGE_SHIFT,
+		.left = count,
+	};
 }
 
-#define for_each_stretch(mem, at, first, nr)				\
-	for (unsigned long left_ = ((at)->index = (first), nr);		\
-	     left_ && (stretch_find(mem, at, left_), true);		\
-	     left_ -= (at)->count, (at)->index += (at)->count,		\
-	     cond_resched())
+/* Go on to the next stretch, if there is one; its leaf has been populated */
+static bool stretch_next(struct spapr_mem *mem, struct stretch *at)
+{
+	at->index += at->count;
+	at->left -= at->count;
+	if (!at->left)
+		return false;
+
+	cond_resched();
+	at->slot = spapr_sparse_find(&mem->pages, at->index);
+	at->count = within_leaf(at->index, at->left);
+
+	return true;
+}
 
 /* Show the region's pages to walks, or hide them from walks yet to come */
 static void show(struct spapr_mem *mem, struct spapr_mem_region *region,
 		 bool valid)
 {
-	struct stretch at;
+	struct stretch at = stretch_before(region, region_pages(region));
 
-	for_each_stretch(mem, &at, region->first >> PAGE_SHIFT,
-			 region_size(region) >> PAGE_SHIFT) {
+	while (stretch_next(mem, &at)) {
 		for (unsigned long i = 0; i < at.count; i++) {
 			u64 word = at.slot[i] & ~SPAPR_MEM_VALID;
 
@@ -151,9 +169,9 @@ static unsigned long contiguous(const struct stretch *at)
 static void unpin(struct spapr_mem *mem, struct spapr_mem_region *region,
 		  unsigned long count)
 {
-	struct stretch at;
+	struct stretch at = stretch_before(region, count);
 
-	for_each_stretch(mem, &at, region->first >> PAGE_SHIFT, count) {
+	while (stretch_next(mem, &at)) {
 		unsigned long pa = at.slot[0] & PAGE_MASK;
 
 		at.count = contiguous(&at);
@@ -219,7 +237,7 @@ static long pin_some(struct spapr_mem *mem, unsigned long index,
 /* Pin all of the region, or nothing */
 static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
-	unsigned long count = region_size(region) >> PAGE_SHIFT, done = 0;
+	unsigned long count = region_pages(region), done = 0;
 	unsigned int limit = __ffs(region->first | region_size(region));
 	struct page **pages __free(kfree) =
 		kmalloc_array(SPAPR_SPARSE_LEAF, sizeof(*pages), GFP_KERNEL);
@@ -277,7 +295,7 @@ static bool retire(struct spapr_mem *mem, struct spapr_mem_region *region)
 /* Unpin a retired region and forget it */
 static void discard(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
-	unsigned long count = region_size(region) >> PAGE_SHIFT;
+	unsigned long count = region_pages(region);
 
 	unpin(mem, region, count);
 	regions_remove(region, &mem->regions);
