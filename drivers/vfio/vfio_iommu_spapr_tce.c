@@ -838,6 +838,9 @@ static int may_join(struct tce_container *container, struct iommu_group *group,
 			return -EBUSY;
 	if (other->ops->create_table != tg->ops->create_table)
 		return -EPERM;
+	/* A table of the hypervisor's feeds the group that it was made for */
+	if (tg->ops->exclusive_tables)
+		return -EPERM;
 
 	return 0;
 }
