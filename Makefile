@@ -85,8 +85,17 @@ test: $(kernel) $(if $(filter base,$(KERNEL)),tree)
 series: tree
 	@tools/build/series $(B) $(B)/series
 
+## make refresh       take commits and edits made in $B/linux back to series/;
+##                    PATCH=NNNN-name says where edits go, else the last one
+refresh:
+	@tools/build/refresh $(B) $(PATCH)
+
+## make check         checkpatch, sparse, W=1, kernel-doc, order in series/
+check: kernel kernel-base series
+	@tools/build/check $(B)
+
 ## make clean         remove $B
 clean:
 	rm -rf $(B)
 
-.PHONY: help setup tree kernel kernel-base kernel-debug rootfs demo test series clean
+.PHONY: help setup tree kernel kernel-base kernel-debug rootfs demo test series refresh check clean

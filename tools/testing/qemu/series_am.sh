@@ -7,7 +7,7 @@
 cd "$(dirname "$0")" || exit 1
 . ./tap.sh
 project=$(cd ../../.. && pwd)
-linux=$B/linux
+linux=${B:=$project/build}/linux
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -30,7 +30,8 @@ apply_mails() {
 }
 
 same_tree() {
-	[ "$(tree_of "$dir/linux" HEAD)" = "$(tree_of "$linux" HEAD)" ]
+	made=$(tree_of "$dir/linux" HEAD) &&
+	[ "$made" = "$(tree_of "$linux" HEAD)" ]
 }
 
 # A project of one patch, whose hunk has $1 for a line of context
