@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each allocation in turn fails, in each ioctl of a container.
+ *
+ * The kernel lets the nth chance to fail of a task fail (see
+ * Documentation/fault-injection). Every ioctl is repeated with n from 1 on
+ * until it is through without a failure; until then it either succeeds all the
+ * same, or says ENOMEM, or EFAULT where it was the copying of the structure
+ * that failed, and has changed nothing: no locked memory, and the same call
+ * succeeds when nothing fails. What is lost in the kernel, kmemleak finds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
+#include <linux/vfio.h>
+
+#include "../kselftest.h"
+#include "lib/edu.h"
+#include "lib/memory.h"
+#include "lib/vfio_pci.h"
+
+#define DEBUGFS		"/sys/kernel/debug"
+#define PAGES		1024UL
+#define MAX_CHANCES	2000
+
+static struct {
+	int container;
+	int group;
+	int other_group;
+	int iommu_group[2];
+	unsigned long memory;
+	unsigned long size;
+	__u64 window;
+} bed = { .container = -1, .group = -1, .other_group = -1 };
+
+/* Each returns 0, or -1 with errno */
+
+static int set_iommu(unsigned long type)
+{
+	return ioctl(bed.container, VFIO_SET_IOMMU, type);
+}
+
+static int set_v1(void)
+{
+	return set_iommu(VFIO_SPAPR_TCE_IOMMU);
+}
+
+static int set_v2(void)
+{
+	return set_iommu(VFIO_SPAPR_TCE_v2_IOMMU);
+}
+
+/* The container without IOMMU, with the group in it */
+static void unset(void)
+{
+	vfio_group_unset_container(bed.group);
+	vfio_group_set_container(bed.group, bed.container);
+}
+
+static int enable(void)
+{
+	return ioctl(bed.container, VFIO_IOMMU_ENABLE);
+}
+
+static void disable(void)
+{
+	ioctl(bed.container, VFIO_IOMMU_DISABLE);
+}
+
+static int memory_ioctl(unsigned long request)
+{
+	struct vfio_iommu_spapr_register_memory memory = {
+		.argsz = sizeof(memory),
+		.vaddr = bed.memory,
+		.size = bed.size,
+	};
+
+	return ioctl(bed.container, request, &memory);
+}
+
+static int register_memory(void)
+{
+	return memory_ioctl(VFIO_IOMMU_SPAPR_REGISTER_MEMORY);
+}
+
+static void unregister_memory(void)
+{
+	memory_ioctl(VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY);
+}
+
+static int create_window(void)
+{
+	struct vfio_iommu_spapr_tce_create create = {
+		.argsz = sizeof(create),
+		.page_shift = 16,
+		.window_size = 1ULL << 36,
+		.levels = 2,
+	};
+	int ret = ioctl(bed.container, VFIO_IOMMU_SPAPR_TCE_CREATE, &create);
+
+	/* A partition's tables have one level */
+	if (ret && errno == EINVAL) {
+		create.levels = 1;
+		ret = ioctl(bed.container, VFIO_IOMMU_SPAPR_TCE_CREATE,
+			    &create);
+	}
+	bed.window = create.start_addr;
+
+	return ret;
+}
+
+static int remove_at(__u64 start)
+{
+	struct vfio_iommu_spapr_tce_remove remove = {
+		.argsz = sizeof(remove),
+		.start_addr = start,
+	};
+
+	return ioctl(bed.container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
+}
+
+static void remove_window(void)
+{
+	remove_at(bed.window);
+}
+
+static int map_at(__u64 iova)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = bed.memory,
+		.iova = iova,
+		.size = bed.size,
+	};
+
+	return ioctl(bed.container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static void unmap_at(__u64 iova)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = iova,
+		.size = bed.size,
+	};
+
+	ioctl(bed.container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
+static int map(void)
+{
+	return map_at(bed.window);
+}
+
+static void unmap(void)
+{
+	unmap_at(bed.window);
+}
+
+/* The first map also makes the default window */
+static int map_default(void)
+{
+	return map_at(0);
+}
+
+static void unmap_default(void)
+{
+	unmap_at(0);
+}
+
+static int join(void)
+{
+	return ioctl(bed.other_group, VFIO_GROUP_SET_CONTAINER, &bed.container);
+}
+
+static void leave(void)
+{
+	vfio_group_unset_container(bed.other_group);
+}
+
+/* Chances to fail that this task has had are counted from here on */
+static void fail_nth(unsigned int n)
+{
+	int fd = open("/proc/thread-self/fail-nth", O_WRONLY);
+
+	if (fd < 0 || dprintf(fd, "%u", n) < 0)
+		ksft_exit_fail_msg("cannot make allocations fail\n");
+	close(fd);
+}
+
+/* Whether the failure that was asked for has happened; none any more */
+static bool has_failed(void)
+{
+	char left[16] = "";
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	bool failed = read(fd, left, sizeof(left) - 1) > 0 && !atoi(left);
+
+	dprintf(fd, "0");
+	close(fd);
+
+	return failed;
+}
+
+/* Do @act with its nth chance to fail failing: whether it was through */
+static bool try(const char *name, int (*act)(void), void (*undo)(void),
+		unsigned int n, bool *good)
+{
+	long locked = memory_locked();
+	int ret, error;
+	bool failed;
+
+	fail_nth(n);
+	ret = act();
+	error = errno;
+	failed = has_failed();
+
+	if (!ret) {
+		undo();
+		if (memory_locked() != locked)
+			*good = false;
+		return !failed;
+	}
+
+	if (!failed || (error != ENOMEM && error != EFAULT) ||
+	    memory_locked() != locked) {
+		ksft_print_msg("%s, chance %u: %s, locked %ld before, %ld after\n",
+			       name, n, strerror(error), locked,
+			       memory_locked());
+		*good = false;
+	}
+	return false;
+}
+
+static void test(const char *name, int (*act)(void), void (*undo)(void))
+{
+	unsigned int n = 1;
+	bool good = true;
+
+	while (n < MAX_CHANCES && !try(name, act, undo, n, &good))
+		n++;
+	ksft_print_msg("%s: %u chances\n", name, n - 1);
+	ksft_test_result(good && n < MAX_CHANCES, "%s\n", name);
+}
+
+static void require(bool ok, const char *what)
+{
+	if (!ok)
+		ksft_exit_fail_msg("%s: %s\n", what, strerror(errno));
+}
+
+static void set_debugfs(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, value, 1) != 1)
+		ksft_exit_skip("%s is not there\n", path);
+	close(fd);
+}
+
+/* Also what may sleep, and without a trace in the log each time */
+static void allow_failures(void)
+{
+	mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	set_debugfs("failslab/ignore-gfp-wait", "N");
+	set_debugfs("failslab/verbose", "0");
+	set_debugfs("fail_page_alloc/ignore-gfp-wait", "N");
+	set_debugfs("fail_page_alloc/ignore-gfp-highmem", "N");
+	set_debugfs("fail_page_alloc/min-order", "0");
+	set_debugfs("fail_page_alloc/verbose", "0");
+	set_debugfs("fail_usercopy/verbose", "0");
+}
+
+static void open_files(void)
+{
+	char address[PCI_ADDRESS_LEN];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, address))
+			ksft_exit_skip("two edu devices are needed\n");
+		pci_bind(address, "vfio-pci");
+		bed.iommu_group[i] = pci_iommu_group(address);
+	}
+	bed.container = vfio_container_open();
+	bed.group = vfio_group_open(bed.iommu_group[0]);
+	bed.other_group = vfio_group_open(bed.iommu_group[1]);
+	vfio_group_set_container(bed.group, bed.container);
+
+	bed.size = PAGES * page_size();
+	bed.memory = (unsigned long)memory_get(BASE_PAGES, bed.size,
+					       PROT_READ | PROT_WRITE);
+	memset((void *)bed.memory, 1, bed.size);
+}
+
+static void test_join(void)
+{
+	int ret = join();
+
+	if (ret && errno == EPERM) {
+		ksft_test_result_skip("v2: a second group joins\n");
+		return;
+	}
+	require(!ret, "join");
+	leave();
+	test("v2: a second group joins", join, leave);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	allow_failures();
+	open_files();
+	ksft_set_plan(9);
+
+	test("v1: VFIO_SET_IOMMU", set_v1, unset);
+	require(!set_v1(), "v1");
+	test("v1: VFIO_IOMMU_ENABLE", enable, disable);
+	require(!enable(), "enable");
+	/* Locked memory grows when the default window is made */
+	require(!map_default(), "map");
+	unmap_default();
+	test("v1: VFIO_IOMMU_MAP_DMA", map_default, unmap_default);
+	unset();
+
+	test("v2: VFIO_SET_IOMMU", set_v2, unset);
+	require(!set_v2(), "v2");
+	test("v2: VFIO_IOMMU_SPAPR_REGISTER_MEMORY", register_memory,
+	     unregister_memory);
+	require(!register_memory(), "register");
+	require(!remove_at(0), "remove the default window");
+	test("v2: VFIO_IOMMU_SPAPR_TCE_CREATE", create_window, remove_window);
+	require(!create_window(), "create");
+	test("v2: VFIO_IOMMU_MAP_DMA", map, unmap);
+	require(!map(), "map");
+	test_join();
+
+	vfio_close(&bed.group);
+	vfio_close(&bed.other_group);
+	vfio_close(&bed.container);
+	ksft_test_result(!memory_locked(), "no memory is left locked\n");
+
+	ksft_finished();
+}
