@@ -855,15 +855,15 @@ TEST_F(external_user, modules_stay_while_held)
 
 	user_get(self->user, self->pci.group);
 	vfio_pci_close(&self->pci);
-	/* Of the two files that had vfio, the group's is left to hold it. */
+	/* Of the two files that had vfio, the group's is left. */
 	EXPECT_EQ(vfio - 1, module_users("vfio"));
 	EXPECT_EQ(backend, module_users("vfio_iommu_spapr_tce"));
-
-	pci_bind(address, NULL);
-	ASSERT_EQ(0, __unload_module("vfio_pci"));
-	EXPECT_GT(0, __unload_module("vfio_iommu_spapr_tce"));
 	EXPECT_GT(0, __unload_module("vfio"));
+	EXPECT_GT(0, __unload_module("vfio_iommu_spapr_tce"));
+
 	user_put(self->user);
+	EXPECT_EQ(vfio - 2, module_users("vfio"));
+	EXPECT_EQ(backend - 1, module_users("vfio_iommu_spapr_tce"));
 }
 
 /* The group of a device that has no IOMMU is ready, and is refused. */
