@@ -31,6 +31,16 @@
 
 static char address[PCI_ADDRESS_LEN];
 
+static int __find_e1000e(unsigned int nth, char found[PCI_ADDRESS_LEN])
+{
+	return __pci_find(0x8086, 0x10d3, nth, found);
+}
+
+static int __find_edu(unsigned int nth, char found[PCI_ADDRESS_LEN])
+{
+	return __pci_find(0x1234, 0x11e8, nth, found);
+}
+
 /* The external user */
 
 static int user_open(void)
@@ -889,6 +899,33 @@ TEST(noiommu_group)
 	globfree(&found);
 }
 
+/* Two functions share a group: it goes with the second. */
+TEST(last_of_two_devices)
+{
+	char first[PCI_ADDRESS_LEN], second[PCI_ADDRESS_LEN];
+	struct vfio_pci pci;
+	int user;
+
+	if (__find_edu(0, first) || __find_edu(1, second) ||
+	    pci_iommu_group(first) != pci_iommu_group(second))
+		SKIP(return, "no two edu in one IOMMU group");
+
+	pci_bind(second, "vfio-pci");
+	vfio_pci_open_group(&pci, first, VFIO_SPAPR_TCE_v2_IOMMU);
+	user = user_of_group(pci.group, 0, false);
+
+	pci_unbind(first);
+	EXPECT_EQ(0, user_report(user).calls);
+	EXPECT_EQ(pci.iommu_group, user_iommu_id(user));
+	EXPECT_EQ(0, __get_once(pci.group));
+
+	pci_unbind(second);
+	expect_revoked_in_order(_metadata, user);
+	expect_revoked(_metadata, &pci, user);
+	vfio_pci_close(&pci);
+	close(user);
+}
+
 static bool find_function(void)
 {
 	const char *named = getenv("VFIO_PCI_DEVICE");
@@ -898,8 +935,8 @@ static bool find_function(void)
 		return pci_present(address);
 	}
 	/* e1000e first: the reset of edu is that of its bus, and takes 2 s. */
-	return !__pci_find(0x8086, 0x10d3, 0, address) ||
-	       !__pci_find(0x1234, 0x11e8, 0, address);
+	return !__find_e1000e(0, address) ||
+	       !__find_edu(0, address);
 }
 
 int main(int argc, char **argv)
