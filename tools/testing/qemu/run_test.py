@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the runner makes of a test's output and exit status."""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+sys.dont_write_bytecode = True
+PATH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "run")
+LOADER = importlib.machinery.SourceFileLoader("run", PATH)
+RUN = importlib.util.module_from_spec(
+    importlib.util.spec_from_loader("run", LOADER))
+LOADER.exec_module(RUN)
+
+TWO = "TAP version 13\n1..2\n# words\nok 1 a.b\n"
+
+# name, output, exit status, failures due on base, and what it comes to:
+# passed, failed, skipped, failed as expected
+CASES = (
+    ("results are counted", TWO + "ok 2 - c # 3 s\n", 0, [],
+     (["a.b", "c"], [], [], [])),
+    ("the plan may come last", "ok 1 - a\n1..1\n", 0, [],
+     (["a"], [], [], [])),
+    ("a failure", TWO + "not ok 2 c\n", 1, [], (["a.b"], ["c"], [], [])),
+    ("a skip", TWO + "ok 2 c # SKIP no device\n", 0, [],
+     (["a.b"], [], ["c"], [])),
+    ("all skipped", "1..0 # SKIP no device\n", 4, [], ([], [], ["(all)"], [])),
+    ("a result is missing", TWO, 0, [],
+     (["a.b"], ["(1 results of 2 planned)"], [], [])),
+    ("no plan", "ok 1 a\n", 0, [],
+     (["a"], ["(1 results of None planned)"], [], [])),
+    ("nothing at all", "", 0, [],
+     ([], ["(0 results of None planned)"], [], [])),
+    ("nested results are not ours", "1..1\n    not ok 1 x\nok 1 a\n", 0, [],
+     (["a"], [], [], [])),
+    ("prose is no result", "1..1\nokay then\nok 1 a\n", 0, [],
+     (["a"], [], [], [])),
+    ("a splat fails what passed", "1..1\nok 1 a\n", 126, [],
+     (["a"], ["(splat)"], [], [])),
+    ("a time-out", TWO, 124, [], (["a.b"], ["(time-out)"], [], [])),
+    ("not up", "", 125, [], ([], ["(not up)"], [], [])),
+    ("an exit status without a reason", "1..1\nok 1 a\n", 3, [],
+     (["a"], ["(exit status 3)"], [], [])),
+    ("a failure due on base", TWO + "not ok 2 c\n", 1, ["c"],
+     (["a.b"], [], [], ["c"])),
+    ("a pattern of failures", TWO + "not ok 2 c.d\n", 1, ["c.*"],
+     (["a.b"], [], [], ["c.d"])),
+    ("another failure there", TWO + "not ok 2 c\n", 1, ["a.b"],
+     (["a.b"], ["c", "(a.b does not fail on base)"], [], [])),
+    ("a defect that does not show", TWO + "ok 2 c\n", 0, ["c"],
+     (["a.b", "c"], ["(c does not fail on base)"], [], [])),
+    ("a splat due, before its time", TWO, 126, ["(splat)", "c"],
+     (["a.b"], [], [], ["(splat)"])),
+    ("a splat that is not due", TWO, 126, ["c"],
+     (["a.b"], ["(splat)", "(c does not fail on base)"], [], [])),
+)
+
+print(f"1..{len(CASES)}")
+failed = 0
+for number, (name, output, status, due, expected) in enumerate(CASES, 1):
+    outcome = RUN.Outcome(output, status, due)
+    got = (outcome.passed, outcome.failed, outcome.skipped,
+           outcome.as_expected)
+    if got != expected:
+        failed += 1
+        print(f"# {got} instead of {expected}")
+    print("ok" if got == expected else "not ok", number, "-", name)
+sys.exit(failed != 0)
