@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A window that the hypervisor refuses says nothing about the next one.
+ *
+ * A partition's kernel asks its hypervisor for a DMA window. Whatever a VFIO
+ * user asked for in vain, what it may have it still gets, and so does who
+ * opens the function after it.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "container.h"
+#include "edu.h"
+#include "memory.h"
+#include "testbed.h"
+#include "../kselftest_harness.h"
+
+FIXTURE(refused) {
+	char address[PCI_ADDRESS_LEN];
+	struct vfio_pci pci;
+	void *memory;
+};
+
+/* In a container of its own, with the memory registered if that is needed */
+static void open_first(FIXTURE_DATA(refused) *self, unsigned int iommu_type)
+{
+	vfio_pci_open_group(&self->pci, self->address, iommu_type);
+	if (iommu_type == VFIO_SPAPR_TCE_v2_IOMMU)
+		VFIO_REQUIRE(!container_register(self->pci.container,
+						 (__u64)self->memory, MiB),
+			     "memory");
+	else
+		VFIO_REQUIRE(!container_enable(self->pci.container), "v1");
+}
+
+FIXTURE_SETUP(refused)
+{
+	if (!testbed_is_partition())
+		SKIP(return, "not a logical partition");
+	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, self->address))
+		SKIP(return, "no edu");
+
+	self->memory = memory_get(BASE_PAGES, MiB, PROT_READ | PROT_WRITE);
+	pci_bind(self->address, "vfio-pci");
+	open_first(self, VFIO_SPAPR_TCE_v2_IOMMU);
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	vfio_pci_close(&self->pci);
+	munmap(self->memory, MiB);
+}
+
+static long create(FIXTURE_DATA(refused) *self, unsigned int page_shift,
+		   __u64 size, __u64 *start)
+{
+	return container_create_window(self->pci.container, page_shift, size,
+				       1, start);
+}
+
+static long map(FIXTURE_DATA(refused) *self, __u64 start)
+{
+	return container_map(self->pci.container, (__u64)self->memory, start,
+			     64 * KiB, READ_WRITE);
+}
+
+static long map_default(FIXTURE_DATA(refused) *self)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	VFIO_REQUIRE(!container_get_info(self->pci.container, &info), "info");
+	return map(self, info.dma32_window_start);
+}
+
+/*
+ * More TCEs than a hypervisor has memory for, but not more than it says that
+ * it has: for those the kernel would not even ask, and answer -EINVAL.
+ */
+static long refuse(FIXTURE_DATA(refused) *self)
+{
+	return create(self, 12, 1ULL << 44, NULL);
+}
+
+TEST_F(refused, answer)
+{
+	int i;
+
+	/* As often as one likes, the same answer */
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(refuse(self), -ENODEV);
+}
+
+TEST_F(refused, then_a_good_window)
+{
+	__u64 start = 0;
+
+	ASSERT_EQ(refuse(self), -ENODEV);
+	ASSERT_EQ(create(self, 16, GiB, &start), 0);
+	EXPECT_EQ(map(self, start), 0);
+	EXPECT_EQ(container_remove_window(self->pci.container, start), 0);
+}
+
+TEST_F(refused, then_the_default_window)
+{
+	__u64 start = 0;
+
+	ASSERT_EQ(refuse(self), -ENODEV);
+	EXPECT_EQ(map_default(self), 0);
+	EXPECT_EQ(container_remove_window(self->pci.container, 0), 0);
+
+	/* Now there is no window at all */
+	ASSERT_LT(refuse(self), 0);
+	ASSERT_EQ(create(self, 12, GiB, &start), 0);
+	EXPECT_EQ(map(self, start), 0);
+}
+
+TEST_F(refused, then_another_container)
+{
+	ASSERT_EQ(refuse(self), -ENODEV);
+	vfio_pci_close(&self->pci);
+	open_first(self, VFIO_SPAPR_TCE_v2_IOMMU);
+	EXPECT_EQ(map_default(self), 0);
+}
+
+TEST_F(refused, then_container_v1)
+{
+	ASSERT_EQ(refuse(self), -ENODEV);
+	vfio_pci_close(&self->pci);
+	open_first(self, VFIO_SPAPR_TCE_IOMMU);
+	EXPECT_EQ(map_default(self), 0);
+}
+
+/* Sizes that cannot be had for other reasons cost no window either. */
+TEST_F(refused, sizes)
+{
+	static const struct {
+		unsigned int page_shift;
+		__u64 size;
+	} bad[] = {
+		{ 16, 0 },
+		{ 16, 1 },
+		{ 16, 3 * MiB },
+		{ 16, 4 * KiB },
+		{ 24, 8 * MiB },
+		{ 12, 2 * KiB },
+		{ 16, 1ULL << 62 },
+		{ 16, 1ULL << 63 },
+		{ 12, 1ULL << 63 },
+		{ 12, 1ULL << 44 },
+	};
+	__u64 start = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_LT(create(self, bad[i].page_shift, bad[i].size, NULL), 0)
+			TH_LOG("page shift %u, size %#llx", bad[i].page_shift,
+			       (unsigned long long)bad[i].size);
+		ASSERT_EQ(create(self, 16, GiB, &start), 0);
+		ASSERT_EQ(container_remove_window(self->pci.container, start),
+			  0);
+	}
+}
+
+TEST_HARNESS_MAIN
