@@ -311,9 +311,11 @@ static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
 	must(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0)) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			return -errno;
+			if (errno != EINTR && errno != EAGAIN)
+				return -errno;
+			if (*vcpu->stop)
+				return -EINTR;
+			continue;
 		}
 		if (run->exit_reason != KVM_EXIT_PAPR_HCALL) {
 			ksft_print_msg("exit %u instead of a hypercall\n",
@@ -351,6 +353,32 @@ void kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
 int __kvm_ppc_loop(struct kvm_ppc_vcpu *vcpu, unsigned int n)
 {
 	return kvm_ppc_run(vcpu, n, ~0ul);
+}
+
+static void *kvm_ppc_spin_run(void *arg)
+{
+	struct kvm_ppc_spin *spin = arg;
+
+	spin->ret = __kvm_ppc_loop(spin->vcpu, spin->n);
+	return NULL;
+}
+
+void kvm_ppc_spin_start(struct kvm_ppc_spin *spin, struct kvm_ppc_vcpu *vcpu,
+			unsigned int n)
+{
+	spin->vcpu = vcpu;
+	spin->n = n;
+	*vcpu->stop = 0;
+	errno = pthread_create(&spin->thread, NULL, kvm_ppc_spin_run, spin);
+	if (errno)
+		ksft_exit_fail_msg("thread: %s\n", strerror(errno));
+}
+
+int kvm_ppc_spin_stop(struct kvm_ppc_spin *spin)
+{
+	*spin->vcpu->stop = 1;
+	pthread_join(spin->thread, NULL);
+	return spin->ret;
 }
 
 __s64 kvm_ppc_hcall(struct kvm_ppc_vcpu *vcpu, __u64 nr, __u64 a,

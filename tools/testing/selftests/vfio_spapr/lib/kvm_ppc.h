@@ -16,6 +16,7 @@
 #ifndef SELFTEST_VFIO_SPAPR_KVM_PPC_H
 #define SELFTEST_VFIO_SPAPR_KVM_PPC_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/kvm.h>
@@ -140,7 +141,8 @@ struct kvm_ppc_vcpu *kvm_ppc_vcpu(struct kvm_ppc_vm *vm, unsigned int nr);
 
 /*
  * Makes @n hypercalls and stores what they returned. -errno if KVM_RUN ended
- * with an error or with something that is no hypercall (-EPROTO).
+ * with an error or with something that is no hypercall (-EPROTO), -EINTR if by
+ * a signal after *@stop has been set.
  */
 int __kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
 		      unsigned int n);
@@ -152,6 +154,24 @@ void kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
  * *@stop is set, without leaving the guest in between.
  */
 int __kvm_ppc_loop(struct kvm_ppc_vcpu *vcpu, unsigned int n);
+
+/**
+ * struct kvm_ppc_spin - a vCPU in a thread of its own that makes hypercalls
+ *	for ever
+ * @vcpu:	the vCPU, its table filled in
+ * @n:		hypercalls in the table
+ * @ret:	what __kvm_ppc_loop() returned
+ */
+struct kvm_ppc_spin {
+	struct kvm_ppc_vcpu *vcpu;
+	unsigned int n;
+	int ret;
+	pthread_t thread;
+};
+
+void kvm_ppc_spin_start(struct kvm_ppc_spin *spin, struct kvm_ppc_vcpu *vcpu,
+			unsigned int n);
+int kvm_ppc_spin_stop(struct kvm_ppc_spin *spin);
 
 /* One hypercall; @out, if not NULL, receives r4 */
 __s64 kvm_ppc_hcall(struct kvm_ppc_vcpu *vcpu, __u64 nr, __u64 a,

@@ -1,0 +1,558 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a link between a guest's TCE table and an IOMMU group: what may
+ * be linked, and that a link ends wholly, however it ends, while a vCPU goes on
+ * making hypercalls. Afterwards neither the guest's hypercalls nor its device
+ * reach anything. Needs the edu functions of lib/testbed.h.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "lib/leak.h"
+#include "lib/linked.h"
+#include "lib/transcript.h"
+
+/* Emulated devices and a busy machine under the emulator take their time. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 240
+
+#define MIB		0x100000ul
+#define MEM_SIZE	(16 * MIB)
+#define LIST		(2 * MIB)
+#define LIOBN		1
+#define TCES		1024
+
+/* Pages of the guest that the tests map, and where */
+#define PAGE_OLD	(4 * MIB)
+#define PAGE_NEW	(5 * MIB)
+#define PAGE_SPIN	(6 * MIB)
+#define IOBA_OLD	0x1000
+#define IOBA_NEW	0x2000
+#define IOBA_SPIN	0x10000
+
+#define ALL		(EDU_READS | EDU_WRITES)
+
+static __s64 put(struct linked *l, __u64 ioba, __u64 tce)
+{
+	return kvm_ppc_hcall(l->vcpu, H_PUT_TCE, LIOBN, l->start32 + ioba, tce,
+			     0, NULL);
+}
+
+static unsigned int reach(struct linked *l, __u64 ioba, __u64 gpa)
+{
+	return linked_reach(l, l->start32 + ioba, gpa, 0, 0);
+}
+
+/* spin - the second vCPU makes every kind of hypercall from now on */
+static void spin(struct linked *l, struct kvm_ppc_spin *s)
+{
+	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&l->vm, 1);
+	const __u64 at = l->start32 + IOBA_SPIN;
+	__u64 *list = kvm_ppc_mem(&l->vm, LIST);
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 16; i++)
+		list[i] = htobe64((PAGE_SPIN + i * 0x1000) | TCE_RW);
+	for (i = 0; i < 16; i++)
+		vcpu->calls[n++] = (struct kvm_ppc_call){
+			.nr = H_PUT_TCE,
+			.arg = { LIOBN, at + i * 0x1000, PAGE_SPIN | TCE_RW },
+		};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_PUT_TCE_INDIRECT, .arg = { LIOBN, at, LIST, 16 },
+	};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_GET_TCE, .arg = { LIOBN, at },
+	};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_STUFF_TCE, .arg = { LIOBN, at, 0, 16 },
+	};
+	kvm_ppc_spin_start(s, vcpu, n);
+}
+
+/* close_device - the file and the mapping that holds it as well */
+static void close_device(struct testbed *bed)
+{
+	munmap((void *)bed->edu[0].bar, bed->bar_size);
+	bed->edu[0].bar = NULL;
+	vfio_close(&bed->device[0]);
+}
+
+FIXTURE(link) {
+	struct linked l;
+	struct testbed *bed;
+	int table;
+};
+
+FIXTURE_SETUP(link)
+{
+	TRANSCRIPT_BEGIN(_metadata, NULL);
+	self->bed = &self->l.bed;
+	if (!kvm_ppc_has_hv())
+		SKIP(return, "no KVM");
+	if (!testbed_find(self->bed))
+		SKIP(return, "no devices");
+	linked_open(&self->l, false, MEM_SIZE);
+	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
+				    self->l.start32 >> 12, TCES);
+}
+
+FIXTURE_TEARDOWN(link)
+{
+	vfio_close(&self->table);
+	linked_close(&self->l);
+}
+
+#define link_table(self)						\
+	__kvm_ppc_link((self)->l.kvm_vfio, (self)->bed->group[0], (self)->table)
+
+/* Files that are no group, no table, or not known */
+TEST_F(link, wrong_files)
+{
+	int device = self->l.kvm_vfio, group = self->bed->group[0];
+	int null = open("/dev/null", O_RDWR), other;
+	struct kvm_ppc_vm vm;
+
+	EXPECT_EQ(-EBADF, __kvm_ppc_link(device, -1, self->table));
+	EXPECT_EQ(-EBADF, __kvm_ppc_link(device, group, -1));
+	EXPECT_EQ(-ENOENT, __kvm_ppc_link(device, null, self->table));
+	EXPECT_EQ(-ENOENT, __kvm_ppc_link(device, self->bed->container,
+					  self->table));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_link(device, group, null));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_link(device, group, group));
+
+	kvm_ppc_vm_init(&vm, false, MEM_SIZE);
+	other = kvm_ppc_table(&vm, LIOBN, 12, self->l.start32 >> 12, TCES);
+	EXPECT_EQ(-EINVAL, __kvm_ppc_link(device, group, other));
+	close(other);
+	kvm_ppc_vm_close(&vm);
+
+	EXPECT_EQ(-EEXIST, __kvm_ppc_group_add(device, group));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_group_add(device, null));
+	EXPECT_EQ(-ENOENT, __kvm_ppc_group_del(device, null));
+	close(null);
+}
+
+/* A table with another place, larger than the window or with smaller pages */
+TEST_F(link, wrong_tables)
+{
+	const __u64 start = self->l.start32, end = start + self->l.size32;
+	__u64 further;
+
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 2, 12, start + 0x1000, 16));
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 2, 12, end, 16));
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 2, 12, start,
+					  (self->l.size32 >> 12) + 1));
+	EXPECT_LT(0, __linked_table(&self->l, 2, 12, start,
+				    self->l.size32 >> 12));
+	EXPECT_LT(0, __linked_table(&self->l, 3, 16, start, 16));
+	further = linked_window(&self->l, 16, 64 * MIB);
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 4, 12, further, 16));
+}
+
+/* One page goes through the link, for the device and back */
+TEST_F(link, moves_data)
+{
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(0, reach(&self->l, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, 0));
+	EXPECT_EQ(0, reach(&self->l, IOBA_NEW, PAGE_NEW));
+}
+
+/* Linked once more is linked; one end ends it. */
+TEST_F(link, twice)
+{
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
+}
+
+/* What the table has when it is linked, the device sees; or no link. */
+TEST_F(link, entries_before)
+{
+	int ret;
+
+	ASSERT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ret = link_table(self);
+	if (!ret)
+		EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+}
+
+/* Two tables, a window each */
+TEST_F(link, two_tables)
+{
+	__u64 start = linked_window(&self->l, 16, 64 * MIB);
+	int table = linked_table(&self->l, 2, 16, start, 16);
+
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE, 2, start,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(ALL, linked_reach(&self->l, start, PAGE_NEW, 0, 0));
+	close(table);
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+}
+
+/* Two groups on one table; one leaves */
+TEST_F(link, two_groups)
+{
+	int ret = testbed_join(self->bed);
+	void *mem = kvm_ppc_mem(&self->l.vm, PAGE_NEW);
+	const __u64 at = self->l.start32 + IOBA_NEW;
+
+	if (ret)
+		SKIP(return, "a window belongs to one group here: %d", ret);
+	testbed_open_device(self->bed, 2);
+	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
+					 self->bed->group[1]));
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, __kvm_ppc_link(self->l.kvm_vfio, self->bed->group[1],
+				    self->table));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, edu_reach(&self->bed->edu[2], at, mem, 0, NULL));
+
+	/* Both have the same window, so one link is left for it. */
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[1]));
+	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+}
+
+/* The group's container stays while the link lasts. */
+TEST_F(link, unset_container)
+{
+	struct kvm_ppc_spin s;
+
+	ASSERT_EQ(0, link_table(self));
+	close_device(self->bed);
+	spin(&self->l, &s);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->bed->group[0]));
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	EXPECT_EQ(0, __vfio_group_unset_container(self->bed->group[0]));
+	EXPECT_EQ(0, kvm_ppc_spin_stop(&s));
+}
+
+/* Files other than the group's: the link is what holds it. */
+TEST_F(link, only_owned)
+{
+	int group, table;
+
+	/* No container at all; pages as large as those of the host's window */
+	table = kvm_ppc_table(&self->l.vm, 2, 16, self->l.start32 >> 16, TCES);
+	close_device(self->bed);
+	ASSERT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	ASSERT_EQ(0, __vfio_group_unset_container(self->bed->group[0]));
+	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_link(self->l.kvm_vfio,
+					  self->bed->group[0], table));
+
+	/* A container without IOMMU */
+	group = vfio_group_open(self->bed->iommu_group[1]);
+	vfio_close(&self->bed->container);
+	self->bed->container = vfio_container_open();
+	ASSERT_EQ(0, __vfio_group_set_container(group, self->bed->container));
+	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio, group));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_link(self->l.kvm_vfio, group, table));
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio, group));
+	close(group);
+	close(table);
+}
+
+/* Never linked, removed all the same */
+TEST_F(link, del_without_link)
+{
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	EXPECT_EQ(-ENOENT, __kvm_ppc_group_del(self->l.kvm_vfio,
+					       self->bed->group[0]));
+}
+
+/*
+ * Ways to end a link. All begin with a page mapped and a vCPU that makes
+ * hypercalls, and end with what the guest can still do.
+ */
+
+#define GUEST_REACHES_NOTHING(self)					\
+	do {								\
+		put(&(self)->l, IOBA_NEW, PAGE_NEW | TCE_RW);		\
+		EXPECT_EQ(0, reach(&(self)->l, IOBA_NEW, PAGE_NEW));	\
+	} while (0)
+
+FIXTURE(end) {
+	struct linked l;
+	struct testbed *bed;
+	int table;
+	struct kvm_ppc_spin s;
+	bool spins;
+};
+
+FIXTURE_SETUP(end)
+{
+	TRANSCRIPT_BEGIN(_metadata, NULL);
+	self->bed = &self->l.bed;
+	if (!kvm_ppc_has_hv())
+		SKIP(return, "no KVM");
+	if (!testbed_find(self->bed))
+		SKIP(return, "no devices");
+	linked_open(&self->l, false, MEM_SIZE);
+	self->table = linked_table(&self->l, LIOBN, 12, self->l.start32, TCES);
+	ASSERT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	spin(&self->l, &self->s);
+	self->spins = true;
+	usleep(50 * 1000);
+}
+
+FIXTURE_TEARDOWN(end)
+{
+	if (self->spins)
+		EXPECT_EQ(0, kvm_ppc_spin_stop(&self->s));
+	vfio_close(&self->table);
+	linked_close(&self->l);
+}
+
+/* again - the group in a container of its own, as if nothing had been */
+static void again(struct linked *l)
+{
+	testbed_close(&l->bed);
+	testbed_open(&l->bed, VFIO_SPAPR_TCE_v2_IOMMU);
+	testbed_open_device(&l->bed, 0);
+	container_register(l->bed.container, (__u64)l->vm.slots[0].mem,
+			   l->vm.slots[0].size);
+	container_unmap(l->bed.container, l->start32, 0x1000);
+}
+
+#define NOTHING_IN_NEXT_CONTAINER(self)					\
+	do {								\
+		again(&(self)->l);					\
+		EXPECT_EQ(0, reach(&(self)->l, IOBA_OLD, PAGE_OLD));	\
+		GUEST_REACHES_NOTHING(self);				\
+		usleep(50 * 1000);					\
+		EXPECT_EQ(0, reach(&(self)->l, IOBA_SPIN, PAGE_SPIN));	\
+	} while (0)
+
+TEST_F(end, group_del)
+{
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	GUEST_REACHES_NOTHING(self);
+	NOTHING_IN_NEXT_CONTAINER(self);
+}
+
+TEST_F(end, table_close)
+{
+	vfio_close(&self->table);
+	/* No table: user space is asked. */
+	EXPECT_EQ(KVM_PPC_TO_USER, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, reach(&self->l, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	NOTHING_IN_NEXT_CONTAINER(self);
+}
+
+TEST_F(end, vfio_device_close)
+{
+	vfio_close(&self->l.kvm_vfio);
+	GUEST_REACHES_NOTHING(self);
+	NOTHING_IN_NEXT_CONTAINER(self);
+}
+
+TEST_F(end, window_removed)
+{
+	EXPECT_EQ(0, container_remove_window(self->bed->container,
+					     self->l.start32));
+	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	GUEST_REACHES_NOTHING(self);
+	if (container_create_window(self->bed->container, 12,
+				    self->l.size32, 1, NULL))
+		return;		/* a partition has the default one once */
+	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	GUEST_REACHES_NOTHING(self);
+	usleep(50 * 1000);
+	EXPECT_EQ(0, reach(&self->l, IOBA_SPIN, PAGE_SPIN));
+}
+
+/* The link alone keeps the window and what is mapped there. */
+TEST_F(end, files_close)
+{
+	vfio_close(&self->bed->container);
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+	vfio_close(&self->bed->group[0]);
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	close_device(self->bed);
+	EXPECT_EQ(0, kvm_ppc_spin_stop(&self->s));
+	self->spins = false;
+	vfio_close(&self->l.kvm_vfio);
+	vfio_close(&self->table);
+	again(&self->l);
+	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
+}
+
+TEST_F(end, unbind)
+{
+	int i;
+
+	close_device(self->bed);
+	for (i = 0; i < 2; i++)
+		pci_unbind(self->bed->address[i]);
+	put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW);
+	for (i = 0; i < 2; i++)
+		pci_bind(self->bed->address[i], "vfio-pci");
+	NOTHING_IN_NEXT_CONTAINER(self);
+}
+
+TEST_F(end, hot_remove)
+{
+	int i;
+
+	close_device(self->bed);
+	for (i = 0; i < 2; i++)
+		pci_remove(self->bed->address[i]);
+	put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW);
+	/* The group goes with its last user, and comes back with a device. */
+	vfio_close(&self->bed->group[0]);
+	vfio_close(&self->bed->container);
+	pci_rescan();
+	ASSERT_TRUE(testbed_find(self->bed));
+	NOTHING_IN_NEXT_CONTAINER(self);
+}
+
+/* The process that has it all dies with its vCPUs at work. */
+TEST(killed)
+{
+	static struct linked l;
+	struct kvm_ppc_spin s;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	transcript_begin("killed", NULL);
+	if (!kvm_ppc_has_hv())
+		SKIP(return, "no KVM");
+	if (!testbed_find(&l.bed))
+		SKIP(return, "no devices");
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	if (!pid) {
+		linked_open(&l, false, MEM_SIZE);
+		linked_table(&l, LIOBN, 12, l.start32, TCES);
+		put(&l, IOBA_OLD, PAGE_OLD | TCE_RW);
+		spin(&l, &s);
+		usleep(50 * 1000);
+		if (write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+
+	linked_open(&l, false, MEM_SIZE);
+	EXPECT_EQ(0, reach(&l, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, reach(&l, IOBA_SPIN, PAGE_SPIN));
+	linked_close(&l);
+}
+
+/* Files in any order; the group is as free afterwards as it was before. */
+TEST(any_order)
+{
+	static struct linked l;
+	int round, i, n, order[6], table, *file[6], swap;
+	unsigned int seed = 1;
+
+	transcript_begin("any_order", NULL);
+	if (!kvm_ppc_has_hv())
+		SKIP(return, "no KVM");
+	if (!testbed_find(&l.bed))
+		SKIP(return, "no devices");
+	for (round = 0; round < 10; round++) {
+		linked_open(&l, false, MEM_SIZE);
+		table = linked_table(&l, LIOBN, 12, l.start32, TCES);
+		put(&l, IOBA_OLD, PAGE_OLD | TCE_RW);
+		munmap((void *)l.bed.edu[0].bar, l.bed.bar_size);
+		l.bed.edu[0].bar = NULL;
+		file[0] = &l.bed.container;
+		file[1] = &l.bed.group[0];
+		file[2] = &l.bed.device[0];
+		file[3] = &l.kvm_vfio;
+		file[4] = &table;
+		file[5] = NULL;		/* VM and vCPUs */
+		for (i = 0; i < 6; i++)
+			order[i] = i;
+		for (n = 6; n > 1; n--) {
+			i = rand_r(&seed) % n;
+			swap = order[i];
+			order[i] = order[n - 1];
+			order[n - 1] = swap;
+		}
+		for (i = 0; i < 6; i++) {
+			if (file[order[i]])
+				vfio_close(file[order[i]]);
+			else
+				kvm_ppc_vm_close(&l.vm);
+		}
+		testbed_close(&l.bed);
+		kvm_ppc_vm_free(&l.vm);
+	}
+	linked_open(&l, false, MEM_SIZE);
+	EXPECT_EQ(0, reach(&l, IOBA_OLD, PAGE_OLD));
+	linked_close(&l);
+}
+
+/* Memory: what a link holds comes back when the link ends, not later. */
+
+static struct linked leaking;
+
+static int link_twice_over(void)
+{
+	int round, table;
+
+	for (round = 0; round < 4; round++) {
+		linked_open(&leaking, false, MEM_SIZE);
+		table = linked_table(&leaking, LIOBN, 12, leaking.start32, TCES);
+		put(&leaking, IOBA_OLD, PAGE_OLD | TCE_RW);
+		if (__kvm_ppc_link(leaking.kvm_vfio, leaking.bed.group[0],
+				   table))
+			return 1;
+		close(table);
+		linked_close(&leaking);
+	}
+	return 0;
+}
+
+TEST(twice_leaks_nothing)
+{
+	int status;
+
+	transcript_begin("twice_leaks_nothing", NULL);
+	if (!kvm_ppc_has_hv())
+		SKIP(return, "no KVM");
+	if (!testbed_find(&leaking.bed))
+		SKIP(return, "no devices");
+	EXPECT_EQ(0, leak_of(link_twice_over, &status));
+	EXPECT_EQ(0, status);
+}
+
+TEST_HARNESS_MAIN
