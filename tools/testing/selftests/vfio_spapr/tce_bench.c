@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/ioctl.h>
+#include <sys/mman.h>
 
-#include "../lib/linked.h"
-#include "../lib/memory.h"
+#include "lib/linked.h"
+#include "lib/memory.h"
 
 #define ROUNDS		5
 #define GUEST_SIZE	(128 * MiB)
@@ -213,7 +213,7 @@ static void bench_floor(const char *operation, make_call make)
 static void bench_map(const char *kind, void *buffer, unsigned long size)
 {
 	unsigned long sizes[2] = { size / 16, size };
-	char map[32], unmap[32];
+	char map[32], unmap[40];
 	unsigned int round, i;
 
 	snprintf(map, sizeof(map), "MAP_DMA,%s,%luMiB", kind, size / MiB);
