@@ -81,6 +81,12 @@ test: $(kernel) $(if $(filter base,$(KERNEL)),tree)
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS)
 
+## make bench         what operations cost on base and patched kernels, counted;
+##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1
+bench: $(B)/host/vmlinux $(B)/base/vmlinux
+	@tools/build/selftests $(B)
+	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f)
+
 ## make series        $B/series: the patches to be mailed, with a cover letter
 series: tree
 	@tools/build/series $(B) $(B)/series
@@ -98,4 +104,7 @@ check: kernel kernel-base series
 clean:
 	rm -rf $(B)
 
-.PHONY: help setup tree kernel kernel-base kernel-debug rootfs demo test series refresh check clean
+$(B)/host/vmlinux: kernel
+$(B)/base/vmlinux: kernel-base
+
+.PHONY: bench help setup tree kernel kernel-base kernel-debug rootfs demo test series refresh check clean
