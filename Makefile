@@ -19,6 +19,7 @@ config := tools/testing/qemu/config
 busybox := $(B)/ppc64el/busybox
 qemu := $(B)/ppc64el/qemu
 rootfs := $(B)/rootfs.ext4
+drc_release := $(B)/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
 $(error MACHINE=$(MACHINE) is unknown, choose one of: $(machines))
@@ -68,6 +69,10 @@ $(qemu): | setup
 $(rootfs): tools/build/rootfs | $(qemu)
 	@tools/build/rootfs $(qemu) $@
 
+$(drc_release): tools/testing/qemu/drc-release.c | setup
+	@mkdir -p $(@D)
+	@powerpc64le-linux-gnu-gcc -static -O2 -Wall -Wextra -o $@ $<
+
 ## make rootfs        $B/rootfs.ext4: Debian's QEMU for the emulated hosts
 rootfs: $(rootfs)
 
@@ -77,7 +82,7 @@ demo: $(kernel) rootfs
 
 ## make test          the tests on all machines, or M='MACHINE...', or only
 ##                    T='NAME...'; KERNEL=base expects the known defects
-test: $(kernel) $(if $(filter base,$(KERNEL)),tree)
+test: $(kernel) $(if $(filter base,$(KERNEL)),tree) rootfs $(drc_release)
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS)
 

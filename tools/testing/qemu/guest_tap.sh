@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# For test scripts on an emulated host: TAP of their guests.
+
+. /tap.sh
+
+# take_over FILE: lines of TAP that a guest wrote become the test's own
+take_over() {
+	awk -v number=$tap_count '
+		/^1\.\./ { next }
+		sub(/^ok [0-9]+/, "ok " number + 1) ||
+		sub(/^not ok [0-9]+/, "not ok " number + 1) { number++ }
+		{ print }' "$1"
+	tap_count=$((tap_count + $(grep -c -E '^(not )?ok ' "$1")))
+}
+
+# check_guest NAME ARG...: run-guest ARG...; NAME passes when its command
+# succeeds. Meanwhile what the guest writes is in /tmp/guest.tap.
+check_guest() {
+	tap_name=$1
+	shift
+	run-guest "$@" >/tmp/guest.tap 2>&1
+	tap_status=$?
+	take_over /tmp/guest.tap
+	check "$tap_name" [ $tap_status = 0 ]
+}
+
+# back_to_host ADDRESS: takes a PCI function from vfio-pci and lets the host's
+# own driver have it; sets $interface if it has one then
+back_to_host() {
+	back=/sys/bus/pci/devices/$1
+	echo >"$back/driver_override"
+	echo "$1" >/sys/bus/pci/drivers/vfio-pci/unbind
+	echo "$1" >/sys/bus/pci/drivers_probe
+	[ -e "$back/driver" ] || return 1
+	interface=$(ls "$back/net")
+}
