@@ -58,7 +58,7 @@ check "its output passes byte by byte" passes_bytes
 check "the kernel's messages are in the log" logs_kernel
 check "a WARNING is 126 though the command succeeds" warns
 check "a panic is 126" dies
-check "a time-out is 124" boots 124 -t 25 -- sleep 1000
+check "a time-out is 124" boots 124 -t 5 -- sleep 1000
 check "no such init is 125" boots 125 -c rdinit=/nothing -- true
 check "no kernel is 125" boots 125 -k "$0" -- true
 check "no such machine is 125" boots 125 -m powernv7 -- true
