@@ -225,8 +225,11 @@ static void judge(const char *name, unsigned int nr_acts)
 {
 	bool all = true;
 
-	for (unsigned int i = 0; i < nr_acts; i++)
+	for (unsigned int i = 0; i < nr_acts; i++) {
+		ksft_print_msg("%s: actor %u succeeded %lu times\n", name, i,
+			       shared.done[i]);
 		all &= shared.done[i] > 0;
+	}
 	ksft_test_result(all, "%s: each kind of call succeeded at times\n",
 			 name);
 	if (shared.surprise)
