@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
@@ -67,7 +67,7 @@ static void ask_everything(int container)
 	container_check_extension(container, 1UL << 32 | VFIO_SPAPR_TCE_IOMMU);
 	container_check_extension(container, -1UL);
 
-	for (i = 0; i < sizeof(all_requests) / sizeof(all_requests[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(all_requests); i++)
 		container_ioctl(container, all_requests[i], NULL, "null");
 }
 
@@ -104,7 +104,7 @@ TEST_F(info, set_iommu)
 	size_t i;
 
 	testbed_open(&self->bed, 0);
-	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(types); i++)
 		EXPECT_GT(0, container_set_iommu(self->bed.container,
 						 types[i]));
 	EXPECT_EQ(0, container_set_iommu(self->bed.container, variant->type));
@@ -156,7 +156,7 @@ TEST_F(info, get_info_argsz)
 	size_t i;
 
 	testbed_open(&self->bed, variant->type);
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		memset(&info, 0xa5, sizeof(info));
 		info.argsz = sizes[i];
 		EXPECT_EQ(sizes[i] < INFO_V1_SIZE ? -EINVAL : 0,

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
@@ -318,7 +318,7 @@ TEST_F(v1, protection)
 {
 	const int c = self->container;
 	const size_t page = page_size();
-	/* Not the window's first page, see first_page_fails in regress.c */
+	/* Not the window's first page, see first_page_fails in container_defects.c */
 	const __u64 iova = self->start + TCE_PAGE;
 	unsigned int flags;
 

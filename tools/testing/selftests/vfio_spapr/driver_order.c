@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
@@ -66,7 +66,7 @@ static long create_window(int c, unsigned int shift, __u64 size,
 	return ret;
 }
 
-TEST_F_TIMEOUT(driver_order, all, 120)
+TEST_F(driver_order, all)
 {
 	struct testbed *bed = &self->bed;
 	const size_t segment = self->segment;

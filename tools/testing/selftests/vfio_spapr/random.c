@@ -9,7 +9,7 @@
  * everything after it: a MAP_DMA beyond the window's end, ranges of no bytes
  * and failing maps at bus address 0, UNREGISTER_MEMORY of mapped memory,
  * DISABLE while anything is mapped, windows that a hypervisor refuses,
- * registrations that fail after their first page. Those are for regress.c.
+ * registrations that fail after their first page. Those are for container_defects.c.
  *
  * The seed is in the environment, SEED=1 unless told otherwise.
  */
@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
@@ -220,7 +220,7 @@ static void call_map(struct run *run)
 			      run->page, flags);
 		return;
 	}
-	/* Not bus address 0: a map that fails there is for regress.c */
+	/* Not bus address 0: a map that fails there is for container_defects.c */
 	if (!high && !slot)
 		slot = 1;
 	count = 1 + roll(run, one_in(run, 4) ? SLOTS - slot : 4);
@@ -517,7 +517,7 @@ static void one_call(struct run *run)
 	call_other(run);
 }
 
-TEST_F_TIMEOUT(random, calls, 400)
+TEST_F_TIMEOUT(random, calls, 900)
 {
 	unsigned int i;
 

@@ -5,13 +5,13 @@
  *
  * Sizes that the hypervisor of a logical partition refuses are left out here:
  * on the plain kernel one such request ends window creation for the PE until
- * the next boot, see regress.c.
+ * the next boot, see container_defects.c.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
@@ -333,7 +333,7 @@ TEST_F(windows, remove_inside)
 TEST_F(windows, levels)
 {
 	const int c = self->container;
-	/* Larger ones are for regress.c: PHB3 takes its time to clear them */
+	/* Larger ones are for container_defects.c: PHB3 takes its time to clear them */
 	const __u64 sizes[] = { MiB, GiB, 1ULL << 36 };
 	unsigned int i, levels;
 

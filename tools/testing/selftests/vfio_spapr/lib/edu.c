@@ -110,6 +110,9 @@ unsigned int edu_reach(const struct edu *edu, __u64 bus,
 		       volatile void *memory, __u64 scratch_bus,
 		       volatile void *scratch)
 {
+	static const char *const reaches[] = {
+		"nothing", "reads", "writes", "reads and writes",
+	};
 	const __u64 before = *(volatile __u64 *)memory;
 	unsigned int found;
 	char question[96];
@@ -119,9 +122,7 @@ unsigned int edu_reach(const struct edu *edu, __u64 bus,
 
 	snprintf(question, sizeof(question), "device at %#llx to %p",
 		 (unsigned long long)bus, (void *)memory);
-	transcript_see(question, "%s%s%s%s", found ? "" : "nothing",
-		       found & EDU_READS ? "reads " : "",
-		       found & EDU_WRITES ? "writes " : "",
-		       found & EDU_SILENT ? "hangs" : "");
+	transcript_see(question, "%s%s", reaches[found & 3],
+		       found & EDU_SILENT ? ", hangs" : "");
 	return found;
 }

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Runs the tests of VFIO containers on MACHINE under the kernel VMLINUX and
+# compares their transcripts with those under the plain kernel, call by call.
+#
+# Their results come first, as one test's; the comparison is the last one. On
+# the plain kernel itself there is none, without one it is skipped.
+
+programs="container_info container_v1 container_v2 windows accounting groups
+	process eeh driver_order random"
+
+here=$(dirname "$(realpath "$0")")
+selftests=$here/../selftests/vfio_spapr
+base=$B/base/vmlinux
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# One plan for all programs
+merge() {
+	awk '/^TAP version/	{ next }
+	     /^1\.\.[0-9]/	{ planned += substr($1, 4); next }
+				{ print }
+	     END		{ print "1.." planned + '"$1"' }'
+}
+
+# runs VMLINUX LOG: boots it and runs all programs
+runs() {
+	edu=edu,dma_mask=0xffffffffffffffff
+	command=
+	set -- "$1" "$2" -s 2 -t 900
+	for program in $programs; do
+		set -- "$@" -a "$B/selftests/kselftest/vfio_spapr/$program"
+		command="$command /$program || failed=1;"
+	done
+	vmlinux=$1
+	log=$2
+	shift 2
+	"$here/boot" -m "$MACHINE" -k "$vmlinux" -l "$log" "$@" \
+		-q "-device $edu,bus={pci0},addr=1" \
+		-q "-device $edu,bus={pci0},addr=2" \
+		-q "-device $edu,bus={pci1},addr=1" \
+		-- sh -c "$command exit \$failed"
+}
+
+same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$base")" ] &&
+	compared=0 || compared=1
+
+runs "$VMLINUX" "$LOG" >"$dir/out" 2>"$dir/err"
+status=$?
+merge $compared <"$dir/out"
+cat "$dir/err"
+# A kernel that died or complained has said all there is to say
+[ $status -lt 124 ] || exit $status
+[ $compared = 1 ] || exit $status
+
+if [ ! -e "$base" ]; then
+	echo "ok - answers as the plain kernel # SKIP run 'make kernel-base'"
+	exit $status
+fi
+runs "$base" "$LOG.base" >"$dir/base" 2>&1
+if "$selftests/compare" "$selftests/differences" "$dir/base" "$dir/out" \
+		>"$dir/compared"; then
+	verdict=ok
+else
+	verdict="not ok"
+	status=1
+fi
+sed 's/^/# /' "$dir/compared"
+echo "$verdict - answers as the plain kernel"
+exit $status
