@@ -15,9 +15,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "container.h"
-#include "memory.h"
-#include "testbed.h"
+#include "lib/container.h"
+#include "lib/memory.h"
+#include "lib/testbed.h"
 #include "../kselftest_harness.h"
 
 #define E1000E_VENDOR	0x8086

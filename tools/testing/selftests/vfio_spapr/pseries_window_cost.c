@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "container.h"
-#include "edu.h"
-#include "memory.h"
-#include "testbed.h"
+#include "lib/container.h"
+#include "lib/edu.h"
+#include "lib/memory.h"
+#include "lib/testbed.h"
 #include "../kselftest_harness.h"
 
 #define PAGE_SHIFT	16
