@@ -7,6 +7,7 @@
  * that what keeps VFIO loaded in between is the hold on the group alone.
  */
 #include <linux/cleanup.h>
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -35,6 +36,7 @@ struct test_user {
 	/* Good while registered and not revoked */
 	struct iommu_group *iommu_group;
 	struct external_user_callback callback;
+	struct completion let_go;
 
 	/* Protects what ioctls and callback use */
 	spinlock_t report_lock;
@@ -78,19 +80,22 @@ static struct vfio_group *test_user_steal_group(struct test_user *t)
 static void test_user_revoke(struct vfio_external_user *user)
 {
 	struct test_user *t = container_of(user, struct test_user, user);
-	u32 begin = atomic_inc_return(&sequence);
 	struct vfio_group *group = t->group;
 	bool owned;
 	int id;
 
+	scoped_guard(spinlock, &t->report_lock)
+		t->report.begin_seq = atomic_inc_return(&sequence);
+
 	id = vfio_call(vfio_external_user_iommu_id, -EOPNOTSUPP, group);
 	if (t->callback.delay_ms)
 		msleep(t->callback.delay_ms);
+	if (t->callback.hold)
+		wait_for_completion(&t->let_go);
 	owned = iommu_group_dma_owner_claimed(t->iommu_group);
 
 	scoped_guard(spinlock, &t->report_lock) {
 		t->report.calls++;
-		t->report.begin_seq = begin;
 		t->report.end_seq = atomic_inc_return(&sequence);
 		t->report.id = id;
 		t->report.owned = owned;
@@ -200,9 +205,14 @@ static long test_ioctl(struct file *filep, unsigned int cmd, unsigned long arg)
 	void __user *uarg = (void __user *)arg;
 	int fd;
 
-	/* While the callback, or one that unregister waits for, may run. */
-	if (cmd == EXTERNAL_USER_REPORT)
+	/* While a callback runs, and unregister may wait for it. */
+	switch (cmd) {
+	case EXTERNAL_USER_REPORT:
 		return test_user_report(t, uarg);
+	case EXTERNAL_USER_LET_GO:
+		complete(&t->let_go);
+		return 0;
+	}
 
 	guard(mutex)(&t->lock);
 	switch (cmd) {
@@ -235,6 +245,7 @@ static int test_open(struct inode *inode, struct file *filep)
 
 	t->user.revoke = test_user_revoke;
 	mutex_init(&t->lock);
+	init_completion(&t->let_go);
 	spin_lock_init(&t->report_lock);
 	filep->private_data = t;
 	return 0;
@@ -244,6 +255,8 @@ static int test_release(struct inode *inode, struct file *filep)
 {
 	struct test_user *t = filep->private_data;
 
+	/* A program that has died does not let go any more. */
+	complete_all(&t->let_go);
 	test_user_put(t);
 	kfree(t);
 	return 0;
