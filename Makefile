@@ -105,6 +105,10 @@ refresh:
 check: kernel kernel-base series
 	@tools/build/check $(B)
 
+## make each          build the kernel after each patch in turn
+each: tree
+	@tools/build/each $(B) $(config)/host.config
+
 ## make clean         remove $B
 clean:
 	rm -rf $(B)
@@ -112,4 +116,6 @@ clean:
 $(B)/host/vmlinux: kernel
 $(B)/base/vmlinux: kernel-base
 
-.PHONY: bench help setup tree kernel kernel-base kernel-debug rootfs demo test series refresh check clean
+# The steps share their build directory
+.NOTPARALLEL:
+.PHONY: bench help setup tree kernel kernel-base kernel-debug rootfs demo test series refresh check each clean
