@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * LIOBN tables: creation, the guest's view, end
+ *
+ * A table is a file. Its pages are charged to the process as locked memory when
+ * it is created and come into being when the guest or user space first touches
+ * them; they stay until the table goes. The file's release is the end of the
+ * table: it leaves the guest's list, its links end, and walks that still see
+ * one of them are waited for.
+ *
+ * What the geometry guarantees from creation on: size is not 0, and offset +
+ * size, shifted by the page size, does not overflow 64 bits. All later
+ * arithmetic on indices relies on it.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/seq_file.h>
+#include <linux/debugfs.h>
+#include <linux/slab.h>
+
+#include "book3s_64_spapr_tce.h"
+
+static unsigned long view_pages(u64 size)
+{
+	return DIV_ROUND_UP_ULL(size, TCE_VIEW_TCES);
+}
+
+/* What the table costs when all of it is populated */
+static unsigned long charged_pages(u64 size)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long npages = view_pages(size);
+
+	return npages + DIV_ROUND_UP(struct_size(table, view, npages),
+				     PAGE_SIZE);
+}
+
+/* A page of the view, made if need be; any number of callers at once */
+static u64 *view_page(struct kvmppc_spapr_tce_table *table, unsigned long nr)
+{
+	u64 *page = READ_ONCE(table->view[nr]), *old;
+
+	if (page)
+		return page;
+
+	page = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!page)
+		return NULL;
+
+	/* Zeroes are seen before the pointer: cmpxchg() is a full barrier */
+	old = cmpxchg(&table->view[nr], NULL, page);
+	if (!old)
+		return page;
+
+	free_page((unsigned long)page);
+	return old;
+}
+
+/**
+ * kvmppc_tce_view_populate() - make entries of the guest's view writable
+ * @table: the table
+ * @index: first entry
+ * @npages: how many, at least 1; the range lies in the table
+ *
+ * Context: process context, may sleep.
+ * Return: false without memory.
+ */
+bool kvmppc_tce_view_populate(struct kvmppc_spapr_tce_table *table,
+			      unsigned long index, unsigned long npages)
+{
+	unsigned long nr = index >> TCE_VIEW_SHIFT;
+	unsigned long last = (index + npages - 1) >> TCE_VIEW_SHIFT;
+
+	for (; nr <= last; nr++)
+		if (!view_page(table, nr))
+			return false;
+
+	return true;
+}
+
+static vm_fault_t table_fault(struct vm_fault *vmf)
+{
+	struct kvmppc_spapr_tce_table *table = vmf->vma->vm_file->private_data;
+	u64 *view;
+
+	if (vmf->pgoff >= view_pages(table->size))
+		return VM_FAULT_SIGBUS;
+
+	view = view_page(table, vmf->pgoff);
+	if (!view)
+		return VM_FAULT_OOM;
+
+	vmf->page = virt_to_page(view);
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct table_vm_ops = {
+	.fault = table_fault,
+};
+
+static int table_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &table_vm_ops;
+	return 0;
+}
+
+static void table_free(struct kvmppc_spapr_tce_table *table)
+{
+	unsigned long nr, npages = view_pages(table->size);
+
+	for (nr = 0; nr < npages; nr++)
+		if (table->view[nr])
+			free_page((unsigned long)table->view[nr]);
+	kfree(table->counts);
+	kfree(table);
+}
+
+static int table_release(struct inode *inode, struct file *file)
+{
+	struct kvmppc_spapr_tce_table *table = file->private_data;
+	struct kvm *kvm = table->kvm;
+
+	scoped_guard(mutex, &kvm->arch.spapr_tce_lock)
+		list_del_rcu(&table->list);
+	kvmppc_tce_drop_claims(table);
+	spapr_tce_quiesce();
+
+	account_locked_vm(kvm->mm, charged_pages(table->size), false);
+	table_free(table);
+	kvm_put_kvm(kvm);
+	return 0;
+}
+
+static const struct file_operations table_fops = {
+	.mmap = table_mmap,
+	.release = table_release,
+};
+
+/**
+ * kvmppc_tce_table_of_file() - the table that a file stands for
+ * @kvm: the guest
+ * @file: any file
+ *
+ * Return: the table, which lives as long as the caller holds @file; NULL if
+ * the file is no table or one of another guest's.
+ */
+struct kvmppc_spapr_tce_table *
+kvmppc_tce_table_of_file(struct kvm *kvm, struct file *file)
+{
+	struct kvmppc_spapr_tce_table *table = file->private_data;
+
+	if (file->f_op != &table_fops || table->kvm != kvm)
+		return NULL;
+
+	return table;
+}
+
+static struct kvmppc_spapr_tce_table *
+table_alloc(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
+{
+	unsigned long npages = view_pages(args->size);
+	struct kvmppc_spapr_tce_table *table;
+
+	table = kzalloc(struct_size(table, view, npages),
+			GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!table)
+		return NULL;
+
+	table->counts = kcalloc(nr_cpu_ids, sizeof(*table->counts),
+				GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!table->counts) {
+		kfree(table);
+		return NULL;
+	}
+
+	table->kvm = kvm;
+	table->liobn = args->liobn;
+	table->page_shift = args->page_shift;
+	table->offset = args->offset;
+	table->size = args->size;
+	table->mem = spapr_mem_of(kvm->mm);
+	INIT_LIST_HEAD(&table->links);
+	INIT_LIST_HEAD(&table->claims);
+	return table;
+}
+
+/* Give the table a file descriptor and a place in the guest's list */
+static int table_install(struct kvmppc_spapr_tce_table *table)
+{
+	struct kvmppc_spapr_tce_table *other;
+	struct kvm *kvm = table->kvm;
+	int fd;
+
+	guard(mutex)(&kvm->arch.spapr_tce_lock);
+	list_for_each_entry(other, &kvm->arch.spapr_tce_tables, list)
+		if (other->liobn == table->liobn)
+			return -EBUSY;
+
+	kvm_get_kvm(kvm);
+	fd = anon_inode_getfd("kvm-spapr-tce", &table_fops, table,
+			      O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		kvm_put_kvm_no_destroy(kvm);
+		return fd;
+	}
+
+	/* A release by another thread waits for the lock */
+	list_add_rcu(&table->list, &kvm->arch.spapr_tce_tables);
+	return fd;
+}
+
+/**
+ * kvm_vm_ioctl_create_spapr_tce() - KVM_CREATE_SPAPR_TCE_64
+ * @kvm: the guest
+ * @args: LIOBN; page shift, 12 to 34; offset and size in pages
+ *
+ * Context: process context, may sleep.
+ * Return: a file descriptor; -EINVAL for a geometry that does not fit 64 bits
+ * of bus address; -EBUSY for a LIOBN in use; -ENOMEM, also above
+ * RLIMIT_MEMLOCK; or what keeps the process from having another file.
+ */
+int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
+				  struct kvm_create_spapr_tce_64 *args)
+{
+	struct kvmppc_spapr_tce_table *table;
+	u64 end;
+	int ret;
+
+	if (!args->size || args->page_shift < 12 || args->page_shift > 34 ||
+	    check_add_overflow(args->offset, args->size, &end) ||
+	    end > U64_MAX >> args->page_shift)
+		return -EINVAL;
+
+	ret = account_locked_vm(kvm->mm, charged_pages(args->size), true);
+	if (ret)
+		return ret;
+
+	ret = -ENOMEM;
+	table = table_alloc(kvm, args);
+	if (table) {
+		ret = table_install(table);
+		if (ret >= 0)
+			return ret;
+		table_free(table);
+	}
+
+	account_locked_vm(kvm->mm, charged_pages(args->size), false);
+	return ret;
+}
+
+/*
+ * The old set of memory slots has been replaced and is going to be changed.
+ * KVM has waited for SRCU, which covers all but the threads in real mode.
+ */
+void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
+{
+	spapr_tce_quiesce();
+}

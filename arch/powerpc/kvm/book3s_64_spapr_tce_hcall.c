@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The TCE hypercalls in virtual mode
+ *
+ * Where the host kernel proper runs, memory can be allocated, user memory read
+ * and a long request cut into pieces. What the other modes hand on ends here
+ * or in user space (H_TOO_HARD). Nothing is taken over from them: the request
+ * begins anew.
+ *
+ * No walk is longer than SPAPR_TCE_LIST_MAX TCEs, and between walks the CPU is
+ * given away where somebody wants it. Of H_STUFF_TCE, which has no limit of its
+ * own, a killed process does no more.
+ */
+#include <linux/cleanup.h>
+#include <linux/export.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "book3s_64_spapr_tce_hcall.h"
+
+/* How often a request that finds something missing may have it populated */
+#define POPULATE_MAX	8
+
+/*
+ * Populate what a walk has found missing, or wait until a link has been made.
+ * With the lock held no link ends, so that the window stays.
+ */
+static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
+		     unsigned long ioba, unsigned long first,
+		     unsigned long npages)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct kvmppc_spapr_tce_table *table;
+	struct kvmppc_spapr_tce_link *link;
+	unsigned long index;
+
+	if (!vcpu->arch.spapr_tce_buffer)
+		vcpu->arch.spapr_tce_buffer =
+			kmalloc(sizeof(*vcpu->arch.spapr_tce_buffer),
+				GFP_KERNEL_ACCOUNT);
+	if (!vcpu->arch.spapr_tce_buffer)
+		return false;
+
+	guard(mutex)(&kvm->arch.spapr_tce_lock);
+	table = tce_table(kvm, liobn, TCE_END_VIRTUAL);
+	/* It may be another one now: then the next walk sees that, too */
+	if (!table || !tce_index(table, ioba, first + npages, &index))
+		return true;
+	index += first;
+
+	if (!kvmppc_tce_view_populate(table, index, npages))
+		return false;
+	list_for_each_entry(link, &table->links, node)
+		if (spapr_tce_window_populate(link->window,
+					      index << link->subpage_shift,
+					      npages << link->subpage_shift))
+			return false;
+
+	return true;
+}
+
+/* Count a request whose end no single walk has seen */
+static long count(struct kvm_vcpu *vcpu, unsigned long liobn,
+		  enum kvmppc_tce_hcall hcall, long ret, unsigned long npages)
+{
+	struct kvmppc_spapr_tce_table *table;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
+	if (table)
+		tce_count(table, hcall, ret, npages, TCE_END_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+/* TCEs of the table that one walk can do */
+static unsigned long walk_step(struct kvm_vcpu *vcpu, unsigned long liobn)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long step = SPAPR_TCE_LIST_MAX;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
+	if (table)
+		step >>= tce_links_state(table) >> TCE_LINKS_SUBPAGE_SHIFT;
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return step;
+}
+
+/* One walk's piece of a list that the vCPU's buffer holds */
+static long put_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
+		      unsigned long ioba, unsigned long first,
+		      unsigned long npages, bool write)
+{
+	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index;
+	long ret = H_TOO_HARD;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
+	if (table && tce_index(table, ioba, first + npages, &index))
+		ret = tce_put_list(table, index + first, buffer->tces + first,
+				   npages, buffer->list, write,
+				   TCE_END_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+/*
+ * Tables whose page is more than a walk's TCEs of a window: one of the table's
+ * TCEs at a time, in parts. No link comes or goes meanwhile.
+ */
+
+static bool clear_parts(struct kvmppc_spapr_tce_table *table,
+			unsigned long index)
+{
+	struct kvmppc_spapr_tce_link *link;
+	unsigned long first, subpages, n;
+	bool cleared = true;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(link, &table->links, node) {
+		subpages = 1UL << link->subpage_shift;
+		for (first = 0; first < subpages; first += n) {
+			n = min(subpages - first, SPAPR_TCE_LIST_MAX);
+			spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+			if (spapr_tce_clear(link->window, index * subpages + first,
+					    n, SPAPR_TCE_VIRTUAL))
+				cleared = false;
+			spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+			cond_resched();
+		}
+	}
+
+	return cleared;
+}
+
+static bool put_part(struct kvmppc_spapr_tce_table *table,
+		     struct kvmppc_spapr_tce_link *link, unsigned long index,
+		     u64 tce, unsigned long first, unsigned long n,
+		     struct spapr_tce *list, bool write)
+{
+	struct tce_slot slot = {};
+	bool done;
+
+	index = (index << link->subpage_shift) + first;
+	if (spapr_tce_window_populate(link->window, index, n))
+		return false;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	done = tce_make_part(table, link, &slot, tce, first, n, list);
+	if (done && write)
+		done = !spapr_tce_put(link->window, index, list, n,
+				      SPAPR_TCE_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	cond_resched();
+
+	return done;
+}
+
+static bool put_parts(struct kvmppc_spapr_tce_table *table,
+		      unsigned long index, u64 tce, struct spapr_tce *list,
+		      bool write)
+{
+	struct kvmppc_spapr_tce_link *link;
+	unsigned long first, subpages, n;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(link, &table->links, node) {
+		subpages = 1UL << link->subpage_shift;
+		for (first = 0; first < subpages; first += n) {
+			n = min(subpages - first, SPAPR_TCE_LIST_MAX);
+			if (!put_part(table, link, index, tce, first, n, list,
+				      write))
+				return false;
+		}
+	}
+
+	return true;
+}
+
+/* One of the table's TCEs: check it, or if @write, write it */
+static long put_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
+		     unsigned long ioba, unsigned long first, u64 tce,
+		     bool write)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index;
+	bool done;
+
+	guard(mutex)(&kvm->arch.spapr_tce_lock);
+	table = tce_table(kvm, liobn, TCE_END_VIRTUAL);
+	if (!table || !tce_index(table, ioba, first + 1, &index) ||
+	    tce_links_state(table) & TCE_LINKS_BY_USER)
+		return H_TOO_HARD;
+
+	index += first;
+	if (!kvmppc_tce_view_populate(table, index, 1))
+		return H_TOO_HARD;
+
+	if (!(tce & SPAPR_TCE_PERM))
+		done = !write || clear_parts(table, index);
+	else
+		done = put_parts(table, index, tce,
+				 vcpu->arch.spapr_tce_buffer->list, write);
+	if (!done && write) {
+		clear_parts(table, index);
+		tce = 0;
+	}
+	if (write)
+		tce_view_fill(table, index, tce, 1);
+
+	return done ? H_SUCCESS : H_TOO_HARD;
+}
+
+/**
+ * kvmppc_h_put_tce() - H_PUT_TCE in virtual mode
+ * @vcpu: the vCPU, in its thread
+ * @liobn: LIOBN, as the guest gave it
+ * @ioba: bus address, likewise
+ * @tce: TCE, likewise
+ *
+ * Context: process context, may sleep.
+ * Return: H_SUCCESS; H_PARAMETER for an address that is no multiple of the
+ * page size or not in the table; H_TOO_HARD for user space.
+ */
+long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+		      unsigned long ioba, unsigned long tce)
+{
+	unsigned int tries;
+	long ret;
+
+	for (tries = 0; tries < POPULATE_MAX; tries++) {
+		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+		ret = tce_h_put(vcpu, liobn, ioba, tce, TCE_END_VIRTUAL);
+		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+		if (ret <= H_TOO_HARD)
+			return ret;
+		if (!populate(vcpu, liobn, ioba, 0, 1))
+			break;
+		if (ret == H_TCE_SPLIT) {
+			ret = put_huge(vcpu, liobn, ioba, 0, tce, false);
+			if (!ret)
+				ret = put_huge(vcpu, liobn, ioba, 0, tce, true);
+			return count(vcpu, liobn, TCE_HCALL_PUT, ret, 1);
+		}
+	}
+
+	return count(vcpu, liobn, TCE_HCALL_PUT, H_TOO_HARD, 1);
+}
+EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
+
+/* A list in pieces: all of them are checked before the first is written */
+static long put_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
+		       unsigned long ioba, unsigned long npages, bool write)
+{
+	const u64 *tces = vcpu->arch.spapr_tce_buffer->tces;
+	unsigned long step = walk_step(vcpu, liobn), first, n;
+	long ret;
+
+	for (first = 0; first < npages; first += n) {
+		if (step) {
+			n = min(step, npages - first);
+			ret = put_piece(vcpu, liobn, ioba, first, n, write);
+		} else {
+			n = 1;
+			ret = put_huge(vcpu, liobn, ioba, first, tces[first],
+				       write);
+		}
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return H_TOO_HARD;
+		cond_resched();
+	}
+
+	return H_SUCCESS;
+}
+
+static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
+		     unsigned long ioba, unsigned long npages)
+{
+	unsigned int tries;
+	long ret;
+
+	for (tries = 0; tries < POPULATE_MAX; tries++) {
+		ret = put_piece(vcpu, liobn, ioba, 0, npages, true);
+		if (ret == H_TCE_SPLIT) {
+			ret = put_pieces(vcpu, liobn, ioba, npages, false);
+			if (!ret)
+				ret = put_pieces(vcpu, liobn, ioba, npages,
+						 true);
+		}
+		if (ret <= H_TOO_HARD)
+			return ret;
+		if (ret == H_TCE_UNREADY &&
+		    !populate(vcpu, liobn, ioba, 0, npages))
+			break;
+	}
+
+	return H_TOO_HARD;
+}
+
+/**
+ * kvmppc_h_put_tce_indirect() - H_PUT_TCE_INDIRECT in virtual mode
+ * @vcpu: the vCPU, in its thread
+ * @liobn: LIOBN, as the guest gave it
+ * @ioba: bus address of the first TCE, likewise
+ * @tce_list: guest address of the list of TCEs, likewise
+ * @npages: how many TCEs, likewise
+ *
+ * Context: process context, may sleep.
+ * Return: H_SUCCESS; H_PARAMETER for more than 512 TCEs, a list that is not
+ * aligned to 4 KiB, or a range that is not in the table; H_TOO_HARD for user
+ * space.
+ */
+long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
+			       unsigned long ioba, unsigned long tce_list,
+			       unsigned long npages)
+{
+	struct kvmppc_spapr_tce_buffer *buffer;
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long ua, i;
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
+	ret = H_TOO_HARD;
+	if (table)
+		ret = tce_check_list(table, ioba, tce_list, npages, &ua);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	if (ret || !npages)
+		goto out;
+
+	ret = H_TOO_HARD;
+	if (!vcpu->arch.spapr_tce_buffer && !populate(vcpu, liobn, ioba, 0, npages))
+		goto out;
+
+	/* A slot that moved meanwhile: still memory of this process */
+	buffer = vcpu->arch.spapr_tce_buffer;
+	if (copy_from_user(buffer->tces, (void __user *)ua,
+			   npages * sizeof(u64)))
+		goto out;
+	for (i = 0; i < npages; i++)
+		be64_to_cpus(&buffer->tces[i]);
+
+	ret = put_list(vcpu, liobn, ioba, npages);
+out:
+	return count(vcpu, liobn, TCE_HCALL_PUT_INDIRECT, ret, npages);
+}
+EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
+
+static long stuff_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
+			unsigned long ioba, unsigned long first, u64 value,
+			unsigned long npages)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index;
+	long ret = H_TOO_HARD;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
+	if (table && tce_index(table, ioba, first + npages, &index))
+		ret = tce_fill(table, index + first, value, npages,
+			       TCE_END_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+/* What one walk can't do */
+static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
+			 unsigned long ioba, u64 value, unsigned long npages)
+{
+	unsigned long step = walk_step(vcpu, liobn), done = 0, n;
+	unsigned int tries = 0;
+	long ret;
+
+	while (done < npages) {
+		n = min(step, npages - done);
+		if (step) {
+			ret = stuff_piece(vcpu, liobn, ioba, done, value, n);
+		} else {
+			n = 1;
+			ret = put_huge(vcpu, liobn, ioba, done, value, true);
+		}
+
+		if (ret == H_SUCCESS) {
+			done += n;
+			tries = 0;
+		} else if (ret == H_TOO_HARD || ++tries == POPULATE_MAX ||
+			   !populate(vcpu, liobn, ioba, done, n)) {
+			return H_TOO_HARD;
+		} else {
+			step = walk_step(vcpu, liobn);
+		}
+
+		if (fatal_signal_pending(current))
+			return H_TOO_HARD;
+		cond_resched();
+	}
+
+	return H_SUCCESS;
+}
+
+/**
+ * kvmppc_h_stuff_tce() - H_STUFF_TCE in virtual mode
+ * @vcpu: the vCPU, in its thread
+ * @liobn: LIOBN, as the guest gave it
+ * @ioba: bus address of the first TCE, likewise
+ * @tce_value: value without permission bits, likewise
+ * @npages: how many TCEs, likewise
+ *
+ * Context: process context, may sleep.
+ * Return: H_SUCCESS; H_PARAMETER for a range that is not in the table or a
+ * value with permission bits; H_TOO_HARD for user space.
+ */
+long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			unsigned long ioba, unsigned long tce_value,
+			unsigned long npages)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	ret = tce_h_stuff(vcpu, liobn, ioba, tce_value, npages,
+			  TCE_END_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	if (ret <= H_TOO_HARD)
+		return ret;
+
+	ret = stuff_pieces(vcpu, liobn, ioba, tce_value, npages);
+	return count(vcpu, liobn, TCE_HCALL_STUFF, ret, npages);
+}
+EXPORT_SYMBOL_GPL(kvmppc_h_stuff_tce);
+
+/**
+ * kvmppc_h_get_tce() - H_GET_TCE in virtual mode
+ * @vcpu: the vCPU, in its thread; its R4 gets the TCE as the guest put it
+ * @liobn: LIOBN, as the guest gave it
+ * @ioba: bus address, likewise
+ *
+ * Context: process context.
+ * Return: H_SUCCESS; H_PARAMETER for an address that is no multiple of the
+ * page size or not in the table; H_TOO_HARD for user space.
+ */
+long kvmppc_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+		      unsigned long ioba)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	ret = tce_h_get(vcpu, liobn, ioba, TCE_END_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kvmppc_h_get_tce);

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The TCE hypercalls (LoPAPR 14.5.4.2), written once for all modes
+ *
+ * Everything is inlined into functions for one place each, with the place as a
+ * constant: book3s_64_spapr_tce_hcall.c for the host kernel proper,
+ * book3s_64_spapr_tce_rm.c for real mode and for the moment after a guest's
+ * exit. A function here runs inside one walk of the engine and either answers
+ * the guest or changes nothing and says who can go on:
+ *
+ *	H_TOO_HARD	the next place, which begins anew; after virtual mode
+ *			user space
+ *	H_TCE_UNREADY	virtual mode, after it has populated what is missing or
+ *			waited for a link that is being made
+ *	H_TCE_SPLIT	virtual mode, in several walks
+ *
+ * A list in guest memory is read once, into the vCPU's buffer: the guest may
+ * change it meanwhile, so what has been checked must be what is used. All of a
+ * request is checked before anything is written; then the windows are written,
+ * one invalidation a request and window, and the guest's view last. Where a
+ * window fails midway (a hypervisor's; or memory whose registration ended
+ * between two links) the range is cleared everywhere and user space begins
+ * anew.
+ *
+ * A value without permission bits clears a TCE, whatever its other bits say;
+ * the guest's view keeps it, so that poison can be told from zero.
+ */
+#ifndef _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H
+#define _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H
+
+#include <linux/nospec.h>
+#include <asm/hvcall.h>
+
+#include "book3s_64_spapr_tce.h"
+
+/* Beyond every return code of LoPAPR and H_TOO_HARD: the guest never sees it */
+#define H_TCE_UNREADY	(H_TOO_HARD + 1)
+#define H_TCE_SPLIT	(H_TOO_HARD + 2)
+
+static __always_inline enum spapr_tce_mode tce_mode(enum kvmppc_tce_end place)
+{
+	switch (place) {
+	case TCE_END_REAL:
+		return SPAPR_TCE_REAL;
+	case TCE_END_EARLY:
+		return SPAPR_TCE_EARLY;
+	default:
+		return SPAPR_TCE_VIRTUAL;
+	}
+}
+
+/* Tables that are looked at where nobody else runs meanwhile on the CPU */
+#define TCE_TABLES_MAX	256
+
+static __always_inline struct kvmppc_spapr_tce_table *
+tce_table(struct kvm *kvm, unsigned long liobn, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned int nr = 0;
+
+	list_for_each_entry_lockless(table, &kvm->arch.spapr_tce_tables, list) {
+		if (table->liobn == liobn)
+			return table;
+		if (place != TCE_END_VIRTUAL && ++nr == TCE_TABLES_MAX)
+			break;
+	}
+
+	return NULL;
+}
+
+/* Index of a bus address, false if the range is not in the table */
+static __always_inline bool
+tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
+	  unsigned long npages, unsigned long *index)
+{
+	unsigned long first = (ioba >> table->page_shift) - table->offset;
+
+	if (ioba & ((1UL << table->page_shift) - 1))
+		return false;
+	/* An address below the offset has wrapped to beyond any size */
+	if (first > table->size || npages > table->size - first)
+		return false;
+
+	*index = first;
+	return true;
+}
+
+static __always_inline u32
+tce_links_state(const struct kvmppc_spapr_tce_table *table)
+{
+	/* Pairs with the release in update_links_state() */
+	return smp_load_acquire(&table->links_state);
+}
+
+/* What of the links' state hands a change of the table on */
+static __always_inline long tce_may_change(u32 state, unsigned long npages,
+					   enum kvmppc_tce_end place)
+{
+	if (place == TCE_END_VIRTUAL && state & TCE_LINKS_FROZEN)
+		return H_TCE_UNREADY;
+	if (state & (TCE_LINKS_FROZEN | TCE_LINKS_BY_USER))
+		return H_TOO_HARD;
+	if (place == TCE_END_REAL && state & TCE_LINKS_NOT_REAL)
+		return H_TOO_HARD;
+	if (place == TCE_END_EARLY && state & TCE_LINKS_NOT_EARLY)
+		return H_TOO_HARD;
+	if (place == TCE_END_EXIT && state & TCE_LINKS_NOT_EXIT)
+		return H_TOO_HARD;
+	if (npages << (state >> TCE_LINKS_SUBPAGE_SHIFT) > SPAPR_TCE_LIST_MAX)
+		return H_TCE_SPLIT;
+
+	return H_SUCCESS;
+}
+
+/* The guest's view */
+
+static __always_inline bool
+tce_view_ready(const struct kvmppc_spapr_tce_table *table, unsigned long index,
+	       unsigned long npages)
+{
+	/* A walk's TCEs lie in two pages at most */
+	return READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]) &&
+	       READ_ONCE(table->view[(index + npages - 1) >> TCE_VIEW_SHIFT]);
+}
+
+static __always_inline unsigned long tce_view_run(unsigned long index,
+						  unsigned long npages)
+{
+	return min(npages, TCE_VIEW_TCES - (index & (TCE_VIEW_TCES - 1)));
+}
+
+static __always_inline void
+tce_view_write(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	       const u64 *tces, unsigned long npages)
+{
+	unsigned long i, run;
+
+	for (; npages; npages -= run, index += run, tces += run) {
+		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+
+		run = tce_view_run(index, npages);
+		view += index & (TCE_VIEW_TCES - 1);
+		for (i = 0; i < run; i++)
+			WRITE_ONCE(view[i], tces[i]);
+	}
+}
+
+static __always_inline void
+tce_view_fill(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	      u64 value, unsigned long npages)
+{
+	unsigned long i, run;
+
+	for (; npages; npages -= run, index += run) {
+		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+
+		run = tce_view_run(index, npages);
+		/* Where there is no page it reads as 0 already */
+		if (!view)
+			continue;
+		view += index & (TCE_VIEW_TCES - 1);
+		for (i = 0; i < run; i++)
+			WRITE_ONCE(view[i], value);
+	}
+}
+
+/* Guest addresses */
+
+/* The memory slot that was used last; one that has no pages holds none */
+struct tce_slot {
+	gfn_t base_gfn;
+	unsigned long npages;
+	unsigned long ua;
+};
+
+static __always_inline bool tce_find_slot(struct kvm *kvm, gfn_t gfn,
+					  struct tce_slot *found)
+{
+	struct kvm_memory_slot *slot;
+
+	if (likely(gfn - found->base_gfn < found->npages))
+		return true;
+
+	/* Inside a walk: see kvm_arch_memslots_updated() */
+	slot = __gfn_to_memslot(rcu_dereference_raw_check(kvm->memslots[0]),
+				gfn);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return false;
+
+	found->base_gfn = slot->base_gfn;
+	found->npages = slot->npages;
+	found->ua = slot->userspace_addr;
+	return true;
+}
+
+/* User address of guest memory that lies in one slot */
+static __always_inline bool tce_to_ua(struct kvm *kvm, struct tce_slot *slot,
+				      unsigned long gpa, unsigned long npages,
+				      unsigned long *ua)
+{
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	unsigned long offset;
+
+	if (!tce_find_slot(kvm, gfn, slot))
+		return false;
+
+	offset = gfn - slot->base_gfn;
+	if (npages > slot->npages - offset)
+		return false;
+
+	/* The guest chose it: no speculation outside the guest's memory */
+	offset = array_index_nospec(offset, slot->npages);
+	*ua = slot->ua + (offset << PAGE_SHIFT) + (gpa & ~PAGE_MASK);
+	return true;
+}
+
+/* Host pages in a TCE page */
+static __always_inline unsigned long
+tce_host_pages(const struct kvmppc_spapr_tce_table *table)
+{
+	return table->page_shift > PAGE_SHIFT ?
+	       1UL << (table->page_shift - PAGE_SHIFT) : 1;
+}
+
+/* TCEs */
+
+/* Could user space translate these? What a table without links asks. */
+static __always_inline bool
+tce_check(const struct kvmppc_spapr_tce_table *table, const u64 *tces,
+	  unsigned long npages)
+{
+	const unsigned long mask = (1UL << table->page_shift) - 1;
+	struct tce_slot slot = {};
+	unsigned long i;
+
+	for (i = 0; i < npages; i++) {
+		unsigned long gpa = tces[i] & ~SPAPR_TCE_PERM;
+
+		if (!(tces[i] & SPAPR_TCE_PERM))
+			continue;
+		if (gpa & mask ||
+		    !tce_find_slot(table->kvm, gpa >> PAGE_SHIFT, &slot))
+			return false;
+	}
+
+	return true;
+}
+
+/*
+ * Turn @n of the window's TCEs that make up one of the guest's, from the
+ * @first on, into what the window gets. The TCE has permissions.
+ */
+static __always_inline bool
+tce_make_part(const struct kvmppc_spapr_tce_table *table,
+	      const struct kvmppc_spapr_tce_link *link, struct tce_slot *slot,
+	      u64 tce, unsigned long first, unsigned long n,
+	      struct spapr_tce *list)
+{
+	const unsigned int shift = link->window->tbl->it_page_shift;
+	const unsigned long mask = (1UL << table->page_shift) - 1;
+	unsigned long perm = tce & SPAPR_TCE_PERM;
+	unsigned long gpa = tce & ~SPAPR_TCE_PERM;
+	unsigned long ua;
+
+	if (gpa & mask ||
+	    !tce_to_ua(table->kvm, slot, gpa, tce_host_pages(table), &ua))
+		return false;
+	/* Slots are aligned to host pages, not to the window's */
+	if (ua & ((1UL << shift) - 1))
+		return false;
+
+	for (ua += first << shift; n; n--, list++, ua += 1UL << shift)
+		if (!spapr_tce_make(link->window, ua, perm, list))
+			return false;
+
+	return true;
+}
+
+/*
+ * Turn the guest's TCEs into those of a link's window. Returns how many could
+ * be turned, from the first on; one without permission becomes an empty one if
+ * @clear, else ends it.
+ */
+static __always_inline unsigned long
+tce_make(const struct kvmppc_spapr_tce_table *table,
+	 const struct kvmppc_spapr_tce_link *link, const u64 *tces,
+	 unsigned long npages, struct spapr_tce *list, bool clear)
+{
+	const unsigned long subpages = 1UL << link->subpage_shift;
+	struct tce_slot slot = {};
+	unsigned long i, n;
+
+	for (i = 0; i < npages; i++, list += subpages) {
+		if (tces[i] & SPAPR_TCE_PERM) {
+			if (!tce_make_part(table, link, &slot, tces[i], 0,
+					   subpages, list))
+				break;
+			continue;
+		}
+		if (!clear)
+			break;
+		for (n = 0; n < subpages; n++) {
+			list[n].origin = 0;
+			list[n].tce = 0;
+		}
+	}
+
+	return i;
+}
+
+/* Take back what has been written of a request that can't be completed */
+static noinline __maybe_unused void
+tce_undo(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	 unsigned long npages, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_link *link;
+
+	list_for_each_entry_lockless(link, &table->links, node)
+		spapr_tce_clear(link->window, index << link->subpage_shift,
+				npages << link->subpage_shift,
+				tce_mode(place));
+	tce_view_fill(table, index, 0, npages);
+}
+
+/* Can these TCEs be written, and if @write, write them. @list is for them. */
+static __always_inline long
+tce_put_list(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	     const u64 *tces, unsigned long npages, struct spapr_tce *list,
+	     bool write, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_link *link;
+	unsigned int nr_links = 0;
+	long ret;
+
+	ret = tce_may_change(tce_links_state(table), npages, place);
+	if (ret)
+		return ret;
+	if (!tce_view_ready(table, index, npages))
+		return H_TCE_UNREADY;
+
+	list_for_each_entry_lockless(link, &table->links, node) {
+		if (!spapr_tce_window_ready(link->window,
+					    index << link->subpage_shift,
+					    npages << link->subpage_shift))
+			return H_TCE_UNREADY;
+		if (tce_make(table, link, tces, npages, list, true) != npages)
+			return H_TOO_HARD;
+		nr_links++;
+	}
+	if (!nr_links && !tce_check(table, tces, npages))
+		return H_TOO_HARD;
+	if (!write)
+		return H_SUCCESS;
+
+	/* No link comes during a walk; one may have gone */
+	list_for_each_entry_lockless(link, &table->links, node) {
+		if (nr_links > 1 &&
+		    tce_make(table, link, tces, npages, list, true) != npages)
+			goto undo;
+		if (spapr_tce_put(link->window, index << link->subpage_shift,
+				  list, npages << link->subpage_shift,
+				tce_mode(place)))
+			goto undo;
+	}
+	tce_view_write(table, index, tces, npages);
+	return H_SUCCESS;
+
+undo:
+	tce_undo(table, index, npages, place);
+	return H_TOO_HARD;
+}
+
+/* Clear TCEs, leaving a value without permission in the guest's view */
+static __always_inline long
+tce_fill(struct kvmppc_spapr_tce_table *table, unsigned long index, u64 value,
+	 unsigned long npages, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_link *link;
+	bool failed = false;
+	long ret;
+
+	ret = tce_may_change(tce_links_state(table), npages, place);
+	if (ret)
+		return ret;
+	if (value && !tce_view_ready(table, index, npages))
+		return H_TCE_UNREADY;
+
+	list_for_each_entry_lockless(link, &table->links, node)
+		if (spapr_tce_clear(link->window, index << link->subpage_shift,
+				    npages << link->subpage_shift,
+				tce_mode(place)))
+			failed = true;
+	if (failed)
+		return H_TOO_HARD;
+
+	tce_view_fill(table, index, value, npages);
+	return H_SUCCESS;
+}
+
+/* Hypercalls */
+
+static __always_inline long
+tce_count(struct kvmppc_spapr_tce_table *table, enum kvmppc_tce_hcall hcall,
+	  long ret, unsigned long npages, enum kvmppc_tce_end place)
+{
+	struct kvmppc_tce_counts *counts;
+	unsigned int end;
+
+	if (ret == H_SUCCESS)
+		end = place;
+	else if (ret < 0)
+		end = TCE_END_REFUSED;
+	else if (ret == H_TOO_HARD && place == TCE_END_VIRTUAL)
+		end = TCE_END_USER;
+	else
+		return ret;
+
+	counts = &table->counts[raw_smp_processor_id()];
+	counts->requests[hcall][end]++;
+	counts->tces[hcall][end] += npages;
+	return ret;
+}
+
+static __always_inline long
+tce_h_put(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
+	  u64 tce, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_buffer *buffer;
+	struct kvmppc_spapr_tce_table *table;
+	struct spapr_tce one, *list = &one;
+	unsigned long index;
+	long ret;
+
+	table = tce_table(vcpu->kvm, liobn, place);
+	if (!table)
+		return H_TOO_HARD;
+
+	if (!tce_index(table, ioba, 1, &index)) {
+		ret = H_PARAMETER;
+	} else if (!(tce & SPAPR_TCE_PERM)) {
+		ret = tce_fill(table, index, tce, 1, place);
+	} else {
+		if (tce_links_state(table) >> TCE_LINKS_SUBPAGE_SHIFT) {
+			buffer = vcpu->arch.spapr_tce_buffer;
+			if (!buffer)
+				return H_TCE_UNREADY;
+			list = buffer->list;
+		}
+		ret = tce_put_list(table, index, &tce, 1, list, true, place);
+	}
+
+	return tce_count(table, TCE_HCALL_PUT, ret, 1, place);
+}
+
+/* A piece of at most SPAPR_TCE_LIST_MAX; the caller counts */
+static __always_inline long
+tce_h_stuff(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
+	    u64 value, unsigned long npages, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index;
+	long ret;
+
+	table = tce_table(vcpu->kvm, liobn, place);
+	if (!table)
+		return H_TOO_HARD;
+
+	if (!tce_index(table, ioba, npages, &index) || value & SPAPR_TCE_PERM)
+		ret = H_PARAMETER;
+	else if (!npages)
+		ret = H_SUCCESS;
+	else if (npages > SPAPR_TCE_LIST_MAX)
+		ret = H_TCE_SPLIT;
+	else
+		ret = tce_fill(table, index, value, npages, place);
+
+	return tce_count(table, TCE_HCALL_STUFF, ret, npages, place);
+}
+
+/* The checks of a list that come before it is read */
+static __always_inline long
+tce_check_list(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
+	       unsigned long gpa, unsigned long npages, unsigned long *ua)
+{
+	struct tce_slot slot = {};
+	unsigned long index;
+
+	if (npages > SPAPR_TCE_LIST_MAX || gpa & (SZ_4K - 1) ||
+	    !tce_index(table, ioba, npages, &index))
+		return H_PARAMETER;
+	if (!tce_to_ua(table->kvm, &slot, gpa, 1, ua))
+		return H_TOO_HARD;
+
+	return H_SUCCESS;
+}
+
+static __always_inline long
+tce_h_get(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
+	  enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_table *table;
+	long ret = H_PARAMETER;
+	unsigned long index;
+
+	table = tce_table(vcpu->kvm, liobn, place);
+	if (!table)
+		return H_TOO_HARD;
+
+	if (tce_index(table, ioba, 1, &index)) {
+		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+		u64 tce = 0;
+
+		if (view)
+			tce = READ_ONCE(view[index & (TCE_VIEW_TCES - 1)]);
+		kvmppc_set_gpr(vcpu, 4, tce);
+		ret = H_SUCCESS;
+	}
+
+	return tce_count(table, TCE_HCALL_GET, ret, 1, place);
+}
+
+#endif /* _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H */

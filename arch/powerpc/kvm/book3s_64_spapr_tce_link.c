@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Links: which DMA windows a LIOBN's hypercalls write
+ *
+ * A claim says that a VFIO group wants a table's hypercalls to reach the
+ * window which the group has at the table's bus address. It holds the group as
+ * an external user of VFIO from before the window is looked for, so only a
+ * group that is ready for DMA can be claimed for, and only windows that its
+ * container has made are found, never a table of the host's. Groups of one
+ * container share a window; their claims share the link, which makes the window
+ * seen by walks.
+ *
+ * A claim is dropped when the group leaves the KVM-VFIO device or the table's
+ * file is closed, whichever comes first; the guest's end implies both. It dies
+ * earlier when VFIO revokes the group or the engine revokes the window. A dead
+ * claim has no link any more and only keeps its hold on the group, which can't
+ * be given up inside the callbacks' locks, until it is dropped.
+ *
+ * The device sees what the table says from the moment the link exists: entries
+ * that were there before are written into the window while hypercalls for the
+ * table wait. Those whose memory is not registered, or all of them if the
+ * window pins its pages itself (container v1), are left to user space, as
+ * hypercalls would leave them.
+ */
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/vfio_external_user.h>
+
+#include "book3s_64_spapr_tce.h"
+#include "book3s_64_spapr_tce_hcall.h"
+
+/* VFIO may be a module: its functions, and a hold on it for each */
+struct vfio_calls {
+	typeof(vfio_group_get_external_user) *get;
+	typeof(vfio_group_put_external_user) *put;
+	typeof(vfio_external_user_iommu_id) *iommu_id;
+	typeof(vfio_external_user_iommu_group) *iommu_group;
+	typeof(vfio_external_user_register) *register_user;
+	typeof(vfio_external_user_unregister) *unregister_user;
+};
+
+/**
+ * struct kvmppc_spapr_tce_claim - a group's claim for a table
+ * @node: in kvmppc_spapr_tce_table::claims
+ * @kvm: the guest
+ * @table: the table; not to be followed without @link
+ * @link: the link, NULL before it is made and after the claim died
+ * @dead: revoked, or about to be dropped
+ * @corpse: the link that ended with this claim, to be freed with it
+ * @file: the group's file, as a name only
+ * @iommu_id: number of the IOMMU group
+ * @vfio: VFIO's functions
+ * @group: the group, held
+ * @external: to be told when @group goes
+ * @window: the window, not to be followed without @link
+ * @user: to be told when @window goes, or leaves the group
+ */
+struct kvmppc_spapr_tce_claim {
+	struct list_head node;
+	struct kvm *kvm;
+	struct kvmppc_spapr_tce_table *table;
+	struct kvmppc_spapr_tce_link *link;
+	bool dead;
+	struct kvmppc_spapr_tce_link *corpse;
+	struct file *file;
+	int iommu_id;
+	struct vfio_calls vfio;
+	struct vfio_group *group;
+	struct vfio_external_user external;
+	struct spapr_tce_window *window;
+	struct spapr_tce_user user;
+};
+
+#define vfio_call_put(calls, member, symbol)	\
+	do {					\
+		if ((calls)->member)		\
+			symbol_put(symbol);	\
+	} while (0)
+
+static void vfio_calls_put(struct vfio_calls *vfio)
+{
+	vfio_call_put(vfio, get, vfio_group_get_external_user);
+	vfio_call_put(vfio, put, vfio_group_put_external_user);
+	vfio_call_put(vfio, iommu_id, vfio_external_user_iommu_id);
+	vfio_call_put(vfio, iommu_group, vfio_external_user_iommu_group);
+	vfio_call_put(vfio, register_user, vfio_external_user_register);
+	vfio_call_put(vfio, unregister_user, vfio_external_user_unregister);
+}
+
+static bool vfio_calls_get(struct vfio_calls *vfio)
+{
+	vfio->get = symbol_get(vfio_group_get_external_user);
+	vfio->put = symbol_get(vfio_group_put_external_user);
+	vfio->iommu_id = symbol_get(vfio_external_user_iommu_id);
+	vfio->iommu_group = symbol_get(vfio_external_user_iommu_group);
+	vfio->register_user = symbol_get(vfio_external_user_register);
+	vfio->unregister_user = symbol_get(vfio_external_user_unregister);
+	if (vfio->get && vfio->put && vfio->iommu_id && vfio->iommu_group &&
+	    vfio->register_user && vfio->unregister_user)
+		return true;
+
+	vfio_calls_put(vfio);
+	return false;
+}
+
+/* Tell walks what they have to know of the links */
+static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
+{
+	struct kvmppc_spapr_tce_link *link;
+	unsigned int subpage_shift = 0;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(link, &table->links, node) {
+		subpage_shift = max(subpage_shift, link->subpage_shift);
+		/* Pins are made and counted where the container does it */
+		if (link->window->pins)
+			state |= TCE_LINKS_BY_USER;
+		if (!spapr_tce_window_can(link->window, SPAPR_TCE_REAL))
+			state |= TCE_LINKS_NOT_REAL;
+		if (!spapr_tce_window_can(link->window, SPAPR_TCE_EARLY))
+			state |= TCE_LINKS_NOT_EARLY;
+		/* Written with a lock, which lockdep wants RCU to watch */
+		if (!link->window->in_memory)
+			state |= TCE_LINKS_NOT_EXIT;
+	}
+
+	state |= subpage_shift << TCE_LINKS_SUBPAGE_SHIFT;
+	/* Pairs with the acquire in tce_links_state() */
+	smp_store_release(&table->links_state, state);
+}
+
+/*
+ * Let the claim die. Returns the link, to be freed after spapr_tce_quiesce(),
+ * if that was its last claim.
+ */
+static struct kvmppc_spapr_tce_link *
+claim_kill(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_link *link = claim->link;
+
+	lockdep_assert_held(&claim->kvm->arch.spapr_tce_lock);
+	claim->dead = true;
+	claim->link = NULL;
+	if (!link || --link->nr_claims)
+		return NULL;
+
+	list_del_rcu(&link->node);
+	update_links_state(claim->table, 0);
+	return link;
+}
+
+static void claim_revoke(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_link *link;
+
+	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock)
+		link = claim_kill(claim);
+	/* Even without a link: whoever has taken it may still be waiting */
+	spapr_tce_quiesce();
+	kfree(link);
+}
+
+static void claim_group_revoked(struct vfio_external_user *external)
+{
+	claim_revoke(container_of(external, struct kvmppc_spapr_tce_claim,
+				  external));
+}
+
+static void claim_window_revoked(struct spapr_tce_user *user)
+{
+	claim_revoke(container_of(user, struct kvmppc_spapr_tce_claim, user));
+}
+
+/*
+ * Give up what the claim holds. It is in no list and can't be found but by the
+ * callbacks, which end here.
+ */
+static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
+{
+	claim_revoke(claim);
+	if (claim->window)
+		spapr_tce_window_put(claim->window, &claim->user);
+	claim->vfio.unregister_user(claim->group, &claim->external);
+	claim->vfio.put(claim->group);
+	vfio_calls_put(&claim->vfio);
+	/* claim_revoke() has waited for the walks that saw it */
+	kfree(claim->corpse);
+	kfree(claim);
+}
+
+static void claims_drop(struct list_head *claims)
+{
+	struct kvmppc_spapr_tce_claim *claim, *next;
+
+	list_for_each_entry_safe(claim, next, claims, node)
+		claim_drop(claim);
+}
+
+/* Hold the group */
+static struct kvmppc_spapr_tce_claim *
+claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+	int ret = -EINVAL;
+
+	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
+	if (!claim)
+		return ERR_PTR(-ENOMEM);
+
+	claim->kvm = table->kvm;
+	claim->table = table;
+	claim->file = file;
+	claim->external.revoke = claim_group_revoked;
+	claim->user.revoke = claim_window_revoked;
+
+	if (!vfio_calls_get(&claim->vfio))
+		goto err_free;
+
+	claim->group = claim->vfio.get(file);
+	if (IS_ERR(claim->group)) {
+		ret = PTR_ERR(claim->group);
+		goto err_calls;
+	}
+
+	ret = claim->vfio.register_user(claim->group, &claim->external);
+	if (ret)
+		goto err_put;
+
+	claim->iommu_id = claim->vfio.iommu_id(claim->group);
+	return claim;
+
+err_put:
+	claim->vfio.put(claim->group);
+err_calls:
+	vfio_calls_put(&claim->vfio);
+err_free:
+	kfree(claim);
+	return ERR_PTR(ret);
+}
+
+/* Find the window that the group has where the table is */
+static int claim_window(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_table *table = claim->table;
+	struct spapr_tce_window *window;
+	struct iommu_group *group;
+
+	group = claim->vfio.iommu_group(claim->group);
+	if (IS_ERR(group))
+		return PTR_ERR(group);
+
+	window = spapr_tce_window_get(group, claim->kvm->mm, table->page_shift,
+				      table->offset << table->page_shift,
+				      table->size << table->page_shift,
+				      &claim->user);
+	if (IS_ERR(window))
+		return PTR_ERR(window);
+
+	claim->window = window;
+	return 0;
+}
+
+/*
+ * Put a part of a TCE of the guest's view, at most a walk's, into a window that
+ * is not seen yet; unless its memory is not registered: then user space will.
+ */
+static int replay_part(struct kvmppc_spapr_tce_table *table,
+		       struct kvmppc_spapr_tce_link *link, unsigned long index,
+		       u64 tce, unsigned long first, unsigned long n,
+		       struct spapr_tce *list)
+{
+	struct tce_slot slot = {};
+	long ret;
+
+	index = (index << link->subpage_shift) + first;
+	ret = spapr_tce_window_populate(link->window, index, n);
+	if (ret)
+		return ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	if (tce_make_part(table, link, &slot, tce, first, n, list))
+		ret = spapr_tce_put(link->window, index, list, n,
+				    SPAPR_TCE_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret ? -EIO : 0;
+}
+
+static int replay_tce(struct kvmppc_spapr_tce_table *table,
+		      struct kvmppc_spapr_tce_link *link, unsigned long index,
+		      u64 tce, struct spapr_tce *list)
+{
+	const unsigned long subpages = 1UL << link->subpage_shift;
+	unsigned long first, n;
+	int ret;
+
+	for (first = 0; first < subpages; first += n) {
+		n = min(subpages - first, SPAPR_TCE_LIST_MAX);
+		ret = replay_part(table, link, index, tce, first, n, list);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+
+	return 0;
+}
+
+/* Make the window say what the table says already */
+static int replay(struct kvmppc_spapr_tce_table *table,
+		  struct kvmppc_spapr_tce_link *link)
+{
+	struct spapr_tce *list __free(kfree) = NULL;
+	unsigned long index;
+	int ret;
+
+	for (index = 0; index < table->size; index++) {
+		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+		u64 tce;
+
+		if (!view) {
+			/* On to the next page */
+			index |= TCE_VIEW_TCES - 1;
+			continue;
+		}
+
+		/* User space may write it meanwhile */
+		tce = READ_ONCE(view[index & (TCE_VIEW_TCES - 1)]);
+		if (tce & SPAPR_TCE_PERM) {
+			if (!list)
+				list = kmalloc_array(SPAPR_TCE_LIST_MAX,
+						     sizeof(*list),
+						     GFP_KERNEL_ACCOUNT);
+			if (!list)
+				return -ENOMEM;
+			ret = replay_tce(table, link, index, tce, list);
+			if (ret)
+				return ret;
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+
+	return 0;
+}
+
+static struct kvmppc_spapr_tce_link *
+find_link(struct kvmppc_spapr_tce_table *table, struct spapr_tce_window *window)
+{
+	struct kvmppc_spapr_tce_link *link;
+
+	list_for_each_entry(link, &table->links, node)
+		if (link->window == window)
+			return link;
+
+	return NULL;
+}
+
+/* Make the window seen by hypercalls, filled with what the table says */
+static int link_create(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_table *table = claim->table;
+	struct kvmppc_spapr_tce_link *link;
+	int ret = 0;
+
+	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
+	if (!link)
+		return -ENOMEM;
+
+	link->window = claim->window;
+	link->subpage_shift = table->page_shift -
+			      claim->window->tbl->it_page_shift;
+	link->nr_claims = 1;
+
+	/* From here on no walk changes the table or looks at its links */
+	update_links_state(table, TCE_LINKS_FROZEN);
+	spapr_tce_quiesce();
+	if (!link->window->pins)
+		ret = replay(table, link);
+	if (!ret) {
+		list_add_rcu(&link->node, &table->links);
+		claim->link = link;
+	}
+	update_links_state(table, 0);
+	if (ret)
+		kfree(link);
+
+	return ret;
+}
+
+/* The last step of a claim: from here on it can be found */
+static int claim_link(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_table *table = claim->table;
+
+	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
+	if (claim->dead)
+		return -EINVAL;
+
+	claim->link = find_link(table, claim->window);
+	if (claim->link) {
+		claim->link->nr_claims++;
+	} else {
+		int ret = link_create(claim);
+
+		if (ret)
+			return ret;
+	}
+
+	list_add_tail(&claim->node, &table->claims);
+	return 0;
+}
+
+/*
+ * Take claims out of the table's list and let them die: those of a group, or
+ * all if @file is NULL
+ */
+static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
+			struct list_head *taken)
+{
+	struct kvmppc_spapr_tce_claim *claim, *next;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry_safe(claim, next, &table->claims, node) {
+		if (file && claim->file != file)
+			continue;
+		claim->corpse = claim_kill(claim);
+		list_move_tail(&claim->node, taken);
+	}
+}
+
+/* Has the group a claim for the table that lives? A dead one makes place. */
+static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+	LIST_HEAD(taken);
+
+	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
+		list_for_each_entry(claim, &table->claims, node)
+			if (claim->file == file && !claim->dead)
+				return true;
+		take_claims(table, file, &taken);
+	}
+	claims_drop(&taken);
+
+	return false;
+}
+
+/**
+ * kvm_spapr_tce_link_group() - make a LIOBN's hypercalls reach a group's window
+ * @kvm: the guest
+ * @tablefd: file descriptor of the LIOBN's table
+ * @file: file of the VFIO group; the caller holds it until it has called
+ *	kvm_spapr_tce_unlink_group()
+ *
+ * Entries that the table has are written into the window first. Linking what
+ * is linked does nothing.
+ *
+ * Context: process context, may sleep; one caller at a time for each @file.
+ * Takes locks of VFIO and of the TCE engine.
+ * Return: 0; -EBADF for @tablefd; -EINVAL if it is not a table of @kvm's, the
+ * group is not ready for DMA, or it has no window that begins at the table's
+ * bus address, is as large and has pages no larger; -ENODEV for a group that is
+ * going away; -ENOMEM; -EINTR; -EIO if the hypervisor refuses an entry.
+ */
+int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
+{
+	struct kvmppc_spapr_tce_table *table;
+	struct kvmppc_spapr_tce_claim *claim;
+	CLASS(fd, f)(tablefd);
+	int ret;
+
+	if (fd_empty(f))
+		return -EBADF;
+
+	table = kvmppc_tce_table_of_file(kvm, fd_file(f));
+	if (!table)
+		return -EINVAL;
+
+	if (is_claimed(table, file))
+		return 0;
+
+	claim = claim_create(table, file);
+	if (IS_ERR(claim))
+		return PTR_ERR(claim);
+
+	ret = claim_window(claim);
+	if (!ret)
+		ret = claim_link(claim);
+	if (ret)
+		claim_drop(claim);
+
+	return ret;
+}
+
+/**
+ * kvm_spapr_tce_unlink_group() - end all links of a group
+ * @kvm: the guest
+ * @file: file of the VFIO group
+ *
+ * When this returns, no hypercall reaches the group's windows, unless by
+ * another group that shares them; and the group is not held any more. A group
+ * that was never linked is fine.
+ *
+ * Context: process context, may sleep. Takes locks of VFIO and of the engine.
+ */
+void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
+{
+	struct kvmppc_spapr_tce_table *table;
+	LIST_HEAD(taken);
+
+	scoped_guard(mutex, &kvm->arch.spapr_tce_lock)
+		list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
+			take_claims(table, file, &taken);
+	claims_drop(&taken);
+}
+
+/**
+ * kvmppc_tce_drop_claims() - end all links of a table
+ * @table: the table, about to go
+ *
+ * Context: process context, may sleep. Takes locks of VFIO and of the engine.
+ */
+void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table)
+{
+	LIST_HEAD(taken);
+
+	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock)
+		take_claims(table, NULL, &taken);
+	claims_drop(&taken);
+}
+
+/**
+ * kvmppc_tce_show_claims() - IOMMU ids that a table is linked to
+ * @table: the table
+ * @m: where they are written, with commas between them; "-" for none
+ *
+ * Context: spapr_tce_lock held.
+ */
+void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
+			    struct seq_file *m)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+	bool any = false;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(claim, &table->claims, node) {
+		if (claim->dead)
+			continue;
+		seq_printf(m, any ? ",%d" : "%d", claim->iommu_id);
+		any = true;
+	}
+	if (!any)
+		seq_putc(m, '-');
+}

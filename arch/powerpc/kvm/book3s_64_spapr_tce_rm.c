@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The TCE hypercalls before the host's state is back
+ *
+ * Real mode (POWER8). Hypercalls of a guest under KVM-HV with the hash MMU
+ * arrive in hypervisor real mode and find the functions here through
+ * hcall_real_table. Translation is off: only the linear map can be reached, so
+ * everything here, and what it calls, is in vmlinux, and what it touches came
+ * from the slab or page allocator. There is no instrumentation (Makefile), no
+ * tracing, no printk, no lock. The thread may be one that the kernel believes
+ * to be offline, and the guest may be another than the one whose runner holds
+ * SRCU for the core: so neither RCU nor SRCU protects what is found; the walk
+ * of the engine does. Interrupts are hard-disabled, so a walk is not
+ * interrupted but by system reset and machine check. One of these while here
+ * ends as in any other hypercall of real mode: the host can't go on. What can
+ * raise the latter beyond the kernel's own data is one read of guest memory,
+ * the list of H_PUT_TCE_INDIRECT.
+ *
+ * The result goes into the guest's R3 and, for H_GET_TCE, R4; a request that is
+ * too hard leaves no trace and takes the way out to virtual mode.
+ *
+ * Right at the exit (POWER9, POWER10). kvmhv_vcpu_entry_p9() calls
+ * kvmppc_early_tce_hcall() when the guest's registers are saved and everything
+ * else is still the guest's. With radix guests translation is on, and the
+ * kernel's addresses mean the same in all contexts (quadrant 3: partition and
+ * process 0); with hash guests it is off, as in real mode: linear map only. The
+ * guest's timers go on, and the hypervisor decrementer, external interrupts and
+ * doorbells that came meanwhile are taken as soon as the guest is entered
+ * again, so that the time limit, signals and kicks work as if the guest had
+ * run on; the work done here is bounded by SPAPR_TCE_LIST_MAX TCEs. A machine
+ * check before the host's state is back is fatal to the host, therefore guest
+ * memory isn't read: lists are left to a later place.
+ *
+ * On the way out. Later, with the host's state back but interrupts still
+ * disabled, firmware can be called: kvmppc_exit_tce_hcall() writes windows whose
+ * invalidation goes through OPAL, where the hypercalls of XICS are answered. A
+ * nested host has no earlier place: there it is called when H_ENTER_NESTED
+ * returns, for tables without links, and the guest entered again with the state
+ * that it came out with; a pending interrupt or the time limit make the outer
+ * hypervisor return at once.
+ */
+#include <linux/export.h>
+
+#include <asm/asm-prototypes.h>
+
+#include "book3s_64_spapr_tce_hcall.h"
+
+/* Whatever virtual mode could do about it */
+static __always_inline long hand_on(long ret)
+{
+	return ret > H_TOO_HARD ? H_TOO_HARD : ret;
+}
+
+/* A list in guest memory that is pinned, copied once into the buffer */
+static __always_inline bool
+rm_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
+	     unsigned long npages, u64 *tces)
+{
+	const __be64 *list;
+	unsigned long hpa, i;
+
+	/* It does not cross a 4 KiB page */
+	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa))
+		return false;
+
+	list = __va(hpa);
+	for (i = 0; i < npages; i++)
+		tces[i] = be64_to_cpu(READ_ONCE(list[i]));
+
+	return true;
+}
+
+static __always_inline long
+rm_put_indirect(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+		unsigned long ioba, unsigned long tce_list,
+		unsigned long npages)
+{
+	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
+	unsigned long index, ua;
+	long ret;
+
+	ret = tce_check_list(table, ioba, tce_list, npages, &ua);
+	if (ret || !npages)
+		return ret;
+	if (!buffer || !rm_copy_list(table, ua, npages, buffer->tces) ||
+	    !tce_index(table, ioba, npages, &index))
+		return H_TOO_HARD;
+
+	return tce_put_list(table, index, buffer->tces, npages, buffer->list,
+			    true, TCE_END_REAL);
+}
+
+/**
+ * kvmppc_rm_h_put_tce() - H_PUT_TCE in real mode
+ * @vcpu: the vCPU that made the hypercall
+ * @liobn: R4
+ * @ioba: R5
+ * @tce: R6
+ *
+ * Context: hypervisor real mode.
+ * Return: what the guest gets, or H_TOO_HARD
+ */
+long kvmppc_rm_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			 unsigned long ioba, unsigned long tce)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	ret = tce_h_put(vcpu, liobn, ioba, tce, TCE_END_REAL);
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return hand_on(ret);
+}
+
+/**
+ * kvmppc_rm_h_put_tce_indirect() - H_PUT_TCE_INDIRECT in real mode
+ * @vcpu: the vCPU that made the hypercall
+ * @liobn: R4
+ * @ioba: R5
+ * @tce_list: R6
+ * @npages: R7
+ *
+ * Context: hypervisor real mode.
+ * Return: what the guest gets, or H_TOO_HARD
+ */
+long kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
+				  unsigned long ioba, unsigned long tce_list,
+				  unsigned long npages)
+{
+	struct kvmppc_spapr_tce_table *table;
+	long ret = H_TOO_HARD;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_REAL);
+	if (table) {
+		ret = rm_put_indirect(vcpu, table, ioba, tce_list, npages);
+		tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages,
+			  TCE_END_REAL);
+	}
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return hand_on(ret);
+}
+
+/**
+ * kvmppc_rm_h_stuff_tce() - H_STUFF_TCE in real mode
+ * @vcpu: the vCPU that made the hypercall
+ * @liobn: R4
+ * @ioba: R5
+ * @tce_value: R6
+ * @npages: R7
+ *
+ * Context: hypervisor real mode.
+ * Return: what the guest gets, or H_TOO_HARD
+ */
+long kvmppc_rm_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			   unsigned long ioba, unsigned long tce_value,
+			   unsigned long npages)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	ret = tce_h_stuff(vcpu, liobn, ioba, tce_value, npages, TCE_END_REAL);
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return hand_on(ret);
+}
+
+/**
+ * kvmppc_rm_h_get_tce() - H_GET_TCE in real mode
+ * @vcpu: the vCPU that made the hypercall; its R4 gets the TCE
+ * @liobn: R4
+ * @ioba: R5
+ *
+ * Context: hypervisor real mode.
+ * Return: what the guest gets, or H_TOO_HARD
+ */
+long kvmppc_rm_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			 unsigned long ioba)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	ret = tce_h_get(vcpu, liobn, ioba, TCE_END_REAL);
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return hand_on(ret);
+}
+
+/* Is the hypercall left to this kernel, and not to user space? */
+static __always_inline bool hcall_enabled(const struct kvm *kvm,
+					  unsigned long req)
+{
+	return kvm->arch.enabled_hcalls[BIT_WORD(req / 4)] & BIT_MASK(req / 4);
+}
+
+/* True if a guest that came out for a hypercall has got its answer */
+static __always_inline bool answer_exit(struct kvm_vcpu *vcpu,
+					unsigned long msr,
+					enum kvmppc_tce_end place)
+{
+	const unsigned long *gpr = vcpu->arch.regs.gpr;
+	unsigned long req = gpr[3];
+	long ret;
+
+	if (req != H_PUT_TCE && req != H_GET_TCE && req != H_STUFF_TCE)
+		return false;
+	/* Not for a guest's user space, and not in a transaction */
+	if (msr & (MSR_PR | MSR_TS_MASK) || vcpu->kvm->arch.secure_guest ||
+	    !hcall_enabled(vcpu->kvm, req))
+		return false;
+
+	spapr_tce_walk_begin(tce_mode(place));
+	if (req == H_PUT_TCE)
+		ret = tce_h_put(vcpu, gpr[4], gpr[5], gpr[6], place);
+	else if (req == H_STUFF_TCE)
+		ret = tce_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7], place);
+	else
+		ret = tce_h_get(vcpu, gpr[4], gpr[5], place);
+	spapr_tce_walk_end(tce_mode(place));
+
+	if (ret >= H_TOO_HARD)
+		return false;
+
+	vcpu->arch.regs.gpr[3] = ret;
+	return true;
+}
+
+/**
+ * kvmppc_early_tce_hcall() - a hypercall, which may be one of TCEs, right at
+ *	the guest's exit
+ * @vcpu: the vCPU, with its registers saved
+ * @msr: the guest's MSR
+ *
+ * Context: between a guest's exit and the return of the host's state,
+ * interrupts hard-disabled, translation on or off.
+ * Return: true if it has been answered and the guest can go on.
+ */
+bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
+{
+	return answer_exit(vcpu, msr, TCE_END_EARLY);
+}
+
+/**
+ * kvmppc_exit_tce_hcall() - a hypercall, which may be one of TCEs, on the way
+ *	out of the guest
+ * @vcpu: the vCPU, with its registers saved
+ * @msr: the guest's MSR
+ *
+ * Context: the host's state is back, interrupts are hard-disabled and RCU does
+ * not watch.
+ * Return: true if it has been answered and the guest can go on.
+ */
+bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
+{
+	return answer_exit(vcpu, msr, TCE_END_EXIT);
+}
+EXPORT_SYMBOL_GPL(kvmppc_exit_tce_hcall);
