@@ -103,6 +103,9 @@ static long put_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
 	if (table && tce_index(table, ioba, first + npages, &index))
+		ret = tce_may_change(tce_links_state(table), npages,
+				     TCE_END_VIRTUAL);
+	if (!ret)
 		ret = tce_put_list(table, index + first, buffer->tces + first,
 				   npages, buffer->list, write,
 				   TCE_END_VIRTUAL);
@@ -368,6 +371,9 @@ static long stuff_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
 	if (table && tce_index(table, ioba, first + npages, &index))
+		ret = tce_may_change(tce_links_state(table), npages,
+				     TCE_END_VIRTUAL);
+	if (!ret)
 		ret = tce_fill(table, index + first, value, npages,
 			       TCE_END_VIRTUAL);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);

@@ -118,9 +118,12 @@ static __always_inline bool
 tce_view_ready(const struct kvmppc_spapr_tce_table *table, unsigned long index,
 	       unsigned long npages)
 {
+	unsigned long nr = index >> TCE_VIEW_SHIFT;
+	unsigned long last = (index + npages - 1) >> TCE_VIEW_SHIFT;
+
 	/* A walk's TCEs lie in two pages at most */
-	return READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]) &&
-	       READ_ONCE(table->view[(index + npages - 1) >> TCE_VIEW_SHIFT]);
+	return READ_ONCE(table->view[nr]) &&
+	       (nr == last || READ_ONCE(table->view[last]));
 }
 
 static __always_inline unsigned long tce_view_run(unsigned long index,
@@ -322,7 +325,10 @@ tce_undo(struct kvmppc_spapr_tce_table *table, unsigned long index,
 	tce_view_fill(table, index, 0, npages);
 }
 
-/* Can these TCEs be written, and if @write, write them. @list is for them. */
+/*
+ * Can these TCEs be written, and if @write, write them; after tce_may_change().
+ * @list has room for what each link's window gets.
+ */
 static __always_inline long
 tce_put_list(struct kvmppc_spapr_tce_table *table, unsigned long index,
 	     const u64 *tces, unsigned long npages, struct spapr_tce *list,
@@ -330,11 +336,7 @@ tce_put_list(struct kvmppc_spapr_tce_table *table, unsigned long index,
 {
 	struct kvmppc_spapr_tce_link *link;
 	unsigned int nr_links = 0;
-	long ret;
 
-	ret = tce_may_change(tce_links_state(table), npages, place);
-	if (ret)
-		return ret;
 	if (!tce_view_ready(table, index, npages))
 		return H_TCE_UNREADY;
 
@@ -370,18 +372,17 @@ undo:
 	return H_TOO_HARD;
 }
 
-/* Clear TCEs, leaving a value without permission in the guest's view */
+/*
+ * Clear TCEs, leaving a value without permission in the guest's view; after
+ * tce_may_change()
+ */
 static __always_inline long
 tce_fill(struct kvmppc_spapr_tce_table *table, unsigned long index, u64 value,
 	 unsigned long npages, enum kvmppc_tce_end place)
 {
 	struct kvmppc_spapr_tce_link *link;
 	bool failed = false;
-	long ret;
 
-	ret = tce_may_change(tce_links_state(table), npages, place);
-	if (ret)
-		return ret;
 	if (value && !tce_view_ready(table, index, npages))
 		return H_TCE_UNREADY;
 
@@ -430,17 +431,25 @@ tce_h_put(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
 	struct spapr_tce one, *list = &one;
 	unsigned long index;
 	long ret;
+	u32 state;
 
 	table = tce_table(vcpu->kvm, liobn, place);
 	if (!table)
 		return H_TOO_HARD;
 
-	if (!tce_index(table, ioba, 1, &index)) {
-		ret = H_PARAMETER;
-	} else if (!(tce & SPAPR_TCE_PERM)) {
+	ret = H_PARAMETER;
+	if (!tce_index(table, ioba, 1, &index))
+		goto out;
+
+	state = tce_links_state(table);
+	ret = tce_may_change(state, 1, place);
+	if (ret)
+		goto out;
+
+	if (!(tce & SPAPR_TCE_PERM)) {
 		ret = tce_fill(table, index, tce, 1, place);
 	} else {
-		if (tce_links_state(table) >> TCE_LINKS_SUBPAGE_SHIFT) {
+		if (state >> TCE_LINKS_SUBPAGE_SHIFT) {
 			buffer = vcpu->arch.spapr_tce_buffer;
 			if (!buffer)
 				return H_TCE_UNREADY;
@@ -449,6 +458,7 @@ tce_h_put(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
 		ret = tce_put_list(table, index, &tce, 1, list, true, place);
 	}
 
+out:
 	return tce_count(table, TCE_HCALL_PUT, ret, 1, place);
 }
 
@@ -467,11 +477,11 @@ tce_h_stuff(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
 
 	if (!tce_index(table, ioba, npages, &index) || value & SPAPR_TCE_PERM)
 		ret = H_PARAMETER;
-	else if (!npages)
-		ret = H_SUCCESS;
 	else if (npages > SPAPR_TCE_LIST_MAX)
 		ret = H_TCE_SPLIT;
 	else
+		ret = tce_may_change(tce_links_state(table), npages, place);
+	if (!ret && npages)
 		ret = tce_fill(table, index, value, npages, place);
 
 	return tce_count(table, TCE_HCALL_STUFF, ret, npages, place);

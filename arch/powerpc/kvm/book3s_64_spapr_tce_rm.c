@@ -86,6 +86,10 @@ rm_put_indirect(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	    !tce_index(table, ioba, npages, &index))
 		return H_TOO_HARD;
 
+	ret = tce_may_change(tce_links_state(table), npages, TCE_END_REAL);
+	if (ret)
+		return ret;
+
 	return tce_put_list(table, index, buffer->tces, npages, buffer->list,
 			    true, TCE_END_REAL);
 }
