@@ -148,7 +148,7 @@ static bool put_part(struct kvmppc_spapr_tce_table *table,
 		     u64 tce, unsigned long first, unsigned long n,
 		     struct spapr_tce *list, bool write)
 {
-	struct tce_slot slot = {};
+	struct tce_maker maker = tce_maker(table, link);
 	bool done;
 
 	index = (index << link->subpage_shift) + first;
@@ -156,7 +156,7 @@ static bool put_part(struct kvmppc_spapr_tce_table *table,
 		return false;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	done = tce_make_part(table, link, &slot, tce, first, n, list);
+	done = tce_make_part(&maker, tce, first, n, list);
 	if (done && write)
 		done = !spapr_tce_put(link->window, index, list, n,
 				      SPAPR_TCE_VIRTUAL);

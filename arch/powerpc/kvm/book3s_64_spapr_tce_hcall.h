@@ -169,34 +169,40 @@ tce_view_fill(struct kvmppc_spapr_tce_table *table, unsigned long index,
 
 /* Guest addresses */
 
-/* The memory slot that was used last; one that has no pages holds none */
+/*
+ * The memory slot that was used last: its first page, how many pages a range of
+ * the size asked for can begin at, and its user address
+ */
 struct tce_slot {
 	gfn_t base_gfn;
-	unsigned long npages;
+	unsigned long nr_starts;
 	unsigned long ua;
 };
 
+/* Find the slot in which @npages from @gfn on lie */
 static __always_inline bool tce_find_slot(struct kvm *kvm, gfn_t gfn,
+					  unsigned long npages,
 					  struct tce_slot *found)
 {
 	struct kvm_memory_slot *slot;
 
-	if (likely(gfn - found->base_gfn < found->npages))
+	if (likely(gfn - found->base_gfn < found->nr_starts))
 		return true;
 
 	/* Inside a walk: see kvm_arch_memslots_updated() */
 	slot = __gfn_to_memslot(rcu_dereference_raw_check(kvm->memslots[0]),
 				gfn);
-	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID ||
+	    slot->npages < npages)
 		return false;
 
 	found->base_gfn = slot->base_gfn;
-	found->npages = slot->npages;
+	found->nr_starts = slot->npages - npages + 1;
 	found->ua = slot->userspace_addr;
-	return true;
+	return gfn - found->base_gfn < found->nr_starts;
 }
 
-/* User address of guest memory that lies in one slot */
+/* User address of @npages of guest memory that lie in one slot */
 static __always_inline bool tce_to_ua(struct kvm *kvm, struct tce_slot *slot,
 				      unsigned long gpa, unsigned long npages,
 				      unsigned long *ua)
@@ -204,15 +210,11 @@ static __always_inline bool tce_to_ua(struct kvm *kvm, struct tce_slot *slot,
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	unsigned long offset;
 
-	if (!tce_find_slot(kvm, gfn, slot))
-		return false;
-
-	offset = gfn - slot->base_gfn;
-	if (npages > slot->npages - offset)
+	if (!tce_find_slot(kvm, gfn, npages, slot))
 		return false;
 
 	/* The guest chose it: no speculation outside the guest's memory */
-	offset = array_index_nospec(offset, slot->npages);
+	offset = array_index_nospec(gfn - slot->base_gfn, slot->nr_starts);
 	*ua = slot->ua + (offset << PAGE_SHIFT) + (gpa & ~PAGE_MASK);
 	return true;
 }
@@ -242,11 +244,50 @@ tce_check(const struct kvmppc_spapr_tce_table *table, const u64 *tces,
 		if (!(tces[i] & SPAPR_TCE_PERM))
 			continue;
 		if (gpa & mask ||
-		    !tce_find_slot(table->kvm, gpa >> PAGE_SHIFT, &slot))
+		    !tce_find_slot(table->kvm, gpa >> PAGE_SHIFT, 1, &slot))
 			return false;
 	}
 
 	return true;
+}
+
+/**
+ * struct tce_maker - what turning a guest's TCEs into a window's takes
+ * @kvm: the guest
+ * @perm: the window's permission bits for the guest's
+ * @guest_mask: bits of a TCE that an address in a page of the table has
+ * @window_mask: bits of an address within a page of the window
+ * @host_pages: host pages in a page of the table
+ * @slot: memory slot of the last one
+ * @cursor: where its page was found
+ *
+ * All of it in registers: stores to a list can't change it.
+ */
+struct tce_maker {
+	struct kvm *kvm;
+	const u8 *perm;
+	unsigned long guest_mask;
+	unsigned long window_mask;
+	unsigned long host_pages;
+	struct tce_slot slot;
+	struct spapr_mem_cursor cursor;
+};
+
+static __always_inline struct tce_maker
+tce_maker(const struct kvmppc_spapr_tce_table *table,
+	  const struct kvmppc_spapr_tce_link *link)
+{
+	const struct spapr_tce_window *window = link->window;
+	const unsigned int shift = window->tbl->it_page_shift;
+
+	return (struct tce_maker){
+		.kvm = table->kvm,
+		.perm = window->perm,
+		.guest_mask = ((1UL << table->page_shift) - 1) & ~SPAPR_TCE_PERM,
+		.window_mask = (1UL << shift) - 1,
+		.host_pages = tce_host_pages(table),
+		.cursor = spapr_mem_cursor(window->mem, shift),
+	};
 }
 
 /*
@@ -254,54 +295,67 @@ tce_check(const struct kvmppc_spapr_tce_table *table, const u64 *tces,
  * @first on, into what the window gets. The TCE has permissions.
  */
 static __always_inline bool
-tce_make_part(const struct kvmppc_spapr_tce_table *table,
-	      const struct kvmppc_spapr_tce_link *link, struct tce_slot *slot,
-	      u64 tce, unsigned long first, unsigned long n,
-	      struct spapr_tce *list)
+tce_make_part(struct tce_maker *maker, u64 tce, unsigned long first,
+	      unsigned long n, struct spapr_tce *list)
 {
-	const unsigned int shift = link->window->tbl->it_page_shift;
-	const unsigned long mask = (1UL << table->page_shift) - 1;
-	unsigned long perm = tce & SPAPR_TCE_PERM;
-	unsigned long gpa = tce & ~SPAPR_TCE_PERM;
-	unsigned long ua;
+	const unsigned long perm = tce & SPAPR_TCE_PERM;
+	const unsigned long gpa = tce & ~SPAPR_TCE_PERM;
+	const unsigned long bits = maker->perm[perm];
+	unsigned long ua, hpa;
 
-	if (gpa & mask ||
-	    !tce_to_ua(table->kvm, slot, gpa, tce_host_pages(table), &ua))
+	if (tce & maker->guest_mask ||
+	    !tce_to_ua(maker->kvm, &maker->slot, gpa, maker->host_pages, &ua))
 		return false;
 	/* Slots are aligned to host pages, not to the window's */
-	if (ua & ((1UL << shift) - 1))
+	if (ua & maker->window_mask)
 		return false;
 
-	for (ua += first << shift; n; n--, list++, ua += 1UL << shift)
-		if (!spapr_tce_make(link->window, ua, perm, list))
+	ua += first * (maker->window_mask + 1);
+	do {
+		if (!spapr_mem_next_to_phys(&maker->cursor, ua, &hpa))
 			return false;
+		list->origin = ua | perm;
+		list->tce = hpa | bits;
+		list++;
+		ua += maker->window_mask + 1;
+	} while (--n);
 
 	return true;
 }
 
 /*
  * Turn the guest's TCEs into those of a link's window. Returns how many could
- * be turned, from the first on; one without permission becomes an empty one if
- * @clear, else ends it.
+ * be turned, from the first on. One without permission becomes an empty one.
  */
 static __always_inline unsigned long
 tce_make(const struct kvmppc_spapr_tce_table *table,
 	 const struct kvmppc_spapr_tce_link *link, const u64 *tces,
-	 unsigned long npages, struct spapr_tce *list, bool clear)
+	 unsigned long npages, struct spapr_tce *list)
 {
 	const unsigned long subpages = 1UL << link->subpage_shift;
-	struct tce_slot slot = {};
+	struct tce_maker maker = tce_maker(table, link);
 	unsigned long i, n;
+
+	/* The common case, for the sake of a short loop */
+	if (likely(subpages == 1)) {
+		for (i = 0; i < npages; i++, list++) {
+			if (likely(tces[i] & SPAPR_TCE_PERM)) {
+				if (!tce_make_part(&maker, tces[i], 0, 1, list))
+					break;
+			} else {
+				list->origin = 0;
+				list->tce = 0;
+			}
+		}
+		return i;
+	}
 
 	for (i = 0; i < npages; i++, list += subpages) {
 		if (tces[i] & SPAPR_TCE_PERM) {
-			if (!tce_make_part(table, link, &slot, tces[i], 0,
-					   subpages, list))
+			if (!tce_make_part(&maker, tces[i], 0, subpages, list))
 				break;
 			continue;
 		}
-		if (!clear)
-			break;
 		for (n = 0; n < subpages; n++) {
 			list[n].origin = 0;
 			list[n].tce = 0;
@@ -345,7 +399,7 @@ tce_put_list(struct kvmppc_spapr_tce_table *table, unsigned long index,
 					    index << link->subpage_shift,
 					    npages << link->subpage_shift))
 			return H_TCE_UNREADY;
-		if (tce_make(table, link, tces, npages, list, true) != npages)
+		if (tce_make(table, link, tces, npages, list) != npages)
 			return H_TOO_HARD;
 		nr_links++;
 	}
@@ -357,7 +411,7 @@ tce_put_list(struct kvmppc_spapr_tce_table *table, unsigned long index,
 	/* No link comes during a walk; one may have gone */
 	list_for_each_entry_lockless(link, &table->links, node) {
 		if (nr_links > 1 &&
-		    tce_make(table, link, tces, npages, list, true) != npages)
+		    tce_make(table, link, tces, npages, list) != npages)
 			goto undo;
 		if (spapr_tce_put(link->window, index << link->subpage_shift,
 				  list, npages << link->subpage_shift,

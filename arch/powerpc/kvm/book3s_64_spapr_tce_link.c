@@ -273,7 +273,7 @@ static int replay_part(struct kvmppc_spapr_tce_table *table,
 		       u64 tce, unsigned long first, unsigned long n,
 		       struct spapr_tce *list)
 {
-	struct tce_slot slot = {};
+	struct tce_maker maker = tce_maker(table, link);
 	long ret;
 
 	index = (index << link->subpage_shift) + first;
@@ -282,7 +282,7 @@ static int replay_part(struct kvmppc_spapr_tce_table *table,
 		return ret;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	if (tce_make_part(table, link, &slot, tce, first, n, list))
+	if (tce_make_part(&maker, tce, first, n, list))
 		ret = spapr_tce_put(link->window, index, list, n,
 				    SPAPR_TCE_VIRTUAL);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);

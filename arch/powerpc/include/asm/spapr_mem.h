@@ -110,4 +110,68 @@ static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
 	return true;
 }
 
+/**
+ * struct spapr_mem_cursor - where the last page was found
+ * @mem: the process's pinned memory
+ * @tce_shift: log2 of the TCE page's size in bytes
+ * @leaf_nr: number of the leaf of spapr_mem::pages that is remembered
+ * @leaf: that leaf; never freed while @mem lives
+ *
+ * For one walk that looks up many pages, which are often neighbours.
+ */
+struct spapr_mem_cursor {
+	const struct spapr_mem *mem;
+	unsigned long tce_shift;
+	unsigned long leaf_nr;
+	u64 *leaf;
+};
+
+static __always_inline struct spapr_mem_cursor
+spapr_mem_cursor(const struct spapr_mem *mem, unsigned int tce_shift)
+{
+	return (struct spapr_mem_cursor){
+		.mem = mem,
+		.tce_shift = tce_shift,
+		.leaf_nr = ~0UL,
+	};
+}
+
+/**
+ * spapr_mem_next_to_phys() - spapr_mem_to_phys() with a memory
+ * @cursor: from spapr_mem_cursor(), used in this walk only
+ * @ua: user address, a multiple of the TCE page's size
+ * @hpa: where the host physical address is put
+ *
+ * Context: any, real mode included; inside a walk.
+ * Return: as spapr_mem_to_phys()
+ */
+static __always_inline bool
+spapr_mem_next_to_phys(struct spapr_mem_cursor *cursor, unsigned long ua,
+		       unsigned long *hpa)
+{
+	unsigned long page = ua >> PAGE_SHIFT;
+	unsigned long leaf_nr = page >> SPAPR_SPARSE_NODE_SHIFT;
+	u64 word;
+
+	if (unlikely(leaf_nr != cursor->leaf_nr)) {
+		u64 *slot;
+
+		if (ua >= TASK_SIZE_USER64)
+			return false;
+		slot = spapr_sparse_find(&cursor->mem->pages, page);
+		if (!slot)
+			return false;
+		cursor->leaf = slot - (page & SPAPR_SPARSE_LEAF_MASK);
+		cursor->leaf_nr = leaf_nr;
+	}
+
+	word = READ_ONCE(cursor->leaf[page & SPAPR_SPARSE_LEAF_MASK]);
+	if (unlikely(!(word & SPAPR_MEM_VALID) ||
+		     (word & SPAPR_MEM_TCE_SHIFT) < cursor->tce_shift))
+		return false;
+
+	*hpa = (word & PAGE_MASK) | (ua & ~PAGE_MASK);
+	return true;
+}
+
 #endif /* _ASM_POWERPC_SPAPR_MEM_H */
