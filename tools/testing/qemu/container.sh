@@ -5,7 +5,8 @@
 # compares their transcripts with those under the plain kernel, call by call.
 #
 # Their results come first, as one test's; the comparison is the last one. On
-# the plain kernel itself there is none, without one it is skipped.
+# the plain kernel itself there is none, without one it is skipped. SEED, a
+# number, chooses the calls made at random.
 
 programs="container_info container_v1 container_v2 windows accounting groups
 	process eeh driver_order random"
@@ -34,7 +35,7 @@ without_firmware() {
 # runs VMLINUX LOG: boots it and runs all programs
 runs() {
 	edu=edu,dma_mask=0xffffffffffffffff
-	command=
+	command="export SEED=${SEED:-1};"
 	set -- "$1" "$2" -s 2 -t 900
 	for program in $programs; do
 		set -- "$@" -a "$B/selftests/kselftest/vfio_spapr/$program"
