@@ -8,7 +8,6 @@
 . /tap.sh
 
 debugfs=/sys/kernel/debug
-[ -d $debugfs/kunit ] || mount -t debugfs debugfs $debugfs
 
 passed() {
 	cat "$debugfs/kunit/$1/results"
