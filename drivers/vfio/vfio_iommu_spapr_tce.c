@@ -171,6 +171,7 @@ static int open_window(struct tce_container *container,
 
 	ret = attach_all(container, window, num);
 	if (ret) {
+		spapr_tce_window_drain(window);
 		spapr_tce_window_close(window);
 		goto unset;
 	}
