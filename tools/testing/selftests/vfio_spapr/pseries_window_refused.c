@@ -73,8 +73,8 @@ static long map_default(FIXTURE_DATA(refused) *self)
 }
 
 /*
- * More TCEs than a hypervisor has memory for, but not more than it says that
- * it has: for those the kernel would not even ask, and answer -EINVAL.
+ * More TCEs than this hypervisor makes, although not more than it says that it
+ * has: those the kernel refuses with -EINVAL.
  */
 static long refuse(FIXTURE_DATA(refused) *self)
 {
@@ -128,6 +128,30 @@ TEST_F(refused, then_container_v1)
 	vfio_pci_close(&self->pci);
 	open_first(self, VFIO_SPAPR_TCE_IOMMU);
 	EXPECT_EQ(map_default(self), 0);
+}
+
+/*
+ * Besides the default window a PE has one at most. The hypervisor refuses the
+ * next, or the kernel when it has got it.
+ */
+TEST_F(refused, second_window)
+{
+	__u64 first = 0, start = 0;
+	long ret;
+	int i;
+
+	/* Instead of the default window */
+	ASSERT_EQ(container_remove_window(self->pci.container, 0), 0);
+	ASSERT_EQ(create(self, 16, GiB, &first), 0);
+	for (i = 0; i < 3; i++) {
+		ret = create(self, 16, 2 * GiB, NULL);
+		EXPECT_TRUE(ret == -ENODEV || ret == -EEXIST);
+	}
+	EXPECT_EQ(map(self, first), 0);
+
+	EXPECT_EQ(container_remove_window(self->pci.container, first), 0);
+	ASSERT_EQ(create(self, 16, 2 * GiB, &start), 0);
+	EXPECT_EQ(map(self, start), 0);
 }
 
 /* Sizes that cannot be had for other reasons cost no window either. */
