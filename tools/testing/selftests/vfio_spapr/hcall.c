@@ -61,18 +61,18 @@ struct table {
 
 static struct table tables[] = {
 	{ "4K", 12, 0, 2048, 0 },
-	{ "4K at 2 GiB", 12, 0x80000, 1000, 0 },
-	{ "64K at 1 << 59", 16, 1ul << 43, 1024, 0 },
+	{ "4K_at_2G", 12, 0x80000, 1000, 0 },
+	{ "64K_high", 16, 1ul << 43, 1024, 0 },
 	{ "2M", 21, 0, 64, 0 },
 	{ "16M", 24, 1, 8, 0 },
-	{ "4K, 3 entries", 12, 7, 3, 0 },
+	{ "4K_three", 12, 7, 3, 0 },
 	/* As high as a table may end */
-	{ "4K, the last", 12, (1ul << 52) - 1 - 600, 600, 0 },
-	{ "linked, 4K", 12, 0, 2048, DEFAULT_WINDOW },
-	{ "linked, 64K on 4K", 16, 0, 1024, DEFAULT_WINDOW },
-	{ "linked, 16M on 4K", 24, 0, 8, DEFAULT_WINDOW },
-	{ "linked, 64K on 64K", 16, 0, 1024, 16 },
-	{ "linked, 2M on 64K", 21, 0, 64, 16 },
+	{ "4K_last", 12, (1ul << 52) - 1 - 600, 600, 0 },
+	{ "linked_4K", 12, 0, 2048, DEFAULT_WINDOW },
+	{ "linked_64K_on_4K", 16, 0, 1024, DEFAULT_WINDOW },
+	{ "linked_16M_on_4K", 24, 0, 8, DEFAULT_WINDOW },
+	{ "linked_64K_on_64K", 16, 0, 1024, 16 },
+	{ "linked_2M_on_64K", 21, 0, 64, 16 },
 };
 
 /* Size of further windows in bytes */
@@ -181,13 +181,18 @@ static void stuff(__u64 a, __u64 tce, __u64 count)
 	call(H_STUFF_TCE, LIOBN, a, tce, count);
 }
 
-/* show - print all of the table that is not 0, runs of equal steps as one */
+/*
+ * show - the whole table in a line: what is not 0, runs of equal steps as one,
+ * and where that is too long a checksum of the rest
+ */
 static void show(void)
 {
-	__u64 i, j, step;
-	char where[64];
+	char text[400];
+	__u64 i, j, step, sum = 0;
+	int at = 0;
 
 	make();
+	text[0] = '\0';
 	for (i = 0; i < table->size; i = j) {
 		j = i + 1;
 		if (!view[i])
@@ -195,10 +200,14 @@ static void show(void)
 		step = j < table->size ? view[j] - view[i] : 0;
 		while (j < table->size && view[j] && view[j] - view[j - 1] == step)
 			j++;
-		snprintf(where, sizeof(where), "entries %llx to %llx", i, j - 1);
-		transcript_see(where, "%llx step %llx", view[i],
-			       j - i > 1 ? step : 0);
+		if (at < (int)sizeof(text) - 80)
+			at += snprintf(text + at, sizeof(text) - at,
+				       " %llx-%llx:%llx+%llx", i, j - 1,
+				       view[i], j - i > 1 ? step : 0);
+		else
+			sum = sum * 31 + (view[i] ^ step ^ i << 32 ^ j << 48);
 	}
+	transcript_see("table", "has%s %llx", text, sum);
 }
 
 /* same_view - H_GET_TCE and the mapping agree on the whole table */
@@ -494,29 +503,57 @@ static bool test_list(void)
 	return list_effects(gpa) && same_view();
 }
 
-/* An entry that is not like the others, early, late and at the end */
-static bool test_list_entries(void)
+/* One entry of a list is not like the others: early, late, at the end */
+static void list_with(__u64 tce)
 {
 	unsigned int n = table->size < LIST_MAX ? table->size : LIST_MAX;
 	const unsigned int at[] = { 0, 1, n / 2, n - 1 };
-	__u64 t[64], gpa, *entry;
-	unsigned int i, j, nt = tces(t);
+	unsigned int i;
+	__u64 gpa, *entry;
 
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
-		for (j = 0; j < nt; j++) {
-			/* Fatal on some kernels: "one_call" has that */
-			if (table->window && !(t[j] & TCE_RW))
-				continue;
-			gpa = fill_list(1);
-			entry = kvm_ppc_mem(vm, gpa);
-			entry[at[i]] = htobe64(t[j]);
-			transcript_see("list has", "%llx at %u", t[j], at[i]);
-			stuff(start(), 0, n);
-			list(start(), gpa, n);
-			show();
-		}
+		gpa = fill_list(1);
+		entry = kvm_ppc_mem(vm, gpa);
+		entry[at[i]] = htobe64(tce);
+		transcript_see("list has", "%llx at %u", tce, at[i]);
+		stuff(start(), 0, n);
+		list(start(), gpa, n);
+		show();
 	}
+}
+
+static bool test_list_entries(void)
+{
+	unsigned int i, n;
+	__u64 t[64];
+
+	n = tces(t);
+	for (i = 0; i < n; i++)
+		if (t[i] & TCE_RW)
+			list_with(t[i]);
 	return same_view();
+}
+
+/* Values without permission bits clear, as H_PUT_TCE has it, and are kept. */
+static bool test_list_poison(void)
+{
+	unsigned int i, n;
+	bool ok = true;
+	__u64 t[64];
+
+	n = tces(t);
+	for (i = 0; i < n; i++) {
+		/* Fatal on some kernels: "one_call" has that */
+		if (t[i] & TCE_RW || table->window)
+			continue;
+		list_with(t[i]);
+		if (view[table->size < LIST_MAX ? table->size - 1 :
+			 LIST_MAX - 1] == t[i])
+			continue;
+		ksft_print_msg("%llx in a list\n", t[i]);
+		ok = false;
+	}
+	return ok && same_view();
 }
 
 /* Memory that goes away and comes back; H_PUT_TCE looks at it each time */
@@ -662,21 +699,30 @@ static int place(struct table *t)
 	return linked_table(&guest, LIOBN, t->shift, at, t->size);
 }
 
+static const char *kind;
+
+static void begin(const char *what, const char *where)
+{
+	char variant[64];
+
+	snprintf(variant, sizeof(variant), "%s.%s", kind, where);
+	transcript_begin(what, variant);
+}
+
 /* report - run a test of a table under its name */
-#define report(what, test, kind, t)					\
+#define report(what, test)						\
 	do {								\
-		transcript_begin(what, (t)->name);			\
-		ksft_test_result(test, "%s %s: " what "\n", kind,	\
-				 (t)->name);				\
+		begin(what, table->name);				\
+		ksft_test_result(test, "%s.%s.%s\n", kind, table->name,\
+				 what);					\
 	} while (0)
 
 static void test_table(struct table *t, bool pr)
 {
-	const char *kind = pr ? "PR" : "HV";
 	int fd;
 
 	table = t;
-	transcript_begin("open", t->name);
+	begin("open", t->name);
 	if (t->window) {
 		linked_open(&guest, pr, MEM0_SIZE);
 		linked_slot(&guest, 2, MEM2, MEM2_SIZE);
@@ -693,18 +739,18 @@ static void test_table(struct table *t, bool pr)
 	if (view == MAP_FAILED)
 		ksft_exit_fail_msg("mmap of a table: %s\n", strerror(errno));
 
-	report("get", test_get(), kind, t);
-	report("liobn", test_liobn(), kind, t);
-	report("put", test_put(), kind, t);
-	report("stuff", test_stuff(), kind, t);
-	report("list", test_list(), kind, t);
-	report("list_entries", test_list_entries(), kind, t);
-	report("slots", test_slots(), kind, t);
-	report("mmap", test_mmap(fd), kind, t);
-	report("device", !t->window || test_device(), kind, t);
-	ksft_test_result(!vcpu->mangled,
-			 "%s %s: user space gets what the guest asked for\n",
-			 kind, t->name);
+	report("get", test_get());
+	report("liobn", test_liobn());
+	report("put", test_put());
+	report("stuff", test_stuff());
+	report("list", test_list());
+	report("list_entries", test_list_entries());
+	report("list_poison", test_list_poison());
+	report("slots", test_slots());
+	report("mmap", test_mmap(fd));
+	report("device", !t->window || test_device());
+	/* User space got what the guest asked for */
+	report("handed", !vcpu->mangled);
 
 	munmap((void *)view, t->size * 8);
 	close(fd);
@@ -716,7 +762,7 @@ static void test_table(struct table *t, bool pr)
 	kvm_ppc_vm_free(vm);
 }
 
-#define TESTS_A_TABLE	10
+#define TESTS_A_TABLE	11
 
 static void create(__u64 liobn, unsigned int shift, __u32 flags,
 		   __u64 offset, __u64 size)
@@ -851,15 +897,13 @@ static bool test_enable(void)
 
 static void test_vm(bool pr)
 {
-	const char *kind = pr ? "PR" : "HV";
+	static const struct table any = { .name = "any" };
 
 	kvm_ppc_vm_init(vm, pr, MEM0_SIZE);
-	transcript_begin("capabilities", kind);
-	ksft_test_result(test_capabilities(), "%s: capabilities\n", kind);
-	transcript_begin("create", kind);
-	ksft_test_result(test_create(), "%s: tables are created\n", kind);
-	transcript_begin("enable", kind);
-	ksft_test_result(test_enable(), "%s: hypercalls are enabled\n", kind);
+	table = &any;
+	report("capabilities", test_capabilities());
+	report("create", test_create());
+	report("enable", test_enable());
 	kvm_ppc_vm_close(vm);
 	kvm_ppc_vm_free(vm);
 }
@@ -869,7 +913,7 @@ static void skip_table(const struct table *t)
 	unsigned int i;
 
 	for (i = 0; i < TESTS_A_TABLE; i++)
-		ksft_test_result_skip("%s: no devices\n", t->name);
+		ksft_test_result_skip("%s.%s: no devices\n", kind, t->name);
 }
 
 int main(void)
@@ -889,6 +933,7 @@ int main(void)
 	for (pr = 0; pr < 2; pr++) {
 		if (!has[pr])
 			continue;
+		kind = pr ? "PR" : "HV";
 		test_vm(pr);
 		for (i = 0; i < ARRAY_SIZE(tables); i++) {
 			if (tables[i].window && !devices)

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where TCE hypercalls are answered, by the kernel's own count: the file
+ * spapr_tce in the guest's debugfs folder. On POWER8 real mode answers them,
+ * on POWER9 and later the kernel does before it is back in the host's context,
+ * as far as that can be; what can't be done there ends correctly further on.
+ */
+#include <dirent.h>
+#include <endian.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/linked.h"
+#include "lib/transcript.h"
+#include "../kselftest.h"
+
+#define MIB		0x100000ul
+#define MEM_SIZE	(16 * MIB)
+#define LIST		(2 * MIB)
+#define PAGE		(4 * MIB)
+#define HOLE		(64 * MIB)
+#define LINKED		1
+#define UNLINKED	2
+#define TCES		0x8000
+#define ROUNDS		100
+
+/* A page of the guest's view has as many TCEs as fit into it, at most this */
+#define VIEW_TCES	0x2000
+
+static const char *const places[] = {
+	"real", "early", "exit", "virtual", "user", "refused",
+};
+
+enum { REAL, EARLY, EXIT, VIRTUAL, USER, REFUSED, NPLACES };
+
+struct counts {
+	unsigned long requests[NPLACES], tces[NPLACES];
+};
+
+static struct linked guest;
+
+static FILE *open_counts(void)
+{
+	struct dirent *entry;
+	char path[320], name[64];
+	FILE *f = NULL;
+	DIR *dir = opendir("/sys/kernel/debug/kvm");
+
+	snprintf(name, sizeof(name), "%d-%d", getpid(), guest.vm.fd);
+	while (dir && !f && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, name))
+			continue;
+		snprintf(path, sizeof(path),
+			 "/sys/kernel/debug/kvm/%s/spapr_tce", entry->d_name);
+		f = fopen(path, "r");
+	}
+	if (dir)
+		closedir(dir);
+	if (!f)
+		ksft_exit_fail_msg("no spapr_tce of the guest in debugfs\n");
+	return f;
+}
+
+/* counts_of - all of one hypercall and table; any order of the fields will do */
+static struct counts counts_of(__u64 liobn, const char *hcall)
+{
+	struct counts c = { 0 };
+	char line[2048], want[32], *at, *field;
+	FILE *f = open_counts();
+	int i;
+
+	snprintf(want, sizeof(want), "liobn=%llx ", liobn);
+	while ((at = fgets(line, sizeof(line), f)))
+		if (!strncmp(line, want, strlen(want)))
+			break;
+	fclose(f);
+	snprintf(want, sizeof(want), " %s ", hcall);
+	at = at ? strstr(at, want) : NULL;
+	if (!at)
+		ksft_exit_fail_msg("no line of %llx and %s\n", liobn, hcall);
+	for (i = 0; i < NPLACES; i++) {
+		snprintf(want, sizeof(want), " %s=", places[i]);
+		field = strstr(at, want);
+		if (!field || sscanf(field + strlen(want), "%lu/%lu",
+				     &c.requests[i], &c.tces[i]) != 2)
+			ksft_exit_fail_msg("no count of %s\n", places[i]);
+	}
+	return c;
+}
+
+/*
+ * moved - the same hypercall ROUNDS times: true if all of them were answered
+ * at places in the mask @where
+ */
+static bool moved(__u64 nr, const char *name, __u64 liobn, __u64 ioba, __u64 b,
+		  __u64 n, unsigned int where)
+{
+	struct counts before, after;
+	unsigned long requests = 0, tces = 0;
+	unsigned int i;
+
+	/* The first time may make what the others find. */
+	kvm_ppc_hcall(guest.vcpu, nr, liobn, ioba, b, n, NULL);
+	before = counts_of(liobn, name);
+	for (i = 0; i < ROUNDS; i++)
+		if (kvm_ppc_hcall(guest.vcpu, nr, liobn, ioba, b, n, NULL))
+			return false;
+	after = counts_of(liobn, name);
+	for (i = 0; i < NPLACES; i++) {
+		after.requests[i] -= before.requests[i];
+		after.tces[i] -= before.tces[i];
+		if (after.requests[i])
+			ksft_print_msg("%s of %llx: %s %lu/%lu\n", name, liobn,
+				       places[i], after.requests[i],
+				       after.tces[i]);
+		if (!(where >> i & 1))
+			continue;
+		requests += after.requests[i];
+		tces += after.tces[i];
+	}
+	return requests == ROUNDS && tces == ROUNDS * n;
+}
+
+static void test_table(const char *which, __u64 liobn, __u64 ioba,
+		       unsigned int where, unsigned int list_where)
+{
+	__u64 *list = kvm_ppc_mem(&guest.vm, LIST);
+	int i;
+
+	for (i = 0; i < 512; i++)
+		list[i] = htobe64((PAGE + i * 0x1000) | TCE_RW);
+	ksft_test_result(moved(H_PUT_TCE, "H_PUT_TCE", liobn, ioba,
+			       PAGE | TCE_RW, 1, where),
+			 "H_PUT_TCE, %s\n", which);
+	ksft_test_result(moved(H_GET_TCE, "H_GET_TCE", liobn, ioba, 0, 1,
+			       where | 1 << EARLY | 1 << EXIT),
+			 "H_GET_TCE, %s\n", which);
+	ksft_test_result(moved(H_STUFF_TCE, "H_STUFF_TCE", liobn, ioba, 0, 512,
+			       where),
+			 "H_STUFF_TCE, %s\n", which);
+	ksft_test_result(moved(H_PUT_TCE_INDIRECT, "H_PUT_TCE_INDIRECT", liobn,
+			       ioba, LIST, 512, list_where),
+			 "H_PUT_TCE_INDIRECT, %s\n", which);
+}
+
+/* counted - one H_PUT_TCE more at @place and nowhere else, with this answer */
+static bool counted(__u64 ioba, __u64 tce, __s64 answer, int place)
+{
+	struct counts before = counts_of(LINKED, "H_PUT_TCE"), after;
+	__s64 ret = kvm_ppc_hcall(guest.vcpu, H_PUT_TCE, LINKED, ioba, tce, 0,
+				  NULL);
+	int i;
+
+	after = counts_of(LINKED, "H_PUT_TCE");
+	for (i = 0; i < NPLACES; i++)
+		if (after.requests[i] - before.requests[i] != (i == place))
+			return false;
+	return ret == answer;
+}
+
+/* What has to be populated, and what the kernel can't or won't do */
+static bool test_further_on(void)
+{
+	const __u64 ioba = guest.start32 + ((__u64)3 * VIEW_TCES << 12);
+
+	return counted(ioba, PAGE | TCE_RW, H_SUCCESS, VIRTUAL) &&
+	       linked_reach(&guest, ioba, PAGE, 0, 0) ==
+			(EDU_READS | EDU_WRITES) &&
+	       counted(ioba, HOLE | TCE_RW, KVM_PPC_TO_USER, USER) &&
+	       counted(ioba + 1, PAGE | TCE_RW, H_PARAMETER, REFUSED);
+}
+
+static bool cpuinfo_has(const char *what)
+{
+	char line[256];
+	bool found = false;
+	FILE *f = fopen("/proc/cpuinfo", "r");
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, what);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+int main(void)
+{
+	unsigned int linked, unlinked, list;
+
+	ksft_print_header();
+	if (!kvm_ppc_has_hv())
+		ksft_exit_skip("no KVM\n");
+	if (!testbed_find(&guest.bed))
+		ksft_exit_skip("no devices\n");
+
+	if (!cpuinfo_has("PowerNV")) {
+		/* A hypervisor's tables are written by the kernel proper. */
+		linked = 1 << VIRTUAL;
+		unlinked = 1 << EXIT;
+		list = 1 << VIRTUAL;
+	} else if (cpuinfo_has("POWER8")) {
+		linked = 1 << REAL;
+		unlinked = 1 << REAL;
+		list = 1 << REAL;
+	} else {
+		linked = 1 << EARLY | 1 << EXIT;
+		unlinked = 1 << EARLY;
+		list = 1 << VIRTUAL;
+	}
+
+	ksft_set_plan(9);
+	transcript_mute(1);
+	linked_open(&guest, false, MEM_SIZE);
+	linked_table(&guest, LINKED, 12, guest.start32, TCES);
+	kvm_ppc_table(&guest.vm, UNLINKED, 12, 0, TCES);
+	test_table("linked", LINKED, guest.start32, linked, list);
+	test_table("not linked", UNLINKED, 0, unlinked, list);
+	ksft_test_result(test_further_on(), "further on\n");
+	linked_close(&guest);
+	ksft_finished();
+}
