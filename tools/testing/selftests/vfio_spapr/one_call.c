@@ -88,14 +88,11 @@ static int put_zeroes(void)
 	return ret;
 }
 
-/* What the kernel keeps for later when it does something first is no loss. */
 static bool lost_nothing(int (*run)(void))
 {
 	int status;
-	long lost;
+	long lost = leak_of(run, &status);
 
-	leak_of(run, &status);
-	lost = leak_of(run, &status);
 	if (lost || status)
 		ksft_print_msg("status %d, %ld KiB did not come back\n",
 			       status, lost);

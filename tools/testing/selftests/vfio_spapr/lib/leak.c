@@ -10,6 +10,7 @@
 /* Differences below this are the noise of a running system. */
 #define NOISE_KIB	2048
 #define PATIENCE_MS	5000
+#define TIMES		3
 
 static long free_kib(void)
 {
@@ -25,7 +26,7 @@ static long free_kib(void)
 	return kib;
 }
 
-long leak_of(int (*run)(void), int *status)
+static long lost_by(int (*run)(void), int *status)
 {
 	long lost, before;
 	int ms, raw;
@@ -46,4 +47,19 @@ long leak_of(int (*run)(void), int *status)
 		usleep(100 * 1000);
 	}
 	return lost;
+}
+
+long leak_of(int (*run)(void), int *status)
+{
+	long lost, least = 0;
+	int times;
+
+	for (times = 0; times < TIMES; times++) {
+		lost = lost_by(run, status);
+		if (!lost || *status)
+			return lost;
+		if (!times || lost < least)
+			least = lost;
+	}
+	return least;
 }

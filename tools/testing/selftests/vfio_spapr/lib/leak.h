@@ -11,7 +11,9 @@
  * @run: the function; what it returns, 0 for all well, is the exit status
  * @status: receives the exit status, 256 if a signal ended the process
  *
- * Waits for memory that comes back late.
+ * Waits for memory that comes back late. What does not may be what the kernel
+ * keeps for the next time: then the function runs again, up to three times,
+ * and only what is lost each time counts.
  *
  * Return: KiB of free memory that did not come back, 0 if there is more.
  */
