@@ -53,11 +53,23 @@ dies() {
 	boots 126 -- sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 }
 
+leaky=$(dirname "$(readlink -f "$VMLINUX")")/samples/kmemleak/kmemleak-test.ko
+
+leaks() {
+	boots 126 -K -a "$leaky" -- insmod "/$(basename "$leaky")" &&
+	grep -q 'unreferenced object' "$dir/log"
+}
+
 check "a command's exit status is boot's" speaks
 check "its output passes byte by byte" passes_bytes
 check "the kernel's messages are in the log" logs_kernel
 check "a WARNING is 126 though the command succeeds" warns
 check "a panic is 126" dies
+if [ -e "$leaky" ]; then
+	check "a memory leak is 126" leaks
+else
+	skip "a memory leak is 126" "a kernel without kmemleak"
+fi
 check "a time-out is 124" boots 124 -t 5 -- sleep 1000
 check "no such init is 125" boots 125 -c rdinit=/nothing -- true
 check "no kernel is 125" boots 125 -k "$0" -- true
