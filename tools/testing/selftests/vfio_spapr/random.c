@@ -176,14 +176,22 @@ static void note(struct run *run, struct window *w, bool high, unsigned int slot
 	}
 }
 
+/* The rest of the window from this slot on has been cleared */
+static void note_cleared_from(struct run *run, struct window *w, bool high,
+			      unsigned int slot)
+{
+	if (!high) {
+		for (; slot < SLOTS; slot++)
+			note(run, w, false, slot, 0, 0);
+		slot = 0;
+	}
+	for (; slot < SLOTS; slot++)
+		note(run, w, true, slot, 0, 0);
+}
+
 static void note_all_cleared(struct run *run, struct window *w)
 {
-	unsigned int slot;
-
-	for (slot = 0; slot < SLOTS; slot++) {
-		note(run, w, false, slot, 0, 0);
-		note(run, w, true, slot, 0, 0);
-	}
+	note_cleared_from(run, w, false, 0);
 }
 
 static __u64 slot_address(const struct window *w, bool high, unsigned int slot)
@@ -286,8 +294,9 @@ static void call_unmap(struct run *run)
 		container_unmap(run->container, w->start + w->size, size);
 		return;
 	case 2:
+		/* Taken where the table is larger than was asked for */
 		if (!container_unmap(run->container, iova, w->size))
-			note_all_cleared(run, w);
+			note_cleared_from(run, w, high, slot);
 		return;
 	case 3:
 		container_unmap(run->container, iova + 8, size);
