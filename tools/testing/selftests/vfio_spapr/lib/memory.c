@@ -35,10 +35,14 @@ void *memory_get(unsigned long address, size_t size, int protection)
 	return memory;
 }
 
-/* Have at least @pages free huge pages; a shortage shows in mmap(). */
-static void raise_pool(unsigned long pages, unsigned long huge_page)
+/*
+ * Set the number of huge pages to @pages if there are fewer, or whatever there
+ * are if @exactly; a shortage shows in mmap(). Returns how many there were.
+ */
+static unsigned long set_pool(unsigned long pages, unsigned long huge_page,
+			      bool exactly)
 {
-	unsigned long have;
+	unsigned long have = 0;
 	char path[128];
 	FILE *f;
 
@@ -47,12 +51,13 @@ static void raise_pool(unsigned long pages, unsigned long huge_page)
 		 huge_page / KiB);
 	f = fopen(path, "r+");
 	if (!f)
-		return;
-	if (fscanf(f, "%lu", &have) == 1 && have < pages) {
+		return 0;
+	if (fscanf(f, "%lu", &have) == 1 && (exactly || have < pages)) {
 		rewind(f);
 		fprintf(f, "%lu", pages);
 	}
 	fclose(f);
+	return have;
 }
 
 void *memory_get_huge(unsigned long address, size_t size,
@@ -61,12 +66,18 @@ void *memory_get_huge(unsigned long address, size_t size,
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE |
 		    MAP_HUGETLB |
 		    __builtin_ctzl(huge_page) << MAP_HUGE_SHIFT;
+	unsigned long had;
 	void *memory;
 
-	raise_pool(size / huge_page, huge_page);
+	had = set_pool(size / huge_page, huge_page, false);
 	memory = mmap((void *)address, size, PROT_READ | PROT_WRITE, flags,
 		      -1, 0);
-	return memory == (void *)address ? memory : NULL;
+	if (memory == (void *)address)
+		return memory;
+
+	/* Others need what is not enough here */
+	set_pool(had, huge_page, true);
+	return NULL;
 }
 
 static long status_field(const char *name)
