@@ -508,28 +508,29 @@ static void unpin_replaced(struct spapr_tce_window *window,
 	}
 }
 
-/*
- * Exchange TCEs that hold pins: @list has the ones to put and gets, as origins,
- * the ones that were there, whose pins are then the caller's. After an error
- * the TCEs are clear, and the pins of both are the caller's.
- */
-static long exchange_pinned(struct spapr_tce_window *window,
-			    unsigned long index, struct spapr_tce *list,
-			    unsigned long npages)
+static void exchange_in_memory(struct spapr_tce_window *window,
+			       unsigned long index, struct spapr_tce *list,
+			       unsigned long npages)
+{
+	__be64 *tce = spapr_tce_address(window, index);
+	unsigned long i;
+
+	for (i = 0; i < npages; i++) {
+		__be64 put = cpu_to_be64(list[i].tce);
+		u64 old = xchg((u64 *)&tce[i], (__force u64)put);
+
+		list[i].origin = be64_to_cpu((__force __be64)old);
+	}
+}
+
+static long exchange_by_hypervisor(struct spapr_tce_window *window,
+				   unsigned long index, struct spapr_tce *list,
+				   unsigned long npages)
 {
 	struct iommu_table *tbl = window->tbl;
 	u64 *origin = spapr_sparse_find(&window->origins, index);
-	__be64 *tce = NULL;
 	unsigned long i;
 	long ret;
-
-	if (window->in_memory) {
-		tce = spapr_tce_address(window, index);
-		for (i = 0; i < npages; i++)
-			list[i].origin = be64_to_cpu(xchg(&tce[i],
-						cpu_to_be64(list[i].tce)));
-		return 0;
-	}
 
 	guard(raw_spinlock_irqsave)(spapr_tce_window_lock(window, index));
 	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
@@ -539,7 +540,24 @@ static long exchange_pinned(struct spapr_tce_window *window,
 		list[i].origin = origin[i];
 		WRITE_ONCE(origin[i], ret ? 0 : list[i].tce);
 	}
+
 	return ret;
+}
+
+/*
+ * Exchange TCEs that hold pins: @list has the ones to put and gets, as origins,
+ * the ones that were there, whose pins are then the caller's. After an error
+ * the TCEs are clear, and the pins of both are the caller's.
+ */
+static long exchange_pinned(struct spapr_tce_window *window,
+			    unsigned long index, struct spapr_tce *list,
+			    unsigned long npages)
+{
+	if (!window->in_memory)
+		return exchange_by_hypervisor(window, index, list, npages);
+
+	exchange_in_memory(window, index, list, npages);
+	return 0;
 }
 
 /*
