@@ -265,6 +265,46 @@ long spapr_tce_put(struct spapr_tce_window *window, unsigned long index,
 EXPORT_SYMBOL_GPL(spapr_tce_put);
 
 /**
+ * spapr_tce_try_put() - put a list of TCEs if that needs no allocation
+ * @window: the window; the range lies in it
+ * @index: first TCE
+ * @list: the TCEs; one whose tce is 0 clears
+ * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @mode: one that spapr_tce_window_can()
+ *
+ * As spapr_tce_window_ready() and spapr_tce_put(), with one descent.
+ *
+ * Context: as @mode says, inside the walk that made the list.
+ * Return: -EAGAIN and nothing changed where a level is missing; else as
+ * spapr_tce_put()
+ */
+long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
+		       const struct spapr_tce *list, unsigned long npages,
+		       enum spapr_tce_mode mode)
+{
+	__be64 *tce;
+	u64 *origin;
+
+	if (unlikely(!window->in_memory || leaf_run(index, npages) < npages)) {
+		if (!spapr_tce_window_ready(window, index, npages))
+			return -EAGAIN;
+		return spapr_tce_put(window, index, list, npages, mode);
+	}
+
+	origin = spapr_sparse_find(&window->origins, index);
+	if (!origin)
+		return -EAGAIN;
+	tce = tce_in_memory(window->tbl, index);
+	if (!tce)
+		return -EAGAIN;
+
+	put_in_memory(tce, origin, list, npages);
+	tce_kill(window, index, npages, mode);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_try_put);
+
+/**
  * spapr_tce_clear() - clear a range of TCEs
  * @window: the window
  * @index: first TCE

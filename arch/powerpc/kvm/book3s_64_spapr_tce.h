@@ -90,7 +90,6 @@ struct kvmppc_tce_counts {
 #define TCE_LINKS_BY_USER	0x2	/* changes are user space's affair */
 #define TCE_LINKS_NOT_REAL	0x4	/* a window can't be written in real mode */
 #define TCE_LINKS_NOT_EARLY	0x8	/* a window can't be written early */
-#define TCE_LINKS_NOT_EXIT	0x10	/* a window is the hypervisor's */
 #define TCE_LINKS_SUBPAGE_SHIFT	8
 
 /**

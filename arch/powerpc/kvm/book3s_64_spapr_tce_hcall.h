@@ -58,6 +58,8 @@ tce_table(struct kvm *kvm, unsigned long liobn, enum kvmppc_tce_end place)
 	struct kvmppc_spapr_tce_table *table;
 	unsigned int nr = 0;
 
+	/* As a rule it is among the first two */
+#pragma GCC unroll 1
 	list_for_each_entry_lockless(table, &kvm->arch.spapr_tce_tables, list) {
 		if (table->liobn == liobn)
 			return table;
@@ -103,8 +105,6 @@ static __always_inline long tce_may_change(u32 state, unsigned long npages,
 	if (place == TCE_END_REAL && state & TCE_LINKS_NOT_REAL)
 		return H_TOO_HARD;
 	if (place == TCE_END_EARLY && state & TCE_LINKS_NOT_EARLY)
-		return H_TOO_HARD;
-	if (place == TCE_END_EXIT && state & TCE_LINKS_NOT_EXIT)
 		return H_TOO_HARD;
 	if (npages << (state >> TCE_LINKS_SUBPAGE_SHIFT) > SPAPR_TCE_LIST_MAX)
 		return H_TCE_SPLIT;
@@ -324,36 +324,22 @@ tce_make_part(struct tce_maker *maker, u64 tce, unsigned long first,
 }
 
 /*
- * Turn the guest's TCEs into those of a link's window. Returns how many could
- * be turned, from the first on. One without permission becomes an empty one.
+ * Turn the guest's TCEs into those of a link's window, if each of them becomes
+ * several. One without permission becomes empty ones.
  */
-static __always_inline unsigned long
-tce_make(const struct kvmppc_spapr_tce_table *table,
-	 const struct kvmppc_spapr_tce_link *link, const u64 *tces,
-	 unsigned long npages, struct spapr_tce *list)
+static noinline __maybe_unused bool
+tce_make_subpages(const struct kvmppc_spapr_tce_table *table,
+		  const struct kvmppc_spapr_tce_link *link, const u64 *tces,
+		  unsigned long npages, struct spapr_tce *list)
 {
 	const unsigned long subpages = 1UL << link->subpage_shift;
 	struct tce_maker maker = tce_maker(table, link);
 	unsigned long i, n;
 
-	/* The common case, for the sake of a short loop */
-	if (likely(subpages == 1)) {
-		for (i = 0; i < npages; i++, list++) {
-			if (likely(tces[i] & SPAPR_TCE_PERM)) {
-				if (!tce_make_part(&maker, tces[i], 0, 1, list))
-					break;
-			} else {
-				list->origin = 0;
-				list->tce = 0;
-			}
-		}
-		return i;
-	}
-
 	for (i = 0; i < npages; i++, list += subpages) {
 		if (tces[i] & SPAPR_TCE_PERM) {
 			if (!tce_make_part(&maker, tces[i], 0, subpages, list))
-				break;
+				return false;
 			continue;
 		}
 		for (n = 0; n < subpages; n++) {
@@ -362,7 +348,33 @@ tce_make(const struct kvmppc_spapr_tce_table *table,
 		}
 	}
 
-	return i;
+	return true;
+}
+
+/* Turn the guest's TCEs into those of a link's window */
+static __always_inline bool
+tce_make(const struct kvmppc_spapr_tce_table *table,
+	 const struct kvmppc_spapr_tce_link *link, const u64 *tces,
+	 unsigned long npages, struct spapr_tce *list)
+{
+	struct tce_maker maker;
+	unsigned long i;
+
+	if (unlikely(link->subpage_shift))
+		return tce_make_subpages(table, link, tces, npages, list);
+
+	maker = tce_maker(table, link);
+	for (i = 0; i < npages; i++, list++) {
+		if (likely(tces[i] & SPAPR_TCE_PERM)) {
+			if (!tce_make_part(&maker, tces[i], 0, 1, list))
+				return false;
+		} else {
+			list->origin = 0;
+			list->tce = 0;
+		}
+	}
+
+	return true;
 }
 
 /* Take back what has been written of a request that can't be completed */
@@ -380,6 +392,65 @@ tce_undo(struct kvmppc_spapr_tce_table *table, unsigned long index,
 }
 
 /*
+ * Check or write TCEs for any number of links: all are checked before the first
+ * is written. No link comes during a walk; one may go.
+ */
+static noinline __maybe_unused long
+tce_put_links(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	      const u64 *tces, unsigned long npages, struct spapr_tce *list,
+	      bool write, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_link *link;
+
+	list_for_each_entry_lockless(link, &table->links, node) {
+		if (!spapr_tce_window_ready(link->window,
+					    index << link->subpage_shift,
+					    npages << link->subpage_shift))
+			return H_TCE_UNREADY;
+		if (!tce_make(table, link, tces, npages, list))
+			return H_TOO_HARD;
+	}
+	if (!write)
+		return H_SUCCESS;
+
+	list_for_each_entry_lockless(link, &table->links, node) {
+		if (!tce_make(table, link, tces, npages, list) ||
+		    spapr_tce_put(link->window, index << link->subpage_shift,
+				  list, npages << link->subpage_shift,
+				  tce_mode(place))) {
+			tce_undo(table, index, npages, place);
+			return H_TOO_HARD;
+		}
+	}
+
+	return H_SUCCESS;
+}
+
+/* Write TCEs for the only link */
+static __always_inline long
+tce_put_link(struct kvmppc_spapr_tce_table *table,
+	     struct kvmppc_spapr_tce_link *link, unsigned long index,
+	     const u64 *tces, unsigned long npages, struct spapr_tce *list,
+	     enum kvmppc_tce_end place)
+{
+	long ret;
+
+	if (!tce_make(table, link, tces, npages, list))
+		return H_TOO_HARD;
+
+	ret = spapr_tce_try_put(link->window, index << link->subpage_shift,
+				list, npages << link->subpage_shift,
+				tce_mode(place));
+	if (likely(!ret))
+		return H_SUCCESS;
+	if (ret == -EAGAIN)
+		return H_TCE_UNREADY;
+
+	tce_undo(table, index, npages, place);
+	return H_TOO_HARD;
+}
+
+/*
  * Can these TCEs be written, and if @write, write them; after tce_may_change().
  * @list has room for what each link's window gets.
  */
@@ -388,42 +459,27 @@ tce_put_list(struct kvmppc_spapr_tce_table *table, unsigned long index,
 	     const u64 *tces, unsigned long npages, struct spapr_tce *list,
 	     bool write, enum kvmppc_tce_end place)
 {
-	struct kvmppc_spapr_tce_link *link;
-	unsigned int nr_links = 0;
+	struct list_head *first = READ_ONCE(table->links.next);
+	long ret = H_SUCCESS;
 
 	if (!tce_view_ready(table, index, npages))
 		return H_TCE_UNREADY;
 
-	list_for_each_entry_lockless(link, &table->links, node) {
-		if (!spapr_tce_window_ready(link->window,
-					    index << link->subpage_shift,
-					    npages << link->subpage_shift))
-			return H_TCE_UNREADY;
-		if (tce_make(table, link, tces, npages, list) != npages)
-			return H_TOO_HARD;
-		nr_links++;
-	}
-	if (!nr_links && !tce_check(table, tces, npages))
-		return H_TOO_HARD;
-	if (!write)
-		return H_SUCCESS;
+	if (first == &table->links)
+		ret = tce_check(table, tces, npages) ? H_SUCCESS : H_TOO_HARD;
+	else if (write && READ_ONCE(first->next) == &table->links)
+		ret = tce_put_link(table,
+				   list_entry(first, struct kvmppc_spapr_tce_link,
+					      node),
+				   index, tces, npages, list, place);
+	else
+		ret = tce_put_links(table, index, tces, npages, list, write,
+				    place);
+	if (ret || !write)
+		return ret;
 
-	/* No link comes during a walk; one may have gone */
-	list_for_each_entry_lockless(link, &table->links, node) {
-		if (nr_links > 1 &&
-		    tce_make(table, link, tces, npages, list) != npages)
-			goto undo;
-		if (spapr_tce_put(link->window, index << link->subpage_shift,
-				  list, npages << link->subpage_shift,
-				tce_mode(place)))
-			goto undo;
-	}
 	tce_view_write(table, index, tces, npages);
 	return H_SUCCESS;
-
-undo:
-	tce_undo(table, index, npages, place);
-	return H_TOO_HARD;
 }
 
 /*

@@ -123,9 +123,6 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 			state |= TCE_LINKS_NOT_REAL;
 		if (!spapr_tce_window_can(link->window, SPAPR_TCE_EARLY))
 			state |= TCE_LINKS_NOT_EARLY;
-		/* Written with a lock, which lockdep wants RCU to watch */
-		if (!link->window->in_memory)
-			state |= TCE_LINKS_NOT_EXIT;
 	}
 
 	state |= subpage_shift << TCE_LINKS_SUBPAGE_SHIFT;

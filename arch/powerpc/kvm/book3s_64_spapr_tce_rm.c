@@ -35,9 +35,10 @@
  * disabled, firmware can be called: kvmppc_exit_tce_hcall() writes windows whose
  * invalidation goes through OPAL, where the hypercalls of XICS are answered. A
  * nested host has no earlier place: there it is called when H_ENTER_NESTED
- * returns, for tables without links, and the guest entered again with the state
- * that it came out with; a pending interrupt or the time limit make the outer
- * hypervisor return at once.
+ * returns, and may make hypercalls of its own. The guest is then entered again
+ * with the state that it came out with. A pending interrupt or the time limit
+ * bring it out at once, before its next instruction; these also announce
+ * signals, requests and the scheduler's wishes.
  */
 #include <linux/export.h>
 
@@ -191,6 +192,13 @@ long kvmppc_rm_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	return hand_on(ret);
 }
 
+static __always_inline bool is_tce_hcall(const struct kvm_vcpu *vcpu)
+{
+	unsigned long req = vcpu->arch.regs.gpr[3];
+
+	return req == H_PUT_TCE || req == H_GET_TCE || req == H_STUFF_TCE;
+}
+
 /* Is the hypercall left to this kernel, and not to user space? */
 static __always_inline bool hcall_enabled(const struct kvm *kvm,
 					  unsigned long req)
@@ -207,8 +215,6 @@ static __always_inline bool answer_exit(struct kvm_vcpu *vcpu,
 	unsigned long req = gpr[3];
 	long ret;
 
-	if (req != H_PUT_TCE && req != H_GET_TCE && req != H_STUFF_TCE)
-		return false;
 	/* Not for a guest's user space, and not in a transaction */
 	if (msr & (MSR_PR | MSR_TS_MASK) || vcpu->kvm->arch.secure_guest ||
 	    !hcall_enabled(vcpu->kvm, req))
@@ -242,7 +248,8 @@ static __always_inline bool answer_exit(struct kvm_vcpu *vcpu,
  */
 bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 {
-	return answer_exit(vcpu, msr, TCE_END_EARLY);
+	return is_tce_hcall(vcpu) &&
+	       answer_exit(vcpu, msr, TCE_END_EARLY);
 }
 
 /**
@@ -251,12 +258,22 @@ bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
  * @vcpu: the vCPU, with its registers saved
  * @msr: the guest's MSR
  *
- * Context: the host's state is back, interrupts are hard-disabled and RCU does
- * not watch.
+ * Context: the host's state is back, interrupts are hard-disabled and RCU need
+ * not watch, between guest_state_enter_irqoff() and guest_state_exit_irqoff().
  * Return: true if it has been answered and the guest can go on.
  */
 bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 {
-	return answer_exit(vcpu, msr, TCE_END_EXIT);
+	bool answered;
+
+	if (!is_tce_hcall(vcpu))
+		return false;
+
+	/* A window of the hypervisor's has locks, firmware calls tracepoints */
+	guest_state_exit_irqoff();
+	answered = answer_exit(vcpu, msr, TCE_END_EXIT);
+	guest_state_enter_irqoff();
+
+	return answered;
 }
 EXPORT_SYMBOL_GPL(kvmppc_exit_tce_hcall);

@@ -64,9 +64,13 @@ static __always_inline u64 *spapr_sparse_find(const struct spapr_sparse *array,
 	unsigned int shift = array->top_shift;
 	u64 *node = READ_ONCE(array->root);
 
-	while (node && shift) {
+	/* Three or four rounds: to unroll them costs more than it saves */
+#pragma GCC unroll 1
+	while (shift) {
 		unsigned long slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
 
+		if (!node)
+			return NULL;
 		node = (u64 *)READ_ONCE(node[slot]);
 		shift -= SPAPR_SPARSE_NODE_SHIFT;
 	}

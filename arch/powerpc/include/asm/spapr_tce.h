@@ -154,6 +154,9 @@ bool spapr_tce_window_ready(struct spapr_tce_window *window,
 long spapr_tce_put(struct spapr_tce_window *window, unsigned long index,
 		   const struct spapr_tce *list, unsigned long npages,
 		   enum spapr_tce_mode mode);
+long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
+		       const struct spapr_tce *list, unsigned long npages,
+		       enum spapr_tce_mode mode);
 long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages, enum spapr_tce_mode mode);
 
