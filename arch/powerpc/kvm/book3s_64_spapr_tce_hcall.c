@@ -8,8 +8,9 @@
  * begins anew.
  *
  * No walk is longer than SPAPR_TCE_LIST_MAX TCEs, and between walks the CPU is
- * given away where somebody wants it. Of H_STUFF_TCE, which has no limit of its
- * own, a killed process does no more.
+ * given away where somebody wants it. H_STUFF_TCE, which has no limit of its
+ * own, gives way to a signal: user space gets the request, and with it the
+ * choice when to go on.
  */
 #include <linux/cleanup.h>
 #include <linux/export.h>
@@ -408,7 +409,7 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 			step = walk_step(vcpu, liobn);
 		}
 
-		if (fatal_signal_pending(current))
+		if (done < npages && signal_pending(current))
 			return H_TOO_HARD;
 		cond_resched();
 	}
