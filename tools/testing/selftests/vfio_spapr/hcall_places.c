@@ -195,8 +195,8 @@ int main(void)
 		ksft_exit_skip("no devices\n");
 
 	if (!cpuinfo_has("PowerNV")) {
-		/* A hypervisor's tables are written by the kernel proper. */
-		linked = 1 << VIRTUAL;
+		/* The host's context is there when H_ENTER_NESTED returns. */
+		linked = 1 << EXIT;
 		unlinked = 1 << EXIT;
 		list = 1 << VIRTUAL;
 	} else if (cpuinfo_has("POWER8")) {
