@@ -81,11 +81,12 @@ demo: $(kernel) rootfs
 	@tools/testing/qemu/demo $(MACHINE) $(B)/$(KERNEL)/vmlinux
 
 ## make test          the tests on all machines, or M='MACHINE...', or only
-##                    T='NAME...'; KERNEL=base expects the known defects
+##                    T='NAME...'; KERNEL=base expects the known defects,
+##                    AGAIN=1 gives what failed a second try and says so
 # The plain kernel too: what it answers is what the patched one has to answer
 test: $(kernel) kernel-base rootfs $(drc_release)
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
-	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS)
+	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) $(if $(AGAIN),-r)
 
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1
