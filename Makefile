@@ -14,6 +14,10 @@ JOBS ?= $(shell nproc)
 override B := $(abspath $(B))
 export B
 
+# To Linux's makefiles M and others mean something else: keep ours from them
+MAKEOVERRIDES :=
+unexport M T
+
 machines := powernv8 powernv9 powernv10 pseries
 config := tools/testing/qemu/config
 busybox := $(B)/ppc64el/busybox
