@@ -188,7 +188,7 @@ static void call_unknown(struct kvm_ppc_call *c, unsigned int i,
 static void call_refused(struct kvm_ppc_call *c, unsigned int i,
 			 unsigned long liobn, unsigned long tces)
 {
-	/* H_SET_DABR of nothing: the kernel refuses it at once */
+	/* An address within a TCE's page: the kernel refuses it at once */
 	*c = (struct kvm_ppc_call) { H_GET_TCE, { UNLINKED, 1 } };
 }
 
