@@ -93,10 +93,12 @@ test: $(kernel) kernel-base rootfs $(drc_release)
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) $(if $(AGAIN),-r)
 
 ## make bench         what operations cost on base and patched kernels, counted;
-##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1
+##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
+##                    mitigations on, KEEP=1 takes the last base counts
 bench: $(B)/host/vmlinux $(B)/base/vmlinux
 	@tools/build/selftests $(B)
-	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f)
+	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f) \
+		$(if $(KEEP),-b)
 
 ## make series        $B/series: the patches to be mailed, with a cover letter
 series: tree

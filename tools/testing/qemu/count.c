@@ -14,8 +14,9 @@
  *
  *	-plugin count.so,out=FILE[,profile=FILE]
  *
- * FILE of profile gets a line for each block of code executed while counting:
- * its address and the instructions executed in it.
+ * FILE of profile gets, at each end, a line for each block of code executed
+ * since the begin: its address and the instructions executed in it; then an
+ * empty line. The emulator may be killed at any time after that.
  *
  * QEMU's plugin interface, version 1, is declared here as far as it is used,
  * since distributions ship QEMU without its header.
@@ -49,9 +50,6 @@ void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb,
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 					    executed_cb cb, int flags,
 					    void *data);
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
-				    void (*cb)(qemu_plugin_id_t, void *),
-				    void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
@@ -87,11 +85,32 @@ static void begin(unsigned int vcpu, void *data)
 	begun_at = executed;
 }
 
+/* Write what was executed since the begin, and forget it */
+static void write_profile(void)
+{
+	struct block *block;
+	size_t i;
+
+	for (i = 0; i < NR_BUCKETS; i++) {
+		for (block = blocks[i]; block; block = block->next) {
+			if (!block->executed)
+				continue;
+			fprintf(profile, "%" PRIx64 " %" PRIu64 "\n",
+				block->address, block->executed);
+			block->executed = 0;
+		}
+	}
+	fputc('\n', profile);
+	fflush(profile);
+}
+
 static void end(unsigned int vcpu, void *data)
 {
 	if (!counting)
 		return;
 	counting = false;
+	if (profile)
+		write_profile();
 	fprintf(out, "%" PRIu64 "\n", executed - begun_at);
 	fflush(out);
 }
@@ -157,20 +176,6 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	}
 }
 
-static void finished(qemu_plugin_id_t id, void *data)
-{
-	size_t i;
-
-	for (i = 0; profile && i < NR_BUCKETS; i++)
-		for (struct block *b = blocks[i]; b; b = b->next)
-			if (b->executed)
-				fprintf(profile, "%" PRIx64 " %" PRIu64 "\n",
-					b->address, b->executed);
-	if (profile)
-		fclose(profile);
-	fclose(out);
-}
-
 static FILE *open_for(const char *arg, const char *name)
 {
 	size_t length = strlen(name);
@@ -205,6 +210,5 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info,
 	}
 
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
-	qemu_plugin_register_atexit_cb(id, finished, NULL);
 	return 0;
 }
