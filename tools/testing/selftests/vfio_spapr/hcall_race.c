@@ -105,6 +105,9 @@ static void spin_all(void)
 	struct kvm_ppc_vcpu *vcpu;
 
 	fill_list();
+	/* As monitors do: a vCPU added to a running guest may miss its MMU */
+	for (i = 0; i < nvcpus; i++)
+		kvm_ppc_vcpu(&guest.vm, i + 1);
 	for (i = 0; i < nvcpus; i++) {
 		vcpu = kvm_ppc_vcpu(&guest.vm, i + 1);
 		seed = i;

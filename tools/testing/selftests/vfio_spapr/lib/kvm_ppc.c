@@ -6,9 +6,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kvm_ppc.h"
@@ -31,6 +33,9 @@
 
 /* Smallest hashed page table, by its size's logarithm */
 #define HPT_ORDER		18
+
+/* Seconds that a guest has to see its stop word */
+#define STOP_PATIENCE		20
 
 /* An unassigned hypercall that says: the table is done */
 #define H_DONE			0xf000
@@ -355,6 +360,11 @@ int __kvm_ppc_loop(struct kvm_ppc_vcpu *vcpu, unsigned int n)
 	return kvm_ppc_run(vcpu, n, ~0ul);
 }
 
+/* Ends KVM_RUN, nothing else */
+static void kvm_ppc_wake(int signal)
+{
+}
+
 static void *kvm_ppc_spin_run(void *arg)
 {
 	struct kvm_ppc_spin *spin = arg;
@@ -366,6 +376,9 @@ static void *kvm_ppc_spin_run(void *arg)
 void kvm_ppc_spin_start(struct kvm_ppc_spin *spin, struct kvm_ppc_vcpu *vcpu,
 			unsigned int n)
 {
+	struct sigaction wake = { .sa_handler = kvm_ppc_wake };
+
+	sigaction(SIGUSR1, &wake, NULL);
 	spin->vcpu = vcpu;
 	spin->n = n;
 	*vcpu->stop = 0;
@@ -374,10 +387,32 @@ void kvm_ppc_spin_start(struct kvm_ppc_spin *spin, struct kvm_ppc_vcpu *vcpu,
 		ksft_exit_fail_msg("thread: %s\n", strerror(errno));
 }
 
+/* A guest that does not see its stop word has lost its way, or its memory */
+static int kvm_ppc_spin_stuck(struct kvm_ppc_spin *spin)
+{
+	struct kvm_regs regs;
+
+	while (pthread_kill(spin->thread, SIGUSR1) == 0 &&
+	       pthread_tryjoin_np(spin->thread, NULL))
+		usleep(100 * 1000);
+	must(ioctl(spin->vcpu->fd, KVM_GET_REGS, &regs));
+	ksft_print_msg("vCPU %td did not stop: pc %llx msr %llx lr %llx srr0 %llx srr1 %llx r3 %llx r16 %llx r17 %llx r18 %llx r19 %llx r20 %llx\n",
+		       spin->vcpu - spin->vcpu->vm->vcpus, regs.pc, regs.msr,
+		       regs.lr, regs.srr0, regs.srr1, regs.gpr[3],
+		       regs.gpr[16], regs.gpr[17], regs.gpr[18], regs.gpr[19],
+		       regs.gpr[20]);
+	return -EDEADLK;
+}
+
 int kvm_ppc_spin_stop(struct kvm_ppc_spin *spin)
 {
+	struct timespec until;
+
 	*spin->vcpu->stop = 1;
-	pthread_join(spin->thread, NULL);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_PATIENCE;
+	if (pthread_timedjoin_np(spin->thread, NULL, &until))
+		return kvm_ppc_spin_stuck(spin);
 	return spin->ret;
 }
 
