@@ -249,8 +249,10 @@ static void call_map(struct run *run)
 		container_map(run->container, vaddr, iova, size / 2, flags);
 		return;
 	case 2:
-		container_map(run->container, vaddr, w->start + w->size + iova,
-			      size, flags);
+		iova += w->start + w->size;
+		/* Taken where the table is larger than was asked for */
+		if (!container_map(run->container, vaddr, iova, size, flags))
+			container_unmap(run->container, iova, size);
 		return;
 	case 3:
 		container_map(run->container, vaddr, iova, 0, flags);
