@@ -40,6 +40,7 @@ static void shift_name(const unsigned int *shift, char *name)
 {
 	snprintf(name, KUNIT_PARAM_DESC_SIZE, "2^%u", *shift);
 }
+
 KUNIT_ARRAY_PARAM(shift, page_shifts, shift_name);
 
 #define EXPECT_RANGE(test, fake, iova, size, result)			\
@@ -139,4 +140,5 @@ static struct kunit_suite tce_container_suite = {
 	.name = "vfio_spapr_tce",
 	.test_cases = tce_container_cases,
 };
+
 kunit_test_suite(tce_container_suite);

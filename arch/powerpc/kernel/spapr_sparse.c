@@ -40,7 +40,7 @@ static u64 *sparse_child(struct spapr_sparse *array, u64 *slot, gfp_t gfp)
 	if (node)
 		return node;
 
-	node = kzalloc(SPAPR_SPARSE_LEAF * sizeof(*node), gfp);
+	node = kcalloc(SPAPR_SPARSE_LEAF, sizeof(*node), gfp);
 	if (!node)
 		return NULL;
 

@@ -80,7 +80,7 @@ struct kvmppc_tce_counts {
 
 /* TCEs in a page of the guest's view */
 #define TCE_VIEW_SHIFT	(PAGE_SHIFT - 3)
-#define TCE_VIEW_TCES	(1UL << TCE_VIEW_SHIFT)
+#define TCE_VIEW_TCES	BIT(TCE_VIEW_SHIFT)
 
 /*
  * What walks have to know of a table's links, in one word: flags, and the log2

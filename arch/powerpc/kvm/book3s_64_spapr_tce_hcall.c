@@ -402,10 +402,10 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 		if (ret == H_SUCCESS) {
 			done += n;
 			tries = 0;
-		} else if (ret == H_TOO_HARD || ++tries == POPULATE_MAX ||
-			   !populate(vcpu, liobn, ioba, done, n)) {
-			return H_TOO_HARD;
 		} else {
+			if (ret == H_TOO_HARD || ++tries == POPULATE_MAX ||
+			    !populate(vcpu, liobn, ioba, done, n))
+				return H_TOO_HARD;
 			step = walk_step(vcpu, liobn);
 		}
 

@@ -75,20 +75,20 @@ struct kvmppc_spapr_tce_claim {
 	struct spapr_tce_user user;
 };
 
-#define vfio_call_put(calls, member, symbol)	\
+#define vfio_call_put(call, symbol)		\
 	do {					\
-		if ((calls)->member)		\
+		if (call)			\
 			symbol_put(symbol);	\
 	} while (0)
 
 static void vfio_calls_put(struct vfio_calls *vfio)
 {
-	vfio_call_put(vfio, get, vfio_group_get_external_user);
-	vfio_call_put(vfio, put, vfio_group_put_external_user);
-	vfio_call_put(vfio, iommu_id, vfio_external_user_iommu_id);
-	vfio_call_put(vfio, iommu_group, vfio_external_user_iommu_group);
-	vfio_call_put(vfio, register_user, vfio_external_user_register);
-	vfio_call_put(vfio, unregister_user, vfio_external_user_unregister);
+	vfio_call_put(vfio->get, vfio_group_get_external_user);
+	vfio_call_put(vfio->put, vfio_group_put_external_user);
+	vfio_call_put(vfio->iommu_id, vfio_external_user_iommu_id);
+	vfio_call_put(vfio->iommu_group, vfio_external_user_iommu_group);
+	vfio_call_put(vfio->register_user, vfio_external_user_register);
+	vfio_call_put(vfio->unregister_user, vfio_external_user_unregister);
 }
 
 static bool vfio_calls_get(struct vfio_calls *vfio)
@@ -468,9 +468,9 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 {
 	struct kvmppc_spapr_tce_table *table;
 	struct kvmppc_spapr_tce_claim *claim;
-	CLASS(fd, f)(tablefd);
 	int ret;
 
+	CLASS(fd, f)(tablefd);
 	if (fd_empty(f))
 		return -EBADF;
 

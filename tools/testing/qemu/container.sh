@@ -69,7 +69,7 @@ if [ ! -e "$base" ]; then
 fi
 runs "$base" "$LOG.base" >"$dir/raw" 2>&1
 without_firmware <"$dir/raw" >"$dir/base"
-if "$selftests/compare" "$selftests/differences" "$dir/base" "$dir/out" \
+if "$selftests/compare.awk" "$selftests/differences" "$dir/base" "$dir/out" \
 		>"$dir/compared"; then
 	verdict=ok
 else

@@ -52,7 +52,7 @@ struct spapr_mem_region;
  */
 struct spapr_mem {
 	struct spapr_sparse pages;
-	struct mutex lock;
+	struct mutex lock;	/* registration and its end */
 	struct rb_root_cached regions;
 	struct list_head left;
 	struct list_head windows;

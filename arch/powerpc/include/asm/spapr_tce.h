@@ -181,8 +181,9 @@ static __always_inline void spapr_tce_walk_begin(enum spapr_tce_mode mode)
 {
 	if (mode == SPAPR_TCE_VIRTUAL)
 		preempt_disable();
-	/* Odd: walking. Seen before anything that the walk looks up. */
+	/* Odd: walking */
 	raw_cpu_write(spapr_tce_walks, raw_cpu_read(spapr_tce_walks) + 1);
+	/* Seen before anything that the walk looks up */
 	smp_mb();
 }
 

@@ -367,4 +367,5 @@ static struct kunit_suite spapr_mem_suite = {
 	.name = "spapr_mem",
 	.test_cases = spapr_mem_cases,
 };
+
 kunit_test_suite(spapr_mem_suite);

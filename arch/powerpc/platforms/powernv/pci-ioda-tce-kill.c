@@ -6,9 +6,9 @@
  * which a cache-inhibited store reaches by its physical address. Built without
  * instrumentation; touches the linear map and that register only.
  */
+#include <linux/io.h>
 #include <linux/rculist.h>
 
-#include <asm/io.h>
 #include <asm/iommu.h>
 
 #include "pci.h"

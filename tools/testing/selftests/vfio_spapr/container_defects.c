@@ -50,7 +50,7 @@ FIXTURE_TEARDOWN(defects)
 }
 
 static void use_v1(struct __test_metadata *const _metadata,
-		   FIXTURE_DATA(defects) *self)
+		   SELF(defects) self)
 {
 	testbed_close(&self->bed);
 	testbed_open(&self->bed, VFIO_SPAPR_TCE_IOMMU);

@@ -36,7 +36,7 @@ static void device_copies(int device, char *memory, __u64 bus)
 	struct edu edu = { .bar = vfio_device_map_bar(device, 0, NULL) };
 
 	vfio_device_set_bus_master(device, true);
-	strcpy(memory, "from memory to the device and back");
+	snprintf(memory, 64, "from memory to the device and back");
 	check(edu_load(&edu, bus, 0, 64), "the device reads");
 	check(edu_store(&edu, bus + 4096, 0, 64), "the device writes");
 	check(!strcmp(memory, memory + 4096), "what the device read");
@@ -151,6 +151,7 @@ static void flow(int group, const char *address)
 	close(container);
 	close(group);
 }
+
 /* End of what the documentation shows */
 
 int main(void)

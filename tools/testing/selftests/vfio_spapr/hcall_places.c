@@ -154,7 +154,7 @@ static bool counted(__u64 ioba, __u64 tce, __s64 answer, int place)
 
 	after = counts_of(LINKED, "H_PUT_TCE");
 	for (i = 0; i < NPLACES; i++)
-		if (after.requests[i] - before.requests[i] != (i == place))
+		if (after.requests[i] - before.requests[i] != (i == place ? 1 : 0))
 			return false;
 	return ret == answer;
 }

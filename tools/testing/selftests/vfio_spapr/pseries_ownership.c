@@ -18,7 +18,7 @@
 #include "lib/container.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 
 #define E1000E_VENDOR	0x8086
 #define E1000E_DEVICE	0x10d3
@@ -169,8 +169,8 @@ FIXTURE_TEARDOWN(ownership)
 }
 
 static void use_and_give_back(struct __test_metadata *_metadata,
-			      FIXTURE_DATA(ownership) *self,
-			      const FIXTURE_VARIANT(ownership) *variant)
+			      SELF(ownership) self,
+			      VARIANT(ownership) variant)
 {
 	struct vfio_iommu_spapr_tce_info info;
 	struct vfio_pci pci;

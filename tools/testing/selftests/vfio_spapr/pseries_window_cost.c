@@ -13,7 +13,7 @@
 #include "lib/edu.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 
 #define PAGE_SHIFT	16
 #define PAGE		(1UL << PAGE_SHIFT)
@@ -61,7 +61,7 @@ static const __u64 places[] = {
 };
 
 static void map_everywhere(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(cost) *self, __u64 start)
+			   SELF(cost) self, __u64 start)
 {
 	size_t i;
 

@@ -13,7 +13,7 @@
 #include "lib/edu.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 
 FIXTURE(refused) {
 	char address[PCI_ADDRESS_LEN];
@@ -22,7 +22,7 @@ FIXTURE(refused) {
 };
 
 /* In a container of its own, with the memory registered if that is needed */
-static void open_first(FIXTURE_DATA(refused) *self, unsigned int iommu_type)
+static void open_first(SELF(refused) self, unsigned int iommu_type)
 {
 	vfio_pci_open_group(&self->pci, self->address, iommu_type);
 	if (iommu_type == VFIO_SPAPR_TCE_v2_IOMMU)
@@ -51,20 +51,20 @@ FIXTURE_TEARDOWN(refused)
 	munmap(self->memory, MiB);
 }
 
-static long create(FIXTURE_DATA(refused) *self, unsigned int page_shift,
+static long create(SELF(refused) self, unsigned int page_shift,
 		   __u64 size, __u64 *start)
 {
 	return container_create_window(self->pci.container, page_shift, size,
 				       1, start);
 }
 
-static long map(FIXTURE_DATA(refused) *self, __u64 start)
+static long map(SELF(refused) self, __u64 start)
 {
 	return container_map(self->pci.container, (__u64)self->memory, start,
 			     64 * KiB, READ_WRITE);
 }
 
-static long map_default(FIXTURE_DATA(refused) *self)
+static long map_default(SELF(refused) self)
 {
 	struct vfio_iommu_spapr_tce_info info;
 
@@ -76,7 +76,7 @@ static long map_default(FIXTURE_DATA(refused) *self)
  * More TCEs than this hypervisor makes, although not more than it says that it
  * has: those the kernel refuses with -EINVAL.
  */
-static long refuse(FIXTURE_DATA(refused) *self)
+static long refuse(SELF(refused) self)
 {
 	return create(self, 12, 1ULL << 44, NULL);
 }

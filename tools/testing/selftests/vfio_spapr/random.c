@@ -92,7 +92,7 @@ FIXTURE_SETUP(random)
 		SKIP(return, "no devices");
 	run->page = page_size();
 	run->arena = memory_get(BASE_PAGES, ARENA_PAGES * run->page,
-				 PROT_READ | PROT_WRITE);
+				PROT_READ | PROT_WRITE);
 	run->state = 0x9e3779b97f4a7c15 * (seed ? strtoul(seed, NULL, 0) : 1);
 	run->v2 = variant->type == VFIO_SPAPR_TCE_v2_IOMMU;
 	run->partition = testbed_is_partition();

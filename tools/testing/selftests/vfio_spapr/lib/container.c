@@ -5,6 +5,13 @@
 
 #include "container.h"
 #include "transcript.h"
+#include "../../kselftest.h"
+
+/* As they stand in transcripts */
+#define GET_INFO_ANSWER	\
+	"argsz=%u flags=%#x start=%#x size=%#x pgsizes=%#llx windows=%u levels=%u"
+#define TCE_CREATE_CALL	\
+	"TCE_CREATE argsz=%u flags=%#x page_shift=%u size=%#llx levels=%u"
 
 #define end_of(type, member) \
 	(offsetof(type, member) + sizeof(((type *)0)->member))
@@ -32,7 +39,7 @@ const char *container_ioctl_name(unsigned long request)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(requests); i++)
 		if (requests[i].request == request)
 			return requests[i].name;
 	return "unknown";
@@ -66,9 +73,9 @@ long __container_get_info(int container, struct vfio_iommu_spapr_tce_info *info)
 	long ret = ioctl(container, VFIO_IOMMU_SPAPR_TCE_GET_INFO, info);
 
 	ret = transcript_call(ret, "GET_INFO argsz=%u", argsz);
-	transcript_answer("argsz=%u flags=%#x start=%#x size=%#x pgsizes=%#llx windows=%u levels=%u",
-			  info->argsz, info->flags, info->dma32_window_start,
-			  info->dma32_window_size, info->ddw.pgsizes,
+	transcript_answer(GET_INFO_ANSWER, info->argsz, info->flags,
+			  info->dma32_window_start, info->dma32_window_size,
+			  info->ddw.pgsizes,
 			  info->ddw.max_dynamic_windows_supported,
 			  info->ddw.levels);
 	return ret;
@@ -169,9 +176,8 @@ long __container_create_window(int container,
 	struct vfio_iommu_spapr_tce_create in = *create;
 	long ret = ioctl(container, VFIO_IOMMU_SPAPR_TCE_CREATE, create);
 
-	ret = transcript_call(ret, "TCE_CREATE argsz=%u flags=%#x page_shift=%u size=%#llx levels=%u",
-			      in.argsz, in.flags, in.page_shift,
-			      in.window_size, in.levels);
+	ret = transcript_call(ret, TCE_CREATE_CALL, in.argsz, in.flags,
+			      in.page_shift, in.window_size, in.levels);
 	transcript_answer("page_shift=%u size=%#llx levels=%u start=%#llx",
 			  create->page_shift, create->window_size,
 			  create->levels, create->start_addr);

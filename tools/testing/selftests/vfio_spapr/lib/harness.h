@@ -11,4 +11,8 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	300
 
+/* What a test has as self and variant, for the functions that it calls */
+#define SELF(fixture)		__typeof__(FIXTURE_DATA(fixture) *)
+#define VARIANT(fixture)	__typeof__(const FIXTURE_VARIANT(fixture) *)
+
 #endif

@@ -134,7 +134,7 @@ bool kvm_ppc_has_pr(void)
 }
 
 int __kvm_ppc_slot(struct kvm_ppc_vm *vm, unsigned int slot, __u64 gpa,
-		     size_t size, void *mem)
+		   size_t size, void *mem)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
@@ -335,7 +335,7 @@ static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
 }
 
 int __kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
-		      unsigned int n)
+		    unsigned int n)
 {
 	int ret;
 
@@ -396,11 +396,9 @@ static int kvm_ppc_spin_stuck(struct kvm_ppc_spin *spin)
 	       pthread_tryjoin_np(spin->thread, NULL))
 		usleep(100 * 1000);
 	must(ioctl(spin->vcpu->fd, KVM_GET_REGS, &regs));
-	ksft_print_msg("vCPU %td did not stop: pc %llx msr %llx lr %llx srr0 %llx srr1 %llx r3 %llx r16 %llx r17 %llx r18 %llx r19 %llx r20 %llx\n",
+	ksft_print_msg("vCPU %td did not stop: pc %llx msr %llx r3 %llx\n",
 		       spin->vcpu - spin->vcpu->vm->vcpus, regs.pc, regs.msr,
-		       regs.lr, regs.srr0, regs.srr1, regs.gpr[3],
-		       regs.gpr[16], regs.gpr[17], regs.gpr[18], regs.gpr[19],
-		       regs.gpr[20]);
+		       regs.gpr[3]);
 	return -EDEADLK;
 }
 
@@ -417,7 +415,7 @@ int kvm_ppc_spin_stop(struct kvm_ppc_spin *spin)
 }
 
 __s64 kvm_ppc_hcall(struct kvm_ppc_vcpu *vcpu, __u64 nr, __u64 a,
-		      __u64 b, __u64 c, __u64 d, __u64 *out)
+		    __u64 b, __u64 c, __u64 d, __u64 *out)
 {
 	struct kvm_ppc_call call = { .nr = nr, .arg = { a, b, c, d } };
 
@@ -428,7 +426,7 @@ __s64 kvm_ppc_hcall(struct kvm_ppc_vcpu *vcpu, __u64 nr, __u64 a,
 }
 
 int __kvm_ppc_table(struct kvm_ppc_vm *vm, __u64 liobn,
-		      unsigned int page_shift, __u64 offset, __u64 size)
+		    unsigned int page_shift, __u64 offset, __u64 size)
 {
 	struct kvm_create_spapr_tce_64 args = {
 		.liobn = liobn,

@@ -127,7 +127,7 @@ void kvm_ppc_vm_free(struct kvm_ppc_vm *vm);
 
 /* @mem NULL: takes fresh memory. @size 0: deletes the slot, keeps the memory. */
 int __kvm_ppc_slot(struct kvm_ppc_vm *vm, unsigned int slot, __u64 gpa,
-		     size_t size, void *mem);
+		   size_t size, void *mem);
 void kvm_ppc_slot(struct kvm_ppc_vm *vm, unsigned int slot, __u64 gpa,
 		  size_t size, void *mem);
 
@@ -145,7 +145,7 @@ struct kvm_ppc_vcpu *kvm_ppc_vcpu(struct kvm_ppc_vm *vm, unsigned int nr);
  * a signal after *@stop has been set.
  */
 int __kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
-		      unsigned int n);
+		    unsigned int n);
 void kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
 		   unsigned int n);
 
@@ -175,11 +175,11 @@ int kvm_ppc_spin_stop(struct kvm_ppc_spin *spin);
 
 /* One hypercall; @out, if not NULL, receives r4 */
 __s64 kvm_ppc_hcall(struct kvm_ppc_vcpu *vcpu, __u64 nr, __u64 a,
-		      __u64 b, __u64 c, __u64 d, __u64 *out);
+		    __u64 b, __u64 c, __u64 d, __u64 *out);
 
 /* A table for LIOBN @liobn: its file. @offset and @size count TCEs. */
 int __kvm_ppc_table(struct kvm_ppc_vm *vm, __u64 liobn,
-		      unsigned int page_shift, __u64 offset, __u64 size);
+		    unsigned int page_shift, __u64 offset, __u64 size);
 int kvm_ppc_table(struct kvm_ppc_vm *vm, __u64 liobn,
 		  unsigned int page_shift, __u64 offset, __u64 size);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/awk -f
 # SPDX-License-Identifier: GPL-2.0
 #
-# compare DIFFERENCES BASE-OUTPUT OTHER-OUTPUT
+# compare.awk DIFFERENCES BASE-OUTPUT OTHER-OUTPUT
 #
 # Compares the transcripts in the outputs of the same tests under two kernels,
 # call by call (lib/transcript.h). An answer may differ where DIFFERENCES says
@@ -14,7 +14,7 @@
 
 BEGIN {
 	if (ARGC != 4) {
-		print "usage: compare DIFFERENCES BASE-OUTPUT OTHER-OUTPUT" \
+		print "usage: compare.awk DIFFERENCES BASE-OUTPUT OTHER-OUTPUT" \
 			> "/dev/stderr"
 		failed = 2
 		exit
