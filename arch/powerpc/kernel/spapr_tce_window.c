@@ -13,6 +13,8 @@
  *    registered in the process of the window, because a page leaves the
  *    registration only after spapr_tce_window_uses() has said no.
  *  - A TCE of a window that pins has one pin of its own.
+ *  - A window in software has origins only, of memory that may be anything.
+ *  - The origins of a window say what is mapped, whatever the table.
  *  - A closed window has no TCE, no user, no group.
  */
 #include <linux/cleanup.h>
@@ -80,13 +82,31 @@ void spapr_tce_quiesce(void)
 }
 EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
 
+/* Put the window on @tbl: all that depends on the kind of table */
+static void set_table(struct spapr_tce_window *window, struct iommu_table *tbl,
+		      bool pins)
+{
+	window->tbl = tbl;
+	window->pins = pins;
+	window->soft = spapr_tce_table_is_soft(tbl);
+	window->in_memory = !tbl->it_ops->put_list;
+
+	/* IODA has no TCE that can be written but not read */
+	window->perm[TCE_PCI_READ] = TCE_PCI_READ;
+	window->perm[TCE_PCI_WRITE] = TCE_PCI_WRITE;
+	if (window->in_memory)
+		window->perm[TCE_PCI_WRITE] |= TCE_PCI_READ;
+	window->perm[SPAPR_TCE_PERM] = SPAPR_TCE_PERM;
+}
+
 /**
  * spapr_tce_window_create() - make a window of a table
  * @tbl: a table that no one writes; its reference passes to the window
  * @mm: the process whose memory the TCEs may point to; the caller holds a
  *	reference (mmgrab()) as long as the window lives
  * @pins: the TCEs hold their pages themselves instead of relying on
- *	registration; only for TCE pages no larger than the host's
+ *	registration; only for TCE pages no larger than the host's, and not for
+ *	a table in software
  *
  * Context: process context, may sleep.
  * Return: the window, or ERR_PTR(-ENOMEM, -EINVAL); then @tbl is still the
@@ -109,22 +129,15 @@ struct spapr_tce_window *spapr_tce_window_create(struct iommu_table *tbl,
 	if (!window)
 		return ERR_PTR(-ENOMEM);
 
-	window->tbl = tbl;
 	window->mem = mem;
-	window->pins = pins;
-	window->in_memory = !tbl->it_ops->put_list;
+	window->page_shift = tbl->it_page_shift;
+	set_table(window, tbl, pins);
 	spapr_sparse_init(&window->origins, fls64(tbl->it_size - 1));
+	spapr_sparse_init(&window->pinned, fls64(tbl->it_size - 1));
 	for (i = 0; i < SPAPR_TCE_WINDOW_LOCKS; i++)
 		raw_spin_lock_init(&window->locks[i].lock);
 	INIT_LIST_HEAD(&window->groups);
 	INIT_LIST_HEAD(&window->users);
-
-	/* IODA has no TCE that can be written but not read */
-	window->perm[TCE_PCI_READ] = TCE_PCI_READ;
-	window->perm[TCE_PCI_WRITE] = TCE_PCI_WRITE;
-	if (window->in_memory)
-		window->perm[TCE_PCI_WRITE] |= TCE_PCI_READ;
-	window->perm[SPAPR_TCE_PERM] = SPAPR_TCE_PERM;
 
 	scoped_guard(mutex, &mem->lock)
 		list_add(&window->mem_node, &mem->windows);
@@ -150,7 +163,7 @@ static struct window_group *find_group(struct spapr_tce_window *window,
 /**
  * spapr_tce_window_attach() - feed a window to the PEs of a group
  * @window: the window
- * @group: a group that the caller owns
+ * @group: a group that the caller owns; one without hardware is only noted
  * @num: which of the group's windows this is to be
  *
  * Context: process context, may sleep; calls are serialised by the owner.
@@ -166,9 +179,12 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 	if (!wg)
 		return -ENOMEM;
 
-	ret = table_group->ops->set_window(table_group, num, window->tbl);
-	if (ret)
-		return ret;
+	if (table_group) {
+		ret = table_group->ops->set_window(table_group, num,
+						   window->tbl);
+		if (ret)
+			return ret;
+	}
 
 	wg->group = group;
 	scoped_guard(mutex, &spapr_tce_windows_lock)
@@ -192,6 +208,35 @@ static void revoke_users(struct spapr_tce_window *window,
 		user->revoke(user);
 	}
 }
+
+/* Tell the users that what they look at has changed */
+static void tell_users(struct spapr_tce_window *window)
+{
+	struct spapr_tce_user *user;
+
+	lockdep_assert_held(&spapr_tce_windows_lock);
+	list_for_each_entry(user, &window->users, node)
+		user->changed(user);
+}
+
+/**
+ * spapr_tce_window_watch() - devices in software come to use a window, or cease
+ * @window: the window
+ * @watched: whether there are any from now on
+ *
+ * When this returns true, nobody but the owner changes what is mapped.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
+{
+	scoped_guard(mutex, &spapr_tce_windows_lock) {
+		window->watched = watched;
+		tell_users(window);
+	}
+	spapr_tce_quiesce();
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_watch);
 
 /**
  * spapr_tce_window_detach() - take a window from a group
@@ -220,7 +265,8 @@ void spapr_tce_window_detach(struct spapr_tce_window *window,
 	}
 
 	kfree(wg);
-	table_group->ops->unset_window(table_group, num);
+	if (table_group)
+		table_group->ops->unset_window(table_group, num);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
 
@@ -247,6 +293,7 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	spapr_mem_reap(window->mem);
 	iommu_tce_table_put(window->tbl);
 	spapr_sparse_destroy(&window->origins, true);
+	spapr_sparse_destroy(&window->pinned, true);
 	kfree(window);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_close);
@@ -354,6 +401,10 @@ int spapr_tce_window_populate(struct spapr_tce_window *window,
 		    !tbl->it_ops->populate(tbl, tbl->it_offset + index))
 			return -ENOMEM;
 		if (!spapr_sparse_populate(&window->origins, index,
+					   GFP_KERNEL_ACCOUNT))
+			return -ENOMEM;
+		if (window->pins && !window->in_memory &&
+		    !spapr_sparse_populate(&window->pinned, index,
 					   GFP_KERNEL_ACCOUNT))
 			return -ENOMEM;
 		index = (index | SPAPR_SPARSE_LEAF_MASK) + 1;
@@ -528,7 +579,7 @@ static long exchange_by_hypervisor(struct spapr_tce_window *window,
 				   unsigned long npages)
 {
 	struct iommu_table *tbl = window->tbl;
-	u64 *origin = spapr_sparse_find(&window->origins, index);
+	u64 *pinned = spapr_sparse_find(&window->pinned, index);
 	unsigned long i;
 	long ret;
 
@@ -537,8 +588,8 @@ static long exchange_by_hypervisor(struct spapr_tce_window *window,
 	if (ret == -EIO)
 		window->lost = true;
 	for (i = 0; i < npages; i++) {
-		list[i].origin = origin[i];
-		WRITE_ONCE(origin[i], ret ? 0 : list[i].tce);
+		list[i].origin = pinned[i];
+		WRITE_ONCE(pinned[i], ret ? 0 : list[i].tce);
 	}
 
 	return ret;
@@ -560,6 +611,18 @@ static long exchange_pinned(struct spapr_tce_window *window,
 	return 0;
 }
 
+/* Note that @npages are mapped from @ua on, or with no @perm that none is */
+static void set_origins(struct spapr_tce_window *window, unsigned long index,
+			unsigned long ua, unsigned long npages,
+			unsigned long perm)
+{
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+	unsigned long i;
+
+	for (i = 0; i < npages; i++, ua += 1UL << window->page_shift)
+		WRITE_ONCE(origin[i], perm ? ua | perm : 0);
+}
+
 /*
  * Put TCEs of one leaf that hold pins, for up to PIN_BATCH host pages. Returns
  * how many were put, or an error; then none.
@@ -568,8 +631,9 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 		       unsigned long ua, unsigned long npages,
 		       unsigned long perm)
 {
-	const unsigned int shift = window->tbl->it_page_shift;
+	const unsigned int shift = window->page_shift;
 	unsigned long first = ua >> PAGE_SHIFT, taken = 0, nr_pages, nr, put;
+	const unsigned long start = ua;
 	struct spapr_tce list[MAP_BATCH];
 	struct page *pages[PIN_BATCH];
 	long ret, got;
@@ -602,6 +666,7 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 	}
 
 	ret = exchange_pinned(window, index, list, put);
+	set_origins(window, index, start, put, ret ? 0 : perm);
 	/* The device lets go of the old pages before their pins go */
 	spapr_tce_kill(window, index, put);
 	unpin_replaced(window, list, put);
@@ -612,6 +677,48 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 		list[nr].origin = list[nr].tce;
 	unpin_replaced(window, list, put);
 	return ret;
+}
+
+/* Put TCEs of one leaf in a window in software */
+static long map_soft(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+
+	set_origins(window, index, ua, npages, perm);
+	return npages;
+}
+
+/* Put some TCEs of one leaf. Returns how many, or an error; then none. */
+static long map_some(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	long ret;
+
+	if (window->soft)
+		return map_soft(window, index, ua, npages, perm);
+	if (window->pins)
+		return map_pinned(window, index, ua, npages, perm);
+
+	npages = min(npages, MAP_BATCH);
+	ret = map_registered(window, index, ua, npages, perm);
+
+	return ret ?: npages;
+}
+
+/* Can a range be mapped? As far as that can be told without mapping it. */
+static int may_map(struct spapr_tce_window *window, unsigned long ua,
+		   unsigned long size)
+{
+	if (window->pins)
+		return 0;
+	if (window->soft)
+		return ua < TASK_SIZE_USER64 &&
+		       size <= TASK_SIZE_USER64 - ua ? 0 : -EFAULT;
+
+	return spapr_mem_covers(window->mem, ua, size, window->page_shift) ?
+	       0 : -EINVAL;
 }
 
 /**
@@ -629,40 +736,35 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
  * Context: process context, may sleep; calls are serialised by the owner.
  * Return: 0; -EINVAL for memory that is not registered, or not as pages of the
  * window's size; for a window that pins, -EFAULT where the memory can't be
- * pinned; -ENOMEM; or the error of a hypervisor's table.
+ * pinned; for one in software, -EFAULT where no user memory can be, and -EINTR
+ * where the process is being killed; -ENOMEM; or the error of a hypervisor's
+ * table.
  */
 long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 		   unsigned long ua, unsigned long npages, unsigned long perm)
 {
-	const unsigned int shift = window->tbl->it_page_shift;
+	const unsigned int shift = window->page_shift;
 	unsigned long first = index, end = index + npages;
-	long ret = 0;
+	long ret;
 
-	if (!window->pins &&
-	    !spapr_mem_covers(window->mem, ua, npages << shift, shift))
-		return -EINVAL;
+	ret = may_map(window, ua, npages << shift);
+	if (ret)
+		return ret;
 
 	while (index < end) {
 		unsigned long start = index, stop = leaf_end(index, end);
 
 		ret = spapr_tce_window_populate(window, index, stop - index);
 		while (!ret && index < stop) {
-			unsigned long run = min(stop - index, MAP_BATCH);
+			long done = map_some(window, index, ua, stop - index,
+					     perm);
 
-			if (window->pins) {
-				ret = map_pinned(window, index, ua, run, perm);
-				if (ret > 0) {
-					run = ret;
-					ret = 0;
-				}
-			} else {
-				ret = map_registered(window, index, ua, run,
-						     perm);
-			}
-			if (ret)
+			if (done < 0) {
+				ret = done;
 				break;
-			index += run;
-			ua += run << shift;
+			}
+			index += done;
+			ua += done << shift;
 		}
 		if (!window->pins && index != start)
 			spapr_tce_kill(window, start, index - start);
@@ -677,9 +779,28 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 }
 EXPORT_SYMBOL_GPL(spapr_tce_map);
 
-/* Clear TCEs of one leaf that hold pins */
+/* Clear TCEs of one leaf that rely on registration, not the origins */
+static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
+		       unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	__be64 *tce;
+
+	if (window->in_memory) {
+		tce = spapr_tce_address(window, index);
+		for (unsigned long i = 0; tce && i < npages; i++)
+			WRITE_ONCE(tce[i], 0);
+	} else {
+		guard(raw_spinlock_irqsave)(spapr_tce_window_lock(window, index));
+		if (tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages))
+			window->lost = true;
+	}
+	spapr_tce_kill(window, index, npages);
+}
+
+/* Clear TCEs of one leaf that hold pins, the origins too unless @keep */
 static void unmap_pinned(struct spapr_tce_window *window, unsigned long index,
-			 unsigned long npages)
+			 unsigned long npages, bool keep)
 {
 	struct spapr_tce list[MAP_BATCH];
 
@@ -690,6 +811,8 @@ static void unmap_pinned(struct spapr_tce_window *window, unsigned long index,
 		exchange_pinned(window, index, list, run);
 		spapr_tce_kill(window, index, run);
 		unpin_replaced(window, list, run);
+		if (!keep)
+			set_origins(window, index, 0, run, 0);
 		index += run;
 		npages -= run;
 	}
@@ -718,7 +841,7 @@ void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		unsigned long stop = leaf_end(index, end);
 
 		if (window->pins) {
-			unmap_pinned(window, index, stop - index);
+			unmap_pinned(window, index, stop - index, false);
 		} else {
 			spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 			spapr_tce_clear(window, index, stop - index,
@@ -732,3 +855,127 @@ void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 	}
 }
 EXPORT_SYMBOL_GPL(spapr_tce_unmap);
+
+/* Clear the table and leave the origins, which say what is mapped */
+static void empty_table(struct spapr_tce_window *window)
+{
+	unsigned long index = 0, end = window->tbl->it_size;
+
+	while (index < end &&
+	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
+		unsigned long stop = leaf_end(index, end);
+
+		if (window->pins)
+			unmap_pinned(window, index, stop - index, true);
+		else
+			empty_leaf(window, index, stop - index);
+		index = stop;
+		cond_resched();
+	}
+}
+
+/* Put into the table what the origins of one leaf say, as they stand there */
+static long refill_leaf(struct spapr_tce_window *window, unsigned long index,
+			unsigned long stop)
+{
+	const unsigned long size = 1UL << window->page_shift;
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+
+	while (index < stop) {
+		unsigned long perm = *origin & SPAPR_TCE_PERM, n = 1;
+		unsigned long ua = *origin & ~SPAPR_TCE_PERM;
+		long done = 1;
+
+		while (perm && n < MAP_BATCH && index + n < stop &&
+		       origin[n] == *origin + n * size)
+			n++;
+		if (perm)
+			done = map_some(window, index, ua, n, perm);
+		if (done < 0) {
+			set_origins(window, index, ua, n, perm);
+			return done;
+		}
+		index += done;
+		origin += done;
+	}
+
+	return 0;
+}
+
+static long refill_table(struct spapr_tce_window *window)
+{
+	unsigned long index = 0, end = window->tbl->it_size;
+
+	while (index < end &&
+	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
+		unsigned long stop = leaf_end(index, end);
+		long ret = spapr_tce_window_populate(window, index,
+						     stop - index);
+
+		if (!ret)
+			ret = refill_leaf(window, index, stop);
+		if (ret)
+			return ret;
+		index = stop;
+		cond_resched();
+	}
+
+	return 0;
+}
+
+/*
+ * Exchange the table. No walk uses a window that is watched; but users populate
+ * it, with the lock held that they take to be told.
+ */
+static void exchange_table(struct spapr_tce_window *window,
+			   struct iommu_table *tbl, bool pins)
+{
+	guard(mutex)(&spapr_tce_windows_lock);
+	set_table(window, tbl, pins);
+	tell_users(window);
+}
+
+/**
+ * spapr_tce_window_move() - put a window on another table
+ * @window: a window that is watched
+ * @tbl: a table of the same start, size and page size, in which nothing is
+ *	mapped; or the one in software
+ * @pins: as for spapr_tce_window_create(); then the process of the window is
+ *	the current one
+ *
+ * What is mapped stays mapped. On success the reference to @tbl passes to the
+ * window, and the one to the table that it had to the caller. That table is
+ * empty then.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner, who
+ * feeds the window to no hardware at the moment or has only that of the table
+ * which it leaves.
+ * Return: 0; otherwise all is as before: -EINVAL where memory is mapped that is
+ * not registered, or not as pages of the window's size; with @pins, -EFAULT
+ * where memory is mapped that can't be pinned; -ENOMEM; or the error of a
+ * hypervisor's table. To a table in software nothing fails.
+ */
+int spapr_tce_window_move(struct spapr_tce_window *window,
+			  struct iommu_table *tbl, bool pins)
+{
+	struct iommu_table *old = window->tbl;
+	long ret = 0;
+
+	WARN_ON_ONCE(!window->watched);
+
+	/* No registration ends while only the origins tell what it is used for */
+	guard(mutex)(&window->mem->lock);
+	if (!window->soft)
+		empty_table(window);
+
+	exchange_table(window, tbl, pins);
+	if (!window->soft)
+		ret = refill_table(window);
+	if (ret) {
+		empty_table(window);
+		exchange_table(window, old, false);
+	}
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_move);

@@ -278,7 +278,7 @@ tce_maker(const struct kvmppc_spapr_tce_table *table,
 	  const struct kvmppc_spapr_tce_link *link)
 {
 	const struct spapr_tce_window *window = link->window;
-	const unsigned int shift = window->tbl->it_page_shift;
+	const unsigned int shift = window->page_shift;
 
 	return (struct tce_maker){
 		.kvm = table->kvm,

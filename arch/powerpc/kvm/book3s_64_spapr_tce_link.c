@@ -116,8 +116,8 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	list_for_each_entry(link, &table->links, node) {
 		subpage_shift = max(subpage_shift, link->subpage_shift);
-		/* Pins are made and counted where the container does it */
-		if (link->window->pins)
+		/* Pins, and what devices in software use, are the container's */
+		if (spapr_tce_window_by_owner(link->window))
 			state |= TCE_LINKS_BY_USER;
 		if (!spapr_tce_window_can(link->window, SPAPR_TCE_REAL))
 			state |= TCE_LINKS_NOT_REAL;
@@ -167,6 +167,17 @@ static void claim_group_revoked(struct vfio_external_user *external)
 				  external));
 }
 
+static void claim_window_changed(struct spapr_tce_user *user)
+{
+	struct kvmppc_spapr_tce_claim *claim =
+		container_of(user, struct kvmppc_spapr_tce_claim, user);
+
+	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
+	/* A link that is being made sees the change when it is done */
+	if (claim->link)
+		update_links_state(claim->table, 0);
+}
+
 static void claim_window_revoked(struct spapr_tce_user *user)
 {
 	claim_revoke(container_of(user, struct kvmppc_spapr_tce_claim, user));
@@ -213,6 +224,7 @@ claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
 	claim->file = file;
 	claim->external.revoke = claim_group_revoked;
 	claim->user.revoke = claim_window_revoked;
+	claim->user.changed = claim_window_changed;
 
 	if (!vfio_calls_get(&claim->vfio))
 		goto err_free;
@@ -370,13 +382,13 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 
 	link->window = claim->window;
 	link->subpage_shift = table->page_shift -
-			      claim->window->tbl->it_page_shift;
+			      claim->window->page_shift;
 	link->nr_claims = 1;
 
 	/* From here on no walk changes the table or looks at its links */
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	if (!link->window->pins)
+	if (!spapr_tce_window_by_owner(link->window))
 		ret = replay(table, link);
 	if (!ret) {
 		list_add_rcu(&link->node, &table->links);

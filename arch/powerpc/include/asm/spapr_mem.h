@@ -15,6 +15,9 @@
  * of the process is searched for TCEs that came from the region. If there is
  * one, the region stays registered and the answer is -EBUSY. So registration
  * ends at a cost of what is populated, and a map costs one load.
+ *
+ * Besides, single pages can be held for a device in software, registered or not
+ * (spapr_mem_hold()). Walks don't see them.
  */
 #ifndef _ASM_POWERPC_SPAPR_MEM_H
 #define _ASM_POWERPC_SPAPR_MEM_H
@@ -22,11 +25,14 @@
 #include <linux/mutex.h>
 #include <linux/rbtree_types.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 #include <asm/page.h>
 #include <asm/spapr_sparse.h>
 
 struct mm_struct;
+struct page;
 struct spapr_mem_region;
+struct task_struct;
 
 /*
  * A word of spapr_mem::pages, for the page of the host's size at one user
@@ -45,6 +51,7 @@ struct spapr_mem_region;
  *	locks but for the container's.
  * @regions: interval tree of the registered regions
  * @left: regions without a user that windows still have TCEs from
+ * @held: user page number -> struct spapr_mem_held, pages held one by one
  * @windows: windows whose TCEs may point to these pages
  *	(struct spapr_tce_window::mem_node)
  * @mm: the process; whoever uses this structure holds a reference on it
@@ -55,6 +62,7 @@ struct spapr_mem {
 	struct mutex lock;	/* registration and its end */
 	struct rb_root_cached regions;
 	struct list_head left;
+	struct xarray held;
 	struct list_head windows;
 	struct mm_struct *mm;
 };
@@ -71,6 +79,30 @@ void spapr_mem_release(struct spapr_mem *mem, struct spapr_mem_region *region);
 void spapr_mem_reap(struct spapr_mem *mem);
 bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
 		      unsigned long size, unsigned int tce_shift);
+
+/**
+ * struct spapr_mem_payer - whose limit on locked memory counts
+ * @task: a thread of the process; a reference is held
+ * @lock_cap: it had CAP_IPC_LOCK when it became the payer
+ */
+struct spapr_mem_payer {
+	struct task_struct *task;
+	bool lock_cap;
+};
+
+int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
+		   const struct spapr_mem_payer *payer, struct page **page);
+void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered);
+void spapr_mem_cover(struct spapr_mem *mem, unsigned long ua,
+		     unsigned long count, bool covered);
+int spapr_mem_copy(struct spapr_mem *mem, unsigned long ua, void *buffer,
+		   size_t size, bool write);
+
+/* Between registration and what is held, with spapr_mem::lock held */
+unsigned long spapr_mem_held_accounted(struct spapr_mem *mem,
+				       unsigned long first, unsigned long last);
+void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
+		      unsigned long last, bool paid);
 
 void spapr_mem_init(struct mm_struct *mm);
 void spapr_mem_destroy(struct mm_struct *mm);

@@ -8,6 +8,10 @@
  * writes it for whoever the user asks: a VFIO container by ioctl, KVM by
  * hypercall. It knows neither.
  *
+ * Devices in software, which have no DMA of their own, look up in a window what
+ * is mapped (spapr_tce_window_lookup()). While there are any the window is
+ * watched: only its owner changes it, because they have to be asked before.
+ *
  * Indices. Every TCE index in this interface is relative to the window's
  * start; counts are TCEs of the window's page size (1 << it_page_shift bytes).
  *
@@ -69,8 +73,13 @@ enum spapr_tce_mode {
  *	TCE are written by two stores; a reader that finds them contradict each
  *	other looks again, and assumes the worst if they stay so.
  * @perm: permission bits of this kind of table for those of a request
+ * @page_shift: log2 of the page size in bytes, the same whatever the table
  * @pins: each TCE holds a pin of its own on its page (container v1), instead
  *	of relying on the page's registration
+ * @pinned: with @pins, what a table that cannot be read holds: index -> TCE
+ * @soft: there is no hardware, and TCEs point to user memory that need not be
+ *	pinned
+ * @watched: devices in software use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives
  * @drained: on its way to be closed; no user gets it any more
@@ -87,8 +96,12 @@ struct spapr_tce_window {
 	struct iommu_table *tbl;
 	struct spapr_mem *mem;
 	struct spapr_sparse origins;
+	struct spapr_sparse pinned;
 	u8 perm[4];
+	unsigned int page_shift;
 	bool pins;
+	bool soft;
+	bool watched;
 	bool in_memory;
 	bool lost;
 	bool drained;
@@ -109,11 +122,14 @@ struct spapr_tce_window {
  *	called spapr_tce_quiesce(); afterwards it does not touch the window. May
  *	sleep; must not call spapr_tce_window_get() or _put(); the container's
  *	lock is held.
+ * @changed: called when spapr_tce_window_by_owner() may have changed. When it
+ *	returns, no walk begins that does not see it. Context as for @revoke.
  * @group: the group through which the user came to the window
  * @node: private
  */
 struct spapr_tce_user {
 	void (*revoke)(struct spapr_tce_user *user);
+	void (*changed)(struct spapr_tce_user *user);
 	struct iommu_group *group;
 	struct list_head node;
 };
@@ -128,10 +144,22 @@ void spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num);
 void spapr_tce_window_drain(struct spapr_tce_window *window);
 void spapr_tce_window_close(struct spapr_tce_window *window);
+void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched);
+int spapr_tce_window_move(struct spapr_tce_window *window,
+			  struct iommu_table *tbl, bool pins);
+int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
+			    unsigned int shift, unsigned long perm,
+			    unsigned long *ua);
 long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 		   unsigned long ua, unsigned long npages, unsigned long perm);
 void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages);
+
+/* Tables in software */
+extern struct iommu_table_group spapr_tce_soft_group;
+bool spapr_tce_table_is_soft(const struct iommu_table *tbl);
+struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
+					 unsigned int page_shift, gfp_t gfp);
 
 /* Other users: process context, may sleep */
 struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
@@ -210,19 +238,30 @@ spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
 }
 
 /**
+ * spapr_tce_window_by_owner() - is the window written by its owner only?
+ * @window: the window
+ *
+ * A walk can neither pin nor ask devices in software to let go.
+ */
+static __always_inline bool
+spapr_tce_window_by_owner(const struct spapr_tce_window *window)
+{
+	return window->pins || window->watched;
+}
+
+/**
  * spapr_tce_window_can() - can the window be written in this mode?
  * @window: the window
  * @mode: the mode
  *
  * A table that must be told of changes through firmware, or that belongs to
- * the hypervisor, is written by the host kernel proper only. A window that pins
- * is not written by walks at all, since a walk cannot pin.
+ * the hypervisor, is written by the host kernel proper only.
  */
 static __always_inline bool
 spapr_tce_window_can(const struct spapr_tce_window *window,
 		     enum spapr_tce_mode mode)
 {
-	if (window->pins)
+	if (spapr_tce_window_by_owner(window))
 		return false;
 	if (mode == SPAPR_TCE_VIRTUAL)
 		return true;

@@ -300,6 +300,8 @@ static void discard(struct spapr_mem *mem, struct spapr_mem_region *region)
 	unpin(mem, region, count);
 	regions_remove(region, &mem->regions);
 	account_locked_vm(mem->mm, count, false);
+	/* What is held of it is accounted on its own from now on */
+	spapr_mem_settle(mem, region->first, region->last, false);
 	kfree(region);
 }
 
@@ -372,6 +374,7 @@ struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
 					    unsigned long size)
 {
 	struct spapr_mem_region *region;
+	unsigned long charge;
 	int ret;
 
 	guard(mutex)(&mem->lock);
@@ -386,14 +389,18 @@ struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
 	if (!size)
 		return ERR_PTR(-ENOMEM);
 
-	ret = account_locked_vm(mem->mm, size >> PAGE_SHIFT, true);
+	reap(mem);
+	charge = size >> PAGE_SHIFT;
+	charge -= spapr_mem_held_accounted(mem, ua, ua + size - 1);
+	ret = account_locked_vm(mem->mm, charge, true);
 	if (ret)
 		return ERR_PTR(ret);
 
-	reap(mem);
 	region = region_create(mem, ua, size);
 	if (IS_ERR(region))
-		account_locked_vm(mem->mm, size >> PAGE_SHIFT, false);
+		account_locked_vm(mem->mm, charge, false);
+	else
+		spapr_mem_settle(mem, region->first, region->last, true);
 
 	return region;
 }
@@ -549,6 +556,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	spapr_sparse_init(&mem->pages, ilog2(TASK_SIZE_USER64) - PAGE_SHIFT);
 	mutex_init(&mem->lock);
 	mem->regions = RB_ROOT_CACHED;
+	xa_init(&mem->held);
 	INIT_LIST_HEAD(&mem->left);
 	INIT_LIST_HEAD(&mem->windows);
 	mem->mm = mm;
@@ -591,7 +599,7 @@ void spapr_mem_destroy(struct mm_struct *mm)
 
 	mm->context.spapr_mem = NULL;
 	if (WARN_ON_ONCE(!RB_EMPTY_ROOT(&mem->regions.rb_root) ||
-			 !list_empty(&mem->windows)))
+			 !list_empty(&mem->windows) || !xa_empty(&mem->held)))
 		return;
 
 	spapr_sparse_destroy(&mem->pages, false);

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * User memory pinned for DMA: pages held one by one
+ *
+ * A device in software reaches a page here and there, which nobody has to have
+ * registered. Such a page is held: it has a pin of its own for as long as
+ * anybody holds it, however many do.
+ *
+ * A held page is accounted as locked memory of its process, once, unless it is
+ * so already: because it is registered, or because each of its holders says
+ * that what it holds is covered by something else. Both can change while the
+ * page is held, so the account is settled at each such change; only a page that
+ * comes to be held can be refused for it.
+ *
+ * What a registered address stands for is the page that was registered, as it
+ * is for TCEs, whatever the process has mapped there since.
+ */
+#include <linux/cleanup.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+#include <asm/spapr_mem.h>
+
+/**
+ * struct spapr_mem_held - a user page that is held
+ * @page: the page, with one pin
+ * @holders: how many hold it, those that are not covered and those that are
+ * @accounted: it is locked memory of the process on this account
+ */
+struct spapr_mem_held {
+	struct page *page;
+	unsigned long holders[2];
+	bool accounted;
+};
+
+/* The page that is registered at a user page's number; NULL if none is */
+static struct page *registered_page(struct spapr_mem *mem, unsigned long index)
+{
+	u64 *slot = spapr_sparse_find(&mem->pages, index);
+
+	/* Only under the lock is a word that is not zero a page that is pinned */
+	lockdep_assert_held(&mem->lock);
+	if (!slot || !*slot)
+		return NULL;
+
+	return pfn_to_page(PHYS_PFN(*slot));
+}
+
+/* The payer's limit on locked memory, in host pages; 0 once it is dead */
+static unsigned long limit_of(const struct spapr_mem_payer *payer)
+{
+	unsigned long flags, limit;
+
+	if (payer->lock_cap)
+		return ULONG_MAX;
+	if (!lock_task_sighand(payer->task, &flags))
+		return 0;
+	limit = task_rlimit(payer->task, RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	unlock_task_sighand(payer->task, &flags);
+
+	return limit;
+}
+
+/* Account one page more or less; with a @payer within its limit */
+static int account(struct spapr_mem *mem, bool locked,
+		   const struct spapr_mem_payer *payer)
+{
+	unsigned long limit = payer ? limit_of(payer) : ULONG_MAX;
+	int ret = -ENOMEM;
+
+	mmap_write_lock(mem->mm);
+	if (!locked || mem->mm->locked_vm < limit)
+		ret = __account_locked_vm(mem->mm, 1, locked, current, true);
+	mmap_write_unlock(mem->mm);
+
+	return ret;
+}
+
+/*
+ * Account a held page if it has to be and is not, or the other way round; with
+ * a @payer only within its limit
+ */
+static int settle(struct spapr_mem *mem, unsigned long index,
+		  struct spapr_mem_held *held,
+		  const struct spapr_mem_payer *payer)
+{
+	bool locked = held->holders[false] &&
+		      registered_page(mem, index) != held->page;
+	int ret;
+
+	if (locked == held->accounted)
+		return 0;
+
+	ret = account(mem, locked, payer);
+	if (!ret)
+		held->accounted = locked;
+
+	return ret;
+}
+
+static int pin_one(struct spapr_mem *mem, unsigned long index,
+		   struct page **page)
+{
+	long n;
+
+	*page = registered_page(mem, index);
+	if (*page) {
+		folio_add_pin(page_folio(*page));
+		return 0;
+	}
+
+	/* The process may have gone, and its memory with it */
+	if (!mmget_not_zero(mem->mm))
+		return -EFAULT;
+	mmap_read_lock(mem->mm);
+	n = pin_user_pages_remote(mem->mm, index << PAGE_SHIFT, 1,
+				  FOLL_WRITE | FOLL_LONGTERM, page, NULL);
+	mmap_read_unlock(mem->mm);
+	mmput(mem->mm);
+
+	return n == 1 ? 0 : n < 0 ? n : -EFAULT;
+}
+
+static struct spapr_mem_held *held_create(struct spapr_mem *mem,
+					  unsigned long index)
+{
+	struct spapr_mem_held *held __free(kfree) =
+		kzalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!held)
+		return ERR_PTR(-ENOMEM);
+
+	ret = pin_one(mem, index, &held->page);
+	if (ret)
+		return ERR_PTR(ret);
+
+	ret = xa_err(xa_store(&mem->held, index, held, GFP_KERNEL_ACCOUNT));
+	if (ret) {
+		unpin_user_page(held->page);
+		return ERR_PTR(ret);
+	}
+
+	return no_free_ptr(held);
+}
+
+/* Forget a page that nobody holds any more; a device may have written to it */
+static void held_drop(struct spapr_mem *mem, unsigned long index,
+		      struct spapr_mem_held *held)
+{
+	settle(mem, index, held, NULL);
+	xa_erase(&mem->held, index);
+	unpin_user_pages_dirty_lock(&held->page, 1, true);
+	kfree(held);
+}
+
+/**
+ * spapr_mem_hold() - hold a user page
+ * @mem: the pinned memory of the page's process
+ * @ua: user address, in bytes
+ * @covered: the caller answers for the page's locked memory
+ * @payer: whose limit a page is accounted within that is not covered
+ * @page: receives the page
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * the page in. No walk.
+ * Return: 0; -EFAULT where the page cannot be pinned for long-term writing;
+ * -ENOMEM where memory or the payer's RLIMIT_MEMLOCK does not allow it.
+ */
+int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
+		   const struct spapr_mem_payer *payer, struct page **page)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	struct spapr_mem_held *held;
+	int ret;
+
+	if (ua >= TASK_SIZE_USER64)
+		return -EFAULT;
+
+	guard(mutex)(&mem->lock);
+
+	held = xa_load(&mem->held, index);
+	if (!held)
+		held = held_create(mem, index);
+	if (IS_ERR(held))
+		return PTR_ERR(held);
+
+	held->holders[covered]++;
+	ret = settle(mem, index, held, payer);
+	if (ret) {
+		if (!--held->holders[covered] && !held->holders[!covered])
+			held_drop(mem, index, held);
+		return ret;
+	}
+
+	*page = held->page;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_mem_hold);
+
+/**
+ * spapr_mem_let_go() - hold a user page no longer
+ * @mem: the pinned memory of the page's process
+ * @ua: user address that spapr_mem_hold() was called with
+ * @covered: likewise
+ *
+ * Context: process context of any process, or a kernel thread; sleeps. No walk.
+ */
+void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	struct spapr_mem_held *held;
+
+	guard(mutex)(&mem->lock);
+
+	held = xa_load(&mem->held, index);
+	if (WARN_ON_ONCE(!held || !held->holders[covered]))
+		return;
+
+	held->holders[covered]--;
+	if (held->holders[false] || held->holders[true])
+		settle(mem, index, held, NULL);
+	else
+		held_drop(mem, index, held);
+}
+EXPORT_SYMBOL_GPL(spapr_mem_let_go);
+
+/**
+ * spapr_mem_cover() - what is held comes to be covered, or not any longer
+ * @mem: the pinned memory of the page's process
+ * @ua: user address that spapr_mem_hold() was called with
+ * @count: how many holders change
+ * @covered: what they are from now on; before they were not so
+ *
+ * The page is accounted whatever the limit, because it cannot be given up here.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps. No walk.
+ */
+void spapr_mem_cover(struct spapr_mem *mem, unsigned long ua,
+		     unsigned long count, bool covered)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	struct spapr_mem_held *held;
+
+	guard(mutex)(&mem->lock);
+
+	held = xa_load(&mem->held, index);
+	if (WARN_ON_ONCE(!held || held->holders[!covered] < count))
+		return;
+
+	held->holders[!covered] -= count;
+	held->holders[covered] += count;
+	settle(mem, index, held, NULL);
+}
+EXPORT_SYMBOL_GPL(spapr_mem_cover);
+
+/**
+ * spapr_mem_held_accounted() - what of a range is accounted as it is held
+ * @mem: a process's pinned memory
+ * @first: first user address, in bytes
+ * @last: last user address
+ *
+ * Context: process context; spapr_mem::lock held.
+ * Return: how many host pages.
+ */
+unsigned long spapr_mem_held_accounted(struct spapr_mem *mem,
+				       unsigned long first, unsigned long last)
+{
+	struct spapr_mem_held *held;
+	unsigned long index, n = 0;
+
+	lockdep_assert_held(&mem->lock);
+	xa_for_each_range(&mem->held, index, held, first >> PAGE_SHIFT,
+			  last >> PAGE_SHIFT)
+		n += held->accounted;
+
+	return n;
+}
+
+/**
+ * spapr_mem_settle() - a range has been registered, or is not any longer
+ * @mem: a process's pinned memory
+ * @first: first user address, in bytes
+ * @last: last user address
+ * @paid: the registration has been accounted without those pages that
+ *	spapr_mem_held_accounted() counted
+ *
+ * Context: process context; sleeps; spapr_mem::lock held.
+ */
+void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
+		      unsigned long last, bool paid)
+{
+	struct spapr_mem_held *held;
+	unsigned long index;
+
+	lockdep_assert_held(&mem->lock);
+	xa_for_each_range(&mem->held, index, held, first >> PAGE_SHIFT,
+			  last >> PAGE_SHIFT) {
+		if (paid)
+			held->accounted = false;
+		settle(mem, index, held, NULL);
+	}
+}
+
+/* Copy from or to a page that cannot go meanwhile */
+static void copy_page_part(struct page *page, unsigned int offset,
+			   void *buffer, size_t size, bool write)
+{
+	if (!write) {
+		memcpy_from_page(buffer, page, offset, size);
+		return;
+	}
+
+	memcpy_to_page(page, offset, buffer, size);
+	set_page_dirty_lock(page);
+}
+
+/**
+ * spapr_mem_copy() - read or write memory of a process as a device would
+ * @mem: the process's pinned memory
+ * @ua: user address, in bytes
+ * @buffer: kernel memory that is copied to the process or from it
+ * @size: in bytes, up to the end of the host page at most
+ * @write: to the process
+ *
+ * Memory that is registered or held is found where devices find it, also when
+ * the process has mapped something else there. Other memory need not be pinned.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * the page in. No walk.
+ * Return: 0; -EFAULT where the process has no memory that can be read, or
+ * written.
+ */
+int spapr_mem_copy(struct spapr_mem *mem, unsigned long ua, void *buffer,
+		   size_t size, bool write)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	int copied = 0;
+
+	if (ua >= TASK_SIZE_USER64)
+		return -EFAULT;
+
+	scoped_guard(mutex, &mem->lock) {
+		struct spapr_mem_held *held = xa_load(&mem->held, index);
+		struct page *page = held ? held->page :
+				    registered_page(mem, index);
+
+		if (page) {
+			copy_page_part(page, offset_in_page(ua), buffer, size,
+				       write);
+			return 0;
+		}
+	}
+
+	if (mmget_not_zero(mem->mm)) {
+		copied = access_remote_vm(mem->mm, ua, buffer, size,
+					  write ? FOLL_WRITE : 0);
+		mmput(mem->mm);
+	}
+
+	return copied == size ? 0 : -EFAULT;
+}
+EXPORT_SYMBOL_GPL(spapr_mem_copy);
