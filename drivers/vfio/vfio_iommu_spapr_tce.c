@@ -16,6 +16,11 @@
  *    process only.
  *  - A window is fed to all groups of the container or, should one refuse it,
  *    to none; a group gets all windows or does not join.
+ *  - Without a group that has hardware the windows are in software. They move
+ *    to hardware with the first such group and back with the last, and what is
+ *    mapped stays mapped.
+ *  - What mediated devices have pinned stays mapped until they have let go of
+ *    it (vfio_spapr_mediated.h).
  *  - What was charged to the process's locked memory is given back by the call
  *    that ends what it was charged for, to the page, and so is the charge of a
  *    call that fails.
@@ -25,7 +30,8 @@
  *
  * v1 pins the pages of each TCE when it is put, and charges the size of the
  * whole 32-bit window at ENABLE. v2 maps what was registered, pinned and
- * charged by REGISTER_MEMORY.
+ * charged by REGISTER_MEMORY. A window in software maps memory that need not be
+ * there; what mediated devices pin of it is charged then.
  */
 #include <linux/cleanup.h>
 #include <linux/iommu.h>
@@ -44,24 +50,29 @@
 #include <asm/spapr_mem.h>
 #include <asm/spapr_tce.h>
 #include "vfio.h"
+#include "vfio_spapr_mediated.h"
 
 /**
  * struct tce_group - a group in a container
  * @node: in tce_container::groups
  * @group: the group, which VFIO holds while it is in the container
+ * @mediated: it has no hardware
  */
 struct tce_group {
 	struct list_head node;
 	struct iommu_group *group;
+	bool mediated;
 };
 
 /**
  * struct tce_slot - one of the windows that a group can have
  * @window: NULL where there is none
+ * @levels: levels of its table
  * @charge: host pages charged for the window's table
  */
 struct tce_slot {
 	struct spapr_tce_window *window;
+	u32 levels;
 	unsigned long charge;
 };
 
@@ -79,6 +90,8 @@ struct tce_slot {
  * @groups: struct tce_group, last come first
  * @regions: struct spapr_mem_region by number of its first user page; of each,
  *	one use
+ * @mediated: what mediated devices do; its lock is held where what is mapped
+ *	changes
  */
 struct tce_container {
 	struct mutex lock;
@@ -90,6 +103,7 @@ struct tce_container {
 	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
 	struct list_head groups;
 	struct xarray regions;
+	struct tce_mediated mediated;
 };
 
 /* From here on the container serves the current process only */
@@ -100,18 +114,52 @@ static int bind_mm(struct tce_container *container)
 
 	mmgrab(current->mm);
 	container->mm = current->mm;
+	tce_mediated_set_payer(&container->mediated);
 
 	return 0;
 }
 
-/* The group that stands for all: they have been found alike as they joined */
-static struct iommu_table_group *table_group(struct tce_container *container)
+/* The first group of either kind, or NULL */
+static struct tce_group *find_kind(struct tce_container *container,
+				   bool mediated)
 {
-	struct tce_group *first = list_first_entry_or_null(&container->groups,
-							   struct tce_group,
-							   node);
+	struct tce_group *tcegroup;
+
+	list_for_each_entry(tcegroup, &container->groups, node)
+		if (tcegroup->mediated == mediated)
+			return tcegroup;
+
+	return NULL;
+}
+
+/*
+ * The group that stands for all with hardware: they have been found alike as
+ * they joined
+ */
+static struct iommu_table_group *hardware(struct tce_container *container)
+{
+	struct tce_group *first = find_kind(container, false);
 
 	return first ? iommu_group_get_iommudata(first->group) : NULL;
+}
+
+/* What stands for all groups that there are */
+static struct iommu_table_group *table_group(struct tce_container *container)
+{
+	if (list_empty(&container->groups))
+		return NULL;
+
+	return hardware(container) ?: &spapr_tce_soft_group;
+}
+
+/* Can DMA be mapped? Where nothing is pinned for it no memory has to be ready. */
+static int may_change(struct tce_container *container)
+{
+	if (container->enabled)
+		return 0;
+
+	return container->v2 && !hardware(container) ? bind_mm(container) :
+						       -EPERM;
 }
 
 /*
@@ -162,12 +210,15 @@ static int open_window(struct tce_container *container,
 	if (ret)
 		return ret;
 
-	window = spapr_tce_window_create(tbl, container->mm, !container->v2);
+	window = spapr_tce_window_create(tbl, container->mm,
+					 !container->v2 && hardware(container));
 	if (IS_ERR(window)) {
 		ret = PTR_ERR(window);
 		iommu_tce_table_put(tbl);
 		goto unset;
 	}
+	if (find_kind(container, true))
+		spapr_tce_window_watch(window, true);
 
 	ret = attach_all(container, window, num);
 	if (ret) {
@@ -177,6 +228,9 @@ static int open_window(struct tce_container *container,
 	}
 
 	container->slots[num].window = window;
+	container->slots[num].levels = levels;
+	scoped_guard(mutex, &container->mediated.lock)
+		tce_mediated_set_window(&container->mediated, num, window);
 	return 0;
 
 unset:
@@ -225,14 +279,28 @@ static int create_window(struct tce_container *container, u32 page_shift,
 	return num;
 }
 
+static u64 window_start(const struct spapr_tce_window *window)
+{
+	return (u64)window->tbl->it_offset << window->page_shift;
+}
+
+static u64 window_size(const struct spapr_tce_window *window)
+{
+	return (u64)window->tbl->it_size << window->page_shift;
+}
+
 /*
  * Tables of the hypervisor's are cleared before they leave their group, because
- * afterwards they are no more.
+ * afterwards they are no more. What mediated devices have not let go of they
+ * lose.
  */
-static void remove_window(struct tce_container *container, int num)
+static void close_window(struct tce_container *container, int num)
 {
 	struct tce_slot *slot = &container->slots[num];
 	struct tce_group *tcegroup;
+
+	scoped_guard(mutex, &container->mediated.lock)
+		tce_mediated_set_window(&container->mediated, num, NULL);
 
 	spapr_tce_window_drain(slot->window);
 	list_for_each_entry(tcegroup, &container->groups, node)
@@ -244,11 +312,30 @@ static void remove_window(struct tce_container *container, int num)
 	slot->charge = 0;
 }
 
-static void remove_windows(struct tce_container *container)
+static void close_windows(struct tce_container *container)
 {
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
 		if (container->slots[num].window)
-			remove_window(container, num);
+			close_window(container, num);
+}
+
+/* Close a window unless a mediated device does not let go */
+static int remove_window(struct tce_container *container, int num)
+{
+	struct spapr_tce_window *window = container->slots[num].window;
+	struct tce_mediated *mediated = &container->mediated;
+	int ret;
+
+	ret = tce_mediated_let_go(mediated, window_start(window),
+				  window_size(window));
+	if (ret)
+		return ret;
+	/* From here on nothing can be pinned in it */
+	tce_mediated_set_window(mediated, num, NULL);
+	mutex_unlock(&mediated->lock);
+
+	close_window(container, num);
+	return 0;
 }
 
 /* Before anything is looked up in the windows: make the default one, if due */
@@ -268,11 +355,6 @@ static int default_window(struct tce_container *container)
 
 	container->default_due = false;
 	return 0;
-}
-
-static u64 window_start(const struct spapr_tce_window *window)
-{
-	return (u64)window->tbl->it_offset << window->tbl->it_page_shift;
 }
 
 /* The window that has bus address @iova: its number, or -ENXIO */
@@ -341,8 +423,9 @@ static long map_dma(struct tce_container *container, void __user *arg)
 	unsigned long perm = 0;
 	int ret;
 
-	if (!container->enabled)
-		return -EPERM;
+	ret = may_change(container);
+	if (ret)
+		return ret;
 	ret = read_args(&map, arg, offsetofend(typeof(map), size));
 	if (ret)
 		return ret;
@@ -362,8 +445,15 @@ static long map_dma(struct tce_container *container, void __user *arg)
 	if (!range.npages)
 		return 0;
 
-	return spapr_tce_map(range.window, range.index, map.vaddr, range.npages,
-			     perm);
+	/* What is there is replaced */
+	ret = tce_mediated_let_go(&container->mediated, map.iova, map.size);
+	if (ret)
+		return ret;
+	ret = spapr_tce_map(range.window, range.index, map.vaddr, range.npages,
+			    perm);
+	mutex_unlock(&container->mediated.lock);
+
+	return ret;
 }
 
 /* VFIO_IOMMU_UNMAP_DMA */
@@ -373,8 +463,9 @@ static long unmap_dma(struct tce_container *container, void __user *arg)
 	struct tce_range range;
 	int ret;
 
-	if (!container->enabled)
-		return -EPERM;
+	ret = may_change(container);
+	if (ret)
+		return ret;
 	ret = read_args(&unmap, arg, offsetofend(typeof(unmap), size));
 	if (ret)
 		return ret;
@@ -385,7 +476,11 @@ static long unmap_dma(struct tce_container *container, void __user *arg)
 	if (ret)
 		return ret;
 
+	ret = tce_mediated_let_go(&container->mediated, unmap.iova, unmap.size);
+	if (ret)
+		return ret;
 	spapr_tce_unmap(range.window, range.index, range.npages);
+	mutex_unlock(&container->mediated.lock);
 
 	return 0;
 }
@@ -471,17 +566,24 @@ static long eeh_pe_op(struct eeh_pe *pe, void __user *arg)
 }
 
 /*
- * VFIO_EEH_PE_OP: to each group, up to the first that has something to say, be
- * it an error or a state other than normal
+ * VFIO_EEH_PE_OP: to each group that has hardware, up to the first that has
+ * something to say, be it an error or a state other than normal
  */
 static long eeh_op(struct tce_container *container, void __user *arg)
 {
 	struct tce_group *tcegroup;
 
-	list_for_each_entry(tcegroup, &container->groups, node) {
-		struct eeh_pe *pe = eeh_iommu_group_to_pe(tcegroup->group);
-		long ret = pe ? eeh_pe_op(pe, arg) : -ENODEV;
+	if (!hardware(container))
+		return -ENODEV;
 
+	list_for_each_entry(tcegroup, &container->groups, node) {
+		struct eeh_pe *pe;
+		long ret;
+
+		if (tcegroup->mediated)
+			continue;
+		pe = eeh_iommu_group_to_pe(tcegroup->group);
+		ret = pe ? eeh_pe_op(pe, arg) : -ENODEV;
 		if (ret)
 			return ret;
 	}
@@ -491,7 +593,15 @@ static long eeh_op(struct tce_container *container, void __user *arg)
 
 /* Only v1 */
 
-/* VFIO_IOMMU_ENABLE: charge the most that can be mapped in the 32-bit window */
+/* What ENABLE charges: the most that can be pinned in the 32-bit window */
+static unsigned long enable_charge(struct tce_container *container)
+{
+	struct iommu_table_group *tg = hardware(container);
+
+	return tg ? tg->tce32_size >> PAGE_SHIFT : 0;
+}
+
+/* VFIO_IOMMU_ENABLE */
 static long enable(struct tce_container *container)
 {
 	struct iommu_table_group *tg = table_group(container);
@@ -508,7 +618,7 @@ static long enable(struct tce_container *container)
 	if (ret)
 		return ret;
 
-	charge = tg->tce32_size >> PAGE_SHIFT;
+	charge = enable_charge(container);
 	ret = account_locked_vm(container->mm, charge, true);
 	if (ret)
 		return ret;
@@ -522,16 +632,25 @@ static long enable(struct tce_container *container)
 /* VFIO_IOMMU_DISABLE: the windows stay, empty. The charge outlives the pins. */
 static long disable(struct tce_container *container)
 {
+	struct tce_mediated *mediated = &container->mediated;
+
 	if (!container->enabled)
 		return 0;
 
-	container->enabled = false;
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
 		struct spapr_tce_window *window = container->slots[num].window;
+		int ret;
 
-		if (window)
-			spapr_tce_unmap(window, 0, window->tbl->it_size);
+		if (!window)
+			continue;
+		ret = tce_mediated_let_go(mediated, window_start(window),
+					  window_size(window));
+		if (ret)
+			return ret;
+		spapr_tce_unmap(window, 0, window->tbl->it_size);
+		mutex_unlock(&mediated->lock);
 	}
+	container->enabled = false;
 
 	account_locked_vm(container->mm, container->charge, false);
 	container->charge = 0;
@@ -681,7 +800,7 @@ static long tce_create(struct tce_container *container, void __user *arg)
 
 	create.start_addr = window_start(container->slots[num].window);
 	if (copy_to_user(arg, &create, size)) {
-		remove_window(container, num);
+		close_window(container, num);
 		return -EFAULT;
 	}
 
@@ -716,8 +835,7 @@ static long tce_remove(struct tce_container *container, void __user *arg)
 	if (num < 0)
 		return -EINVAL;
 
-	remove_window(container, num);
-	return 0;
+	return remove_window(container, num);
 }
 
 static long ioctl_v2(struct tce_container *container, unsigned int cmd,
@@ -793,6 +911,7 @@ static void *tce_iommu_open(unsigned long type)
 	mutex_init(&container->lock);
 	INIT_LIST_HEAD(&container->groups);
 	xa_init(&container->regions);
+	tce_mediated_init(&container->mediated);
 
 	return container;
 }
@@ -809,6 +928,7 @@ static void tce_iommu_release(void *iommu_data)
 	xa_for_each(&container->regions, key, region)
 		spapr_mem_release(spapr_mem_of(container->mm), region);
 	xa_destroy(&container->regions);
+	tce_mediated_destroy(&container->mediated);
 
 	if (container->mm) {
 		account_locked_vm(container->mm, container->charge, false);
@@ -819,12 +939,23 @@ static void tce_iommu_release(void *iommu_data)
 	kfree(container);
 }
 
-/* Can a group join those that are there? */
+static bool is_member(struct tce_container *container,
+		      struct iommu_group *group)
+{
+	struct tce_group *tcegroup;
+
+	list_for_each_entry(tcegroup, &container->groups, node)
+		if (tcegroup->group == group)
+			return true;
+
+	return false;
+}
+
+/* Can a group with hardware join those that are there? */
 static int may_join(struct tce_container *container, struct iommu_group *group,
 		    struct iommu_table_group *tg)
 {
-	struct iommu_table_group *other = table_group(container);
-	struct tce_group *tcegroup;
+	struct iommu_table_group *other = hardware(container);
 
 	if (container->v2 && !tg->max_dynamic_windows_supported)
 		return -EINVAL;
@@ -832,11 +963,8 @@ static int may_join(struct tce_container *container, struct iommu_group *group,
 		return 0;
 
 	/* v1 charges for the window of one group */
-	if (!container->v2)
+	if (!container->v2 || is_member(container, group))
 		return -EBUSY;
-	list_for_each_entry(tcegroup, &container->groups, node)
-		if (tcegroup->group == group)
-			return -EBUSY;
 	if (other->ops->create_table != tg->ops->create_table)
 		return -EPERM;
 	/* A table of the hypervisor's feeds the group that it was made for */
@@ -870,18 +998,233 @@ undo:
 	return ret;
 }
 
-static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
-				  enum vfio_group_type type)
-{
-	struct iommu_table_group *tg = iommu_group_get_iommudata(group);
-	struct tce_group *tcegroup __free(kfree) = NULL;
-	struct tce_container *container = iommu_data;
-	int ret;
+/* Windows move between software and hardware; mediated devices keep still */
 
-	if (type == VFIO_EMULATED_IOMMU)
+/* Charge for a window's table as @tg would have it, instead of as it is */
+static int recharge(struct tce_container *container, struct tce_slot *slot,
+		    struct iommu_table_group *tg)
+{
+	unsigned long charge = tg->ops->get_table_size(slot->window->page_shift,
+						       window_size(slot->window),
+						       slot->levels);
+	int ret = 0;
+
+	if (!charge)
 		return -EINVAL;
 
-	guard(mutex)(&container->lock);
+	charge >>= PAGE_SHIFT;
+	if (charge > slot->charge)
+		ret = account_locked_vm(container->mm, charge - slot->charge,
+					true);
+	else
+		account_locked_vm(container->mm, slot->charge - charge, false);
+	if (!ret)
+		slot->charge = charge;
+
+	return ret;
+}
+
+static void to_software(struct tce_container *container,
+			struct iommu_group *group, int num)
+{
+	struct tce_slot *slot = &container->slots[num];
+	struct spapr_tce_window *window = slot->window;
+	struct iommu_table *old = window->tbl;
+
+	/* A few bytes, and nowhere to go without them */
+	spapr_tce_window_move(window,
+			      spapr_tce_soft_table(window_start(window),
+						   old->it_size,
+						   window->page_shift,
+						   GFP_KERNEL | __GFP_NOFAIL),
+			      false);
+	spapr_tce_window_detach(window, group, num);
+	iommu_tce_table_put(old);
+	recharge(container, slot, &spapr_tce_soft_group);
+}
+
+/* A table of @tg's where a window is, and as large */
+static int make_alike(struct tce_slot *slot, struct iommu_table_group *tg,
+		      int num, struct iommu_table **tbl)
+{
+	struct spapr_tce_window *window = slot->window;
+	u64 size = window_size(window);
+	u32 levels = slot->levels;
+	int ret;
+
+	if (!(tg->pgsizes & BIT_ULL(window->page_shift)))
+		return -EINVAL;
+
+	/* Software made no difference between more levels and fewer */
+	do {
+		ret = tg->ops->create_table(tg, num, window->page_shift, size,
+					    levels, tbl);
+	} while (ret == -ENOMEM && ++levels <= tg->max_levels);
+	if (ret)
+		return ret;
+
+	if ((*tbl)->it_offset == window->tbl->it_offset &&
+	    (*tbl)->it_size == window->tbl->it_size &&
+	    (*tbl)->it_page_shift == window->page_shift) {
+		slot->levels = levels;
+		return 0;
+	}
+
+	tg->ops->unset_window(tg, num);
+	iommu_tce_table_put(*tbl);
+
+	return -EINVAL;
+}
+
+static int to_hardware(struct tce_container *container,
+		       struct iommu_table_group *tg, struct iommu_group *group,
+		       int num)
+{
+	struct tce_slot *slot = &container->slots[num];
+	struct spapr_tce_window *window = slot->window;
+	struct iommu_table *old = window->tbl, *tbl;
+	int ret;
+
+	ret = make_alike(slot, tg, num, &tbl);
+	if (ret)
+		return ret;
+
+	ret = recharge(container, slot, tg);
+	if (ret)
+		goto unset;
+	ret = spapr_tce_window_move(window, tbl, !container->v2);
+	if (ret)
+		goto undo;
+	iommu_tce_table_put(old);
+
+	ret = spapr_tce_window_attach(window, group, num);
+	if (!ret)
+		return 0;
+
+	old = spapr_tce_soft_table(window_start(window), tbl->it_size,
+				   window->page_shift,
+				   GFP_KERNEL | __GFP_NOFAIL);
+	spapr_tce_window_move(window, old, false);
+undo:
+	recharge(container, slot, &spapr_tce_soft_group);
+unset:
+	tg->ops->unset_window(tg, num);
+	iommu_tce_table_put(tbl);
+
+	return ret;
+}
+
+static int charge_enabled(struct tce_container *container,
+			  struct iommu_table_group *tg)
+{
+	unsigned long charge = tg->tce32_size >> PAGE_SHIFT;
+	int ret;
+
+	if (!container->enabled)
+		return 0;
+
+	ret = account_locked_vm(container->mm, charge, true);
+	if (!ret)
+		container->charge = charge;
+
+	return ret;
+}
+
+static void uncharge_enabled(struct tce_container *container)
+{
+	account_locked_vm(container->mm, container->charge, false);
+	container->charge = 0;
+}
+
+/*
+ * The first group with hardware comes, maybe to others. In v1 its window pins
+ * all that is mapped, and what is charged for that covers what mediated devices
+ * pin.
+ */
+static int enter_hardware(struct tce_container *container,
+			  struct iommu_table_group *tg,
+			  struct iommu_group *group)
+{
+	struct tce_mediated *mediated = &container->mediated;
+	int num, ret = 0;
+
+	/* Only the process itself can pin */
+	if (!container->v2 && container->mm && container->mm != current->mm)
+		return -EPERM;
+
+	guard(mutex)(&mediated->lock);
+
+	if (!container->v2) {
+		tce_mediated_cover(mediated, true);
+		ret = charge_enabled(container, tg);
+		if (ret)
+			goto uncover;
+	}
+
+	for (num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		if (!container->slots[num].window)
+			continue;
+		ret = to_hardware(container, tg, group, num);
+		if (ret)
+			goto undo;
+	}
+
+	return 0;
+
+undo:
+	while (num--)
+		if (container->slots[num].window)
+			to_software(container, group, num);
+	if (!container->v2)
+		uncharge_enabled(container);
+uncover:
+	tce_mediated_cover(mediated, false);
+
+	return ret;
+}
+
+/* The last group with hardware leaves others behind */
+static void leave_hardware(struct tce_container *container,
+			   struct iommu_group *group)
+{
+	struct tce_mediated *mediated = &container->mediated;
+
+	guard(mutex)(&mediated->lock);
+
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->slots[num].window)
+			to_software(container, group, num);
+
+	if (!container->v2) {
+		uncharge_enabled(container);
+		tce_mediated_cover(mediated, false);
+	}
+}
+
+static void watch_windows(struct tce_container *container, bool watched)
+{
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->slots[num].window)
+			spapr_tce_window_watch(container->slots[num].window,
+					       watched);
+}
+
+/* Give a group all windows that there are */
+static int enter(struct tce_container *container, struct iommu_group *group,
+		 bool mediated)
+{
+	struct iommu_table_group *tg = iommu_group_get_iommudata(group);
+	bool first = !find_kind(container, mediated);
+	int ret;
+
+	if (mediated) {
+		if (first)
+			watch_windows(container, true);
+		ret = attach_windows(container, group);
+		if (ret && first)
+			watch_windows(container, false);
+		return ret;
+	}
 
 	if (!tg)
 		return -ENODEV;
@@ -889,20 +1232,45 @@ static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
 	if (ret)
 		return ret;
 
+	if (first)
+		return enter_hardware(container, tg, group);
+
+	return attach_windows(container, group);
+}
+
+static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
+				  enum vfio_group_type type)
+{
+	struct tce_group *tcegroup __free(kfree) = NULL;
+	struct tce_container *container = iommu_data;
+	int ret;
+
+	guard(mutex)(&container->lock);
+
 	tcegroup = kzalloc(sizeof(*tcegroup), GFP_KERNEL_ACCOUNT);
 	if (!tcegroup)
 		return -ENOMEM;
 
-	ret = attach_windows(container, group);
+	tcegroup->group = group;
+	tcegroup->mediated = type == VFIO_EMULATED_IOMMU;
+	ret = enter(container, group, tcegroup->mediated);
 	if (ret)
 		return ret;
 
 	if (list_empty(&container->groups))
 		container->default_due = true;
-	tcegroup->group = group;
 	list_add(&no_free_ptr(tcegroup)->node, &container->groups);
 
 	return 0;
+}
+
+static void detach_windows(struct tce_container *container,
+			   struct iommu_group *group)
+{
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->slots[num].window)
+			spapr_tce_window_detach(container->slots[num].window,
+						group, num);
 }
 
 /* The others keep what is mapped; with the last one the windows go */
@@ -910,6 +1278,7 @@ static void tce_iommu_detach_group(void *iommu_data, struct iommu_group *group)
 {
 	struct tce_container *container = iommu_data;
 	struct tce_group *tcegroup;
+	bool mediated;
 
 	guard(mutex)(&container->lock);
 
@@ -920,14 +1289,60 @@ static void tce_iommu_detach_group(void *iommu_data, struct iommu_group *group)
 		return;
 
 	if (list_is_singular(&container->groups))
-		remove_windows(container);
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->slots[num].window)
-			spapr_tce_window_detach(container->slots[num].window,
-						group, num);
+		close_windows(container);
 
+	mediated = tcegroup->mediated;
 	list_del(&tcegroup->node);
 	kfree(tcegroup);
+
+	if (!list_empty(&container->groups) && !find_kind(container, mediated)) {
+		if (!mediated)
+			return leave_hardware(container, group);
+		detach_windows(container, group);
+		return watch_windows(container, false);
+	}
+	detach_windows(container, group);
+}
+
+static int tce_iommu_pin_pages(void *iommu_data, struct iommu_group *group,
+			       dma_addr_t bus, int npages, int prot,
+			       struct page **pages)
+{
+	struct tce_container *container = iommu_data;
+
+	return tce_mediated_pin(&container->mediated, bus, npages, prot, pages);
+}
+
+static void tce_iommu_unpin_pages(void *iommu_data, dma_addr_t bus, int npages)
+{
+	struct tce_container *container = iommu_data;
+
+	tce_mediated_unpin(&container->mediated, bus, npages);
+}
+
+static int tce_iommu_dma_rw(void *iommu_data, dma_addr_t bus, void *buffer,
+			    size_t size, bool write)
+{
+	struct tce_container *container = iommu_data;
+
+	return tce_mediated_copy(&container->mediated, bus, buffer, size,
+				 write);
+}
+
+static void tce_iommu_register_device(void *iommu_data,
+				      struct vfio_device *device)
+{
+	struct tce_container *container = iommu_data;
+
+	tce_mediated_add(&container->mediated, device);
+}
+
+static void tce_iommu_unregister_device(void *iommu_data,
+					struct vfio_device *device)
+{
+	struct tce_container *container = iommu_data;
+
+	tce_mediated_remove(&container->mediated, device);
 }
 
 static const struct vfio_iommu_driver_ops tce_iommu_ops = {
@@ -936,6 +1351,11 @@ static const struct vfio_iommu_driver_ops tce_iommu_ops = {
 	.open = tce_iommu_open,
 	.attach_group = tce_iommu_attach_group,
 	.detach_group = tce_iommu_detach_group,
+	.pin_pages = tce_iommu_pin_pages,
+	.unpin_pages = tce_iommu_unpin_pages,
+	.dma_rw = tce_iommu_dma_rw,
+	.register_device = tce_iommu_register_device,
+	.unregister_device = tce_iommu_unregister_device,
 	.ioctl = tce_iommu_ioctl,
 	.release = tce_iommu_release,
 };

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mediated devices in an sPAPR TCE container: pins by bus address
+ *
+ * vfio_spapr_mediated.h tells what the container has to do. What holds here
+ * whenever tce_mediated::lock is free:
+ *
+ *  - What is pinned is mapped, and to the page that was pinned: a page of bus
+ *    addresses has a count, and the user page that is mapped there is held as
+ *    often (spapr_mem_hold()).
+ *  - A device that has been closed holds nothing. What the last one leaves
+ *    behind is released with a message, since nobody is left who could.
+ *
+ * Counting by bus address finds what a device gives back; that a page is pinned
+ * and accounted once, at whichever bus addresses and in whichever containers it
+ * is mapped, is spapr_mem's to know.
+ */
+#include <linux/cleanup.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/task.h>
+#include <linux/vfio.h>
+#include "vfio_spapr_mediated.h"
+
+/*
+ * A device lets go when it is asked, before it returns or soon after. One that
+ * has not after this many requests never will.
+ */
+#define ASK_TIMES	10
+#define ASK_INTERVAL	(HZ / 10)
+
+static struct spapr_tce_window *find_window(struct tce_mediated *mediated,
+					    u64 bus)
+{
+	lockdep_assert_held(&mediated->lock);
+
+	for (int num = 0; num < ARRAY_SIZE(mediated->windows); num++) {
+		struct spapr_tce_window *window = mediated->windows[num];
+		struct iommu_table *tbl = window ? window->tbl : NULL;
+
+		if (tbl && (bus >> tbl->it_page_shift) - tbl->it_offset <
+			   tbl->it_size)
+			return window;
+	}
+
+	return NULL;
+}
+
+/* What is mapped at @bus: in which window, and where in user memory */
+static int find_memory(struct tce_mediated *mediated, u64 bus,
+		       unsigned int shift, unsigned long perm,
+		       struct spapr_tce_window **window, unsigned long *ua)
+{
+	*window = find_window(mediated, bus);
+	if (!*window)
+		return -EINVAL;
+
+	return spapr_tce_window_lookup(*window, bus, shift, perm, ua);
+}
+
+static unsigned long pins_at(struct tce_mediated *mediated, u64 bus)
+{
+	void *entry = xa_load(&mediated->pins, bus >> PAGE_SHIFT);
+
+	return entry ? xa_to_value(entry) : 0;
+}
+
+static int set_pins(struct tce_mediated *mediated, u64 bus, unsigned long count)
+{
+	unsigned long index = bus >> PAGE_SHIFT;
+
+	if (count)
+		return xa_err(xa_store(&mediated->pins, index,
+				       xa_mk_value(count), GFP_KERNEL_ACCOUNT));
+
+	xa_erase(&mediated->pins, index);
+	return 0;
+}
+
+static int pin_one(struct tce_mediated *mediated, u64 bus, unsigned long perm,
+		   struct page **page)
+{
+	struct spapr_tce_window *window;
+	unsigned long ua;
+	int ret;
+
+	ret = find_memory(mediated, bus, PAGE_SHIFT, perm, &window, &ua);
+	if (ret)
+		return ret;
+
+	ret = spapr_mem_hold(window->mem, ua, mediated->covered,
+			     &mediated->payer, page);
+	if (ret)
+		return ret;
+
+	ret = set_pins(mediated, bus, pins_at(mediated, bus) + 1);
+	if (ret)
+		spapr_mem_let_go(window->mem, ua, mediated->covered);
+
+	return ret;
+}
+
+/* Take back @count pins of a page; false if there are not so many */
+static bool unpin(struct tce_mediated *mediated, u64 bus, unsigned long count)
+{
+	unsigned long pins = pins_at(mediated, bus), ua;
+	struct spapr_tce_window *window;
+
+	if (pins < count ||
+	    find_memory(mediated, bus, PAGE_SHIFT, 0, &window, &ua))
+		return false;
+
+	/* Storing a smaller count takes no memory */
+	set_pins(mediated, bus, pins - count);
+	while (count--)
+		spapr_mem_let_go(window->mem, ua, mediated->covered);
+
+	return true;
+}
+
+/* Is anything pinned in these pages of bus addresses? */
+static bool is_pinned(struct tce_mediated *mediated, unsigned long first,
+		      unsigned long last)
+{
+	return xa_find(&mediated->pins, &first, last, XA_PRESENT);
+}
+
+/* Release what nobody gives back any more */
+static void release_pins(struct tce_mediated *mediated, unsigned long first,
+			 unsigned long last)
+{
+	unsigned long index, pages = 0;
+	void *entry;
+
+	lockdep_assert_held(&mediated->lock);
+
+	xa_for_each_range(&mediated->pins, index, entry, first, last) {
+		unpin(mediated, (u64)index << PAGE_SHIFT, xa_to_value(entry));
+		pages++;
+	}
+
+	if (pages)
+		pr_warn("vfio-spapr: mediated devices left %lu pages pinned, which are released\n",
+			pages);
+}
+
+/* The host pages in which a range of bus addresses lies; it is not empty */
+static unsigned long first_page(u64 start)
+{
+	return start >> PAGE_SHIFT;
+}
+
+static unsigned long last_page(u64 start, u64 size)
+{
+	return (start + size - 1) >> PAGE_SHIFT;
+}
+
+static void ask_devices(struct tce_mediated *mediated, u64 start, u64 size)
+{
+	u64 first = (u64)first_page(start) << PAGE_SHIFT;
+	u64 length = (last_page(start, size) - first_page(start) + 1)
+		     << PAGE_SHIFT;
+	struct vfio_device *device;
+
+	guard(mutex)(&mediated->devices_lock);
+	list_for_each_entry(device, &mediated->devices, iommu_entry)
+		device->ops->dma_unmap(device, first, length);
+}
+
+/**
+ * tce_mediated_let_go() - have devices let go of what is to be changed
+ * @mediated: of the container
+ * @start: first bus address, in bytes
+ * @size: in bytes; 0 for what no device can have pinned
+ *
+ * Context: process context; sleeps; the container's lock held. On success
+ * tce_mediated::lock is held as well, and nothing is pinned in the range until
+ * the caller releases it.
+ * Return: 0; -EBUSY where a device does not let go; -EINTR where the process is
+ * being killed while it waits.
+ */
+int tce_mediated_let_go(struct tce_mediated *mediated, u64 start, u64 size)
+{
+	unsigned long first = first_page(start), last = last_page(start, size);
+	int ret;
+
+	for (unsigned int asked = 0; ; asked++) {
+		mutex_lock(&mediated->lock);
+		if (!size || !is_pinned(mediated, first, last))
+			return 0;
+		mutex_unlock(&mediated->lock);
+
+		if (asked == ASK_TIMES)
+			break;
+		ask_devices(mediated, start, size);
+		ret = wait_event_killable_timeout(mediated->unpinned,
+						  !is_pinned(mediated, first,
+							     last),
+						  ASK_INTERVAL);
+		if (ret < 0)
+			return -EINTR;
+	}
+
+	pr_warn_ratelimited("vfio-spapr: mediated devices do not let go of bus addresses from %#llx on\n",
+			    start);
+	return -EBUSY;
+}
+EXPORT_SYMBOL_GPL(tce_mediated_let_go);
+
+/**
+ * tce_mediated_set_window() - tell what windows there are
+ * @mediated: of the container
+ * @num: which of the container's windows
+ * @window: the window, or NULL where there is none any more; then what may be
+ *	pinned in the former one is released
+ *
+ * Context: process context; sleeps; tce_mediated::lock held.
+ */
+void tce_mediated_set_window(struct tce_mediated *mediated, int num,
+			     struct spapr_tce_window *window)
+{
+	struct spapr_tce_window *former = mediated->windows[num];
+
+	lockdep_assert_held(&mediated->lock);
+
+	if (former) {
+		struct iommu_table *tbl = former->tbl;
+		u64 start = (u64)tbl->it_offset << tbl->it_page_shift;
+		u64 size = (u64)tbl->it_size << tbl->it_page_shift;
+
+		release_pins(mediated, first_page(start),
+			     last_page(start, size));
+	}
+	mediated->windows[num] = window;
+}
+EXPORT_SYMBOL_GPL(tce_mediated_set_window);
+
+/**
+ * tce_mediated_cover() - the container comes to account all that can be mapped,
+ * or ceases
+ * @mediated: of the container
+ * @covered: as it is from now on
+ *
+ * Context: process context; sleeps; tce_mediated::lock held.
+ */
+void tce_mediated_cover(struct tce_mediated *mediated, bool covered)
+{
+	struct spapr_tce_window *window;
+	unsigned long index, ua;
+	void *entry;
+
+	lockdep_assert_held(&mediated->lock);
+
+	if (mediated->covered == covered)
+		return;
+
+	mediated->covered = covered;
+	xa_for_each(&mediated->pins, index, entry)
+		if (!find_memory(mediated, (u64)index << PAGE_SHIFT, PAGE_SHIFT,
+				 0, &window, &ua))
+			spapr_mem_cover(window->mem, ua, xa_to_value(entry),
+					covered);
+}
+EXPORT_SYMBOL_GPL(tce_mediated_cover);
+
+/**
+ * tce_mediated_set_payer() - from now on the container serves this process
+ * @mediated: of the container
+ *
+ * Context: process context of that process, once.
+ */
+void tce_mediated_set_payer(struct tce_mediated *mediated)
+{
+	mediated->payer.task = get_task_struct(current->group_leader);
+	mediated->payer.lock_cap = capable(CAP_IPC_LOCK);
+}
+EXPORT_SYMBOL_GPL(tce_mediated_set_payer);
+
+/**
+ * tce_mediated_init() - of a container that is made
+ * @mediated: of the container
+ *
+ * Context: any.
+ */
+void tce_mediated_init(struct tce_mediated *mediated)
+{
+	mutex_init(&mediated->lock);
+	mutex_init(&mediated->devices_lock);
+	xa_init(&mediated->pins);
+	init_waitqueue_head(&mediated->unpinned);
+	INIT_LIST_HEAD(&mediated->devices);
+}
+EXPORT_SYMBOL_GPL(tce_mediated_init);
+
+/**
+ * tce_mediated_destroy() - of a container that goes
+ * @mediated: of the container, which has no window and no device any more
+ *
+ * Context: process context.
+ */
+void tce_mediated_destroy(struct tce_mediated *mediated)
+{
+	WARN_ON_ONCE(!xa_empty(&mediated->pins) ||
+		     !list_empty(&mediated->devices));
+	xa_destroy(&mediated->pins);
+	if (mediated->payer.task)
+		put_task_struct(mediated->payer.task);
+	mutex_destroy(&mediated->devices_lock);
+	mutex_destroy(&mediated->lock);
+}
+EXPORT_SYMBOL_GPL(tce_mediated_destroy);
+
+/**
+ * tce_mediated_add() - a device is opened
+ * @mediated: of the container that its group is in
+ * @device: the device; one that cannot be asked to let go may not pin
+ *
+ * Context: process context; sleeps; struct vfio_iommu_driver_ops.
+ */
+void tce_mediated_add(struct tce_mediated *mediated, struct vfio_device *device)
+{
+	if (!device->ops->dma_unmap)
+		return;
+
+	guard(mutex)(&mediated->devices_lock);
+	list_add(&device->iommu_entry, &mediated->devices);
+}
+EXPORT_SYMBOL_GPL(tce_mediated_add);
+
+/**
+ * tce_mediated_remove() - a device has been closed
+ * @mediated: of the container that its group is in
+ * @device: the device
+ *
+ * Context: process context; sleeps; struct vfio_iommu_driver_ops.
+ */
+void tce_mediated_remove(struct tce_mediated *mediated,
+			 struct vfio_device *device)
+{
+	bool last;
+
+	if (!device->ops->dma_unmap)
+		return;
+
+	scoped_guard(mutex, &mediated->devices_lock) {
+		list_del(&device->iommu_entry);
+		last = list_empty(&mediated->devices);
+	}
+	if (!last)
+		return;
+
+	scoped_guard(mutex, &mediated->lock)
+		release_pins(mediated, 0, ULONG_MAX);
+	wake_up_all(&mediated->unpinned);
+}
+EXPORT_SYMBOL_GPL(tce_mediated_remove);
+
+/**
+ * tce_mediated_pin() - pin pages by bus address
+ * @mediated: of the container that the device's group is in
+ * @bus: bus address in the first page; the place in that page does not matter
+ * @npages: how many host pages, at least 1
+ * @prot: IOMMU_READ and IOMMU_WRITE, as the device is going to use them
+ * @pages: receives the pages
+ *
+ * Pages that are pinned already are pinned once more.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * pages in; struct vfio_iommu_driver_ops.
+ * Return: @npages, or an error, then nothing has been pinned: -EINVAL where a
+ * page of bus addresses is not all mapped, or not to one host page; -EPERM
+ * where it is not mapped for @prot; -EFAULT where there is no memory that can
+ * be pinned for long-term writing; -ENOMEM where memory, or the limit on locked
+ * memory of the container's process, does not allow it.
+ */
+int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
+		     int prot, struct page **pages)
+{
+	unsigned long perm = 0;
+	int i, ret;
+
+	bus &= PAGE_MASK;
+	if (npages <= 0 || npages - 1 > (U64_MAX - bus) >> PAGE_SHIFT)
+		return -EINVAL;
+
+	if (prot & IOMMU_READ)
+		perm |= TCE_PCI_READ;
+	if (prot & IOMMU_WRITE)
+		perm |= TCE_PCI_WRITE;
+
+	guard(mutex)(&mediated->lock);
+
+	for (i = 0; i < npages; i++) {
+		ret = pin_one(mediated, bus + i * PAGE_SIZE, perm, &pages[i]);
+		if (ret)
+			goto undo;
+	}
+
+	return npages;
+
+undo:
+	pages[i] = NULL;
+	while (i--) {
+		unpin(mediated, bus + i * PAGE_SIZE, 1);
+		pages[i] = NULL;
+	}
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(tce_mediated_pin);
+
+/**
+ * tce_mediated_unpin() - unpin pages by bus address
+ * @mediated: of the container that the device's group is in
+ * @bus: bus address in the first page
+ * @npages: how many host pages, each pinned
+ *
+ * Context: process context of any process, or a kernel thread; sleeps; struct
+ * vfio_iommu_driver_ops.
+ */
+void tce_mediated_unpin(struct tce_mediated *mediated, u64 bus, int npages)
+{
+	bool all = true;
+
+	bus &= PAGE_MASK;
+	scoped_guard(mutex, &mediated->lock)
+		for (int i = 0; i < npages; i++)
+			all &= unpin(mediated, bus + i * PAGE_SIZE, 1);
+	wake_up_all(&mediated->unpinned);
+
+	WARN_ONCE(!all, "vfio-spapr: unpinned what is not pinned\n");
+}
+EXPORT_SYMBOL_GPL(tce_mediated_unpin);
+
+/**
+ * tce_mediated_copy() - read or write memory by bus address
+ * @mediated: of the container that the device's group is in
+ * @bus: bus address, in bytes
+ * @buffer: kernel memory that is copied to the bus or from it
+ * @size: in bytes
+ * @write: to the bus
+ *
+ * Nothing need be pinned.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * pages in; struct vfio_iommu_driver_ops.
+ * Return: 0, or an error, then a part may have been copied: -EINVAL where not
+ * all is mapped, -EPERM where it is not mapped so, -EFAULT where there is no
+ * such memory.
+ */
+int tce_mediated_copy(struct tce_mediated *mediated, u64 bus, void *buffer,
+		      size_t size, bool write)
+{
+	unsigned long perm = write ? TCE_PCI_WRITE : TCE_PCI_READ;
+	struct spapr_tce_window *window;
+	unsigned long ua;
+	u64 left, chunk;
+	int ret;
+
+	if (!size || size - 1 > U64_MAX - bus)
+		return -EINVAL;
+
+	guard(mutex)(&mediated->lock);
+
+	for (left = size; left; left -= chunk) {
+		ret = find_memory(mediated, bus, 0, perm, &window, &ua);
+		if (ret)
+			return ret;
+
+		/* Up to the end of the TCE page and of the host page */
+		chunk = BIT_ULL(min(window->page_shift, PAGE_SHIFT));
+		chunk = min(left, chunk - (ua & (chunk - 1)));
+		ret = spapr_mem_copy(window->mem, ua, buffer, chunk, write);
+		if (ret)
+			return ret;
+		bus += chunk;
+		buffer += chunk;
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(tce_mediated_copy);
+
+MODULE_DESCRIPTION("Mediated devices in sPAPR TCE containers");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Mediated devices in an sPAPR TCE container
+ *
+ * A mediated device reaches the memory that its container has mapped through
+ * the kernel: it pins pages by bus address, and reads and writes there. This is
+ * the container's part of that; what is mapped the container's windows say.
+ *
+ * Pins follow from what is mapped. So whoever changes what is mapped first has
+ * the devices let go of it, and does so with tce_mediated::lock held, which
+ * keeps them from pinning it again:
+ *
+ *	ret = tce_mediated_let_go(mediated, start, size);
+ *	if (ret)
+ *		return ret;
+ *	... change what is mapped there ...
+ *	mutex_unlock(&mediated->lock);
+ *
+ * Devices are asked with no lock held that pinning and unpinning takes.
+ */
+#ifndef VFIO_SPAPR_MEDIATED_H
+#define VFIO_SPAPR_MEDIATED_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <asm/iommu.h>
+#include <asm/spapr_mem.h>
+#include <asm/spapr_tce.h>
+
+struct vfio_device;
+
+/**
+ * struct tce_mediated - what mediated devices do in a container
+ * @lock: protects what is mapped in @windows, and all the rest but @devices;
+ *	nests inside the container's lock
+ * @windows: the container's windows, NULL where there is none
+ * @pins: number of a host page in bus addresses -> how often it is pinned
+ * @covered: the container accounts all that can be mapped; otherwise what is
+ *	pinned is accounted by itself
+ * @payer: whose limit on locked memory counts, once there is a process
+ * @unpinned: woken when something has been unpinned
+ * @devices_lock: protects @devices; held while they are asked to let go; not
+ *	taken with @lock held
+ * @devices: open devices that pin (struct vfio_device::iommu_entry)
+ */
+struct tce_mediated {
+	struct mutex lock;	/* what is mapped and pinned */
+	struct spapr_tce_window *windows[IOMMU_TABLE_GROUP_MAX_TABLES];
+	struct xarray pins;
+	bool covered;
+	struct spapr_mem_payer payer;
+	wait_queue_head_t unpinned;
+	struct mutex devices_lock;	/* which devices there are */
+	struct list_head devices;
+};
+
+/* The container */
+void tce_mediated_init(struct tce_mediated *mediated);
+void tce_mediated_destroy(struct tce_mediated *mediated);
+void tce_mediated_set_payer(struct tce_mediated *mediated);
+void tce_mediated_set_window(struct tce_mediated *mediated, int num,
+			     struct spapr_tce_window *window);
+int tce_mediated_let_go(struct tce_mediated *mediated, u64 start, u64 size);
+void tce_mediated_cover(struct tce_mediated *mediated, bool covered);
+
+/* VFIO, for a device */
+void tce_mediated_add(struct tce_mediated *mediated,
+		      struct vfio_device *device);
+void tce_mediated_remove(struct tce_mediated *mediated,
+			 struct vfio_device *device);
+int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
+		     int prot, struct page **pages);
+void tce_mediated_unpin(struct tce_mediated *mediated, u64 bus, int npages);
+int tce_mediated_copy(struct tce_mediated *mediated, u64 bus, void *buffer,
+		      size_t size, bool write);
+
+#endif
