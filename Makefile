@@ -86,11 +86,13 @@ demo: $(kernel) rootfs
 
 ## make test          the tests on all machines, or M='MACHINE...', or only
 ##                    T='NAME...'; KERNEL=base expects the known defects,
+##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so
 # The plain kernel too: what it answers is what the patched one has to answer
 test: $(kernel) kernel-base rootfs $(drc_release)
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
-	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) $(if $(AGAIN),-r)
+	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) \
+		$(if $(AGAIN),-r) $(if $(FULL),-f)
 
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
