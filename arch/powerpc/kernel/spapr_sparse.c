@@ -18,17 +18,22 @@
  * spapr_sparse_init() - an empty array
  * @array: the array
  * @index_bits: number of bits of the largest index, 1 to 63
+ * @gfp: how to allocate
  *
- * Context: any.
+ * Context: as @gfp allows.
+ * Return: false without memory; then there is nothing to be destroyed.
  */
-void spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits)
+bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
+		       gfp_t gfp)
 {
-	unsigned int levels = DIV_ROUND_UP(max(index_bits, 1U),
-					   SPAPR_SPARSE_NODE_SHIFT);
+	array->top_shift = spapr_sparse_top_shift(index_bits);
+	/* A root that is a leaf is a whole one, like all */
+	array->root_shift = max(index_bits - array->top_shift,
+				SPAPR_SPARSE_NODE_SHIFT);
+	array->root = kzalloc(sizeof(*array->root) << array->root_shift, gfp);
+	atomic_long_set(&array->nr_nodes, 1);
 
-	array->root = NULL;
-	array->top_shift = (levels - 1) * SPAPR_SPARSE_NODE_SHIFT;
-	atomic_long_set(&array->nr_nodes, 0);
+	return array->root;
 }
 
 /* The node that @slot points to, made if there is none yet. */
@@ -70,16 +75,16 @@ u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 			   gfp_t gfp)
 {
 	unsigned int shift = array->top_shift;
-	u64 *node = sparse_child(array, (u64 *)&array->root, gfp);
+	unsigned long slot = index >> shift;
+	u64 *node = array->root;
 
 	while (node && shift) {
-		unsigned long slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
-
 		node = sparse_child(array, node + slot, gfp);
 		shift -= SPAPR_SPARSE_NODE_SHIFT;
+		slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
 	}
 
-	return node ? node + (index & SPAPR_SPARSE_LEAF_MASK) : NULL;
+	return node ? node + slot : NULL;
 }
 EXPORT_SYMBOL_GPL(spapr_sparse_populate);
 
@@ -100,24 +105,22 @@ u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
 
 	while (at <= last) {
 		unsigned int shift = array->top_shift;
-		u64 *node = READ_ONCE(array->root);
-
-		if (!node)
-			return NULL;
+		unsigned long slot = at >> shift;
+		u64 *node = array->root;
 
 		while (shift) {
-			u64 *child = (u64 *)READ_ONCE(node[(at >> shift) &
-							   SPAPR_SPARSE_LEAF_MASK]);
+			u64 *child = (u64 *)READ_ONCE(node[slot]);
 
 			if (!child)
 				break;
 			node = child;
 			shift -= SPAPR_SPARSE_NODE_SHIFT;
+			slot = (at >> shift) & SPAPR_SPARSE_LEAF_MASK;
 		}
 
 		if (!shift) {
 			*index = at;
-			return node + (at & SPAPR_SPARSE_LEAF_MASK);
+			return node + slot;
 		}
 
 		/* Nothing below this slot; the next one may have a leaf */
@@ -130,7 +133,8 @@ u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
 	return NULL;
 }
 
-static void sparse_free(u64 *node, unsigned int shift, bool may_sleep)
+static void sparse_free(u64 *node, unsigned int node_shift, unsigned int shift,
+			bool may_sleep)
 {
 	unsigned int i;
 
@@ -138,8 +142,8 @@ static void sparse_free(u64 *node, unsigned int shift, bool may_sleep)
 		return;
 
 	if (shift)
-		for (i = 0; i < SPAPR_SPARSE_LEAF; i++)
-			sparse_free((u64 *)node[i],
+		for (i = 0; i < 1U << node_shift; i++)
+			sparse_free((u64 *)node[i], SPAPR_SPARSE_NODE_SHIFT,
 				    shift - SPAPR_SPARSE_NODE_SHIFT, may_sleep);
 	kfree(node);
 	if (may_sleep)
@@ -148,7 +152,7 @@ static void sparse_free(u64 *node, unsigned int shift, bool may_sleep)
 
 /**
  * spapr_sparse_destroy() - free all nodes
- * @array: the array; empty afterwards
+ * @array: the array, not to be used any more
  * @may_sleep: the caller may sleep, and a large array is freed with scheduling
  *	points
  *
@@ -158,7 +162,7 @@ static void sparse_free(u64 *node, unsigned int shift, bool may_sleep)
  */
 void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep)
 {
-	sparse_free(array->root, array->top_shift, may_sleep);
+	sparse_free(array->root, array->root_shift, array->top_shift,
+		    may_sleep);
 	array->root = NULL;
-	atomic_long_set(&array->nr_nodes, 0);
 }

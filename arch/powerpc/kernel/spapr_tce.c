@@ -17,48 +17,15 @@
 #include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
-#include <linux/percpu.h>
 #include <linux/sched.h>
 
 #include <asm/spapr_tce.h>
-
-DEFINE_PER_CPU(unsigned long, spapr_tce_walks);
-EXPORT_PER_CPU_SYMBOL_GPL(spapr_tce_walks);
 
 /* TCEs from @index to the end of its leaf, at most @npages */
 static __always_inline unsigned long leaf_run(unsigned long index,
 					      unsigned long npages)
 {
 	return min(npages, SPAPR_SPARSE_LEAF - (index & SPAPR_SPARSE_LEAF_MASK));
-}
-
-/*
- * The TCE at @index of a table in memory, NULL where its level is missing. A
- * level has a power of two of entries and no fewer than a leaf of origins, so
- * that a leaf_run() is contiguous here as well.
- */
-static __always_inline __be64 *tce_in_memory(const struct iommu_table *tbl,
-					     unsigned long index)
-{
-	__be64 *node = (__be64 *)tbl->it_base;
-	unsigned long level = tbl->it_indirect_levels;
-	unsigned long mask = tbl->it_level_size - 1;
-	unsigned int bits;
-
-	if (!level)
-		return node + index;
-
-	bits = __ilog2_u64(tbl->it_level_size);
-	do {
-		unsigned long slot = (index >> (level * bits)) & mask;
-		u64 entry = be64_to_cpu(READ_ONCE(node[slot]));
-
-		if (!(entry & SPAPR_TCE_PERM))
-			return NULL;
-		node = __va(entry & ~SPAPR_TCE_PERM);
-	} while (--level);
-
-	return node + (index & mask);
 }
 
 /**
@@ -72,7 +39,9 @@ static __always_inline __be64 *tce_in_memory(const struct iommu_table *tbl,
 __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 			  unsigned long index)
 {
-	return tce_in_memory(window->tbl, index);
+	__be64 *tce;
+
+	return spapr_tce_in_memory(window->tbl, index, &tce) ? tce : NULL;
 }
 
 /* Make the PHBs forget TCEs. The stores before are seen by them first. */
@@ -82,9 +51,9 @@ static __always_inline void tce_kill(struct spapr_tce_window *window,
 {
 	struct iommu_table *tbl = window->tbl;
 
-	index += tbl->it_offset;
-	if (mode == SPAPR_TCE_REAL)
-		tbl->it_ops->tce_kill_rm(tbl, index, npages);
+	index += window->offset;
+	if (mode != SPAPR_TCE_VIRTUAL)
+		window->kill_rm(tbl, index, npages);
 	else if (tbl->it_ops->tce_kill)
 		tbl->it_ops->tce_kill(tbl, index, npages);
 }
@@ -126,7 +95,7 @@ bool spapr_tce_window_ready(struct spapr_tce_window *window,
 
 		if (!spapr_sparse_find(&window->origins, index))
 			return false;
-		if (window->in_memory && !tce_in_memory(tbl, index))
+		if (window->in_memory && !spapr_tce_address(window, index))
 			return false;
 		index += run;
 		npages -= run;
@@ -144,7 +113,7 @@ static __always_inline void put_in_memory(__be64 *tce, u64 *origin,
 
 	for (i = 0; i < npages; i++) {
 		WRITE_ONCE(origin[i], list[i].origin);
-		WRITE_ONCE(tce[i], cpu_to_be64(list[i].tce));
+		spapr_tce_write(&tce[i], list[i].tce);
 	}
 }
 
@@ -218,7 +187,7 @@ long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
 		u64 *origin = spapr_sparse_find(&window->origins, index);
 
 		if (window->in_memory) {
-			put_in_memory(tce_in_memory(window->tbl, index), origin,
+			put_in_memory(spapr_tce_address(window, index), origin,
 				      list, run);
 		} else {
 			ret = put_by_hypervisor(window, index, origin, list,
@@ -291,11 +260,8 @@ long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
 		return spapr_tce_put(window, index, list, npages, mode);
 	}
 
-	origin = spapr_sparse_find(&window->origins, index);
-	if (!origin)
-		return -EAGAIN;
-	tce = tce_in_memory(window->tbl, index);
-	if (!tce)
+	if (!spapr_sparse_lookup(&window->origins, index, &origin) ||
+	    !spapr_tce_in_memory(window->tbl, index, &tce))
 		return -EAGAIN;
 
 	put_in_memory(tce, origin, list, npages);
@@ -335,7 +301,7 @@ long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 		}
 
 		if (window->in_memory) {
-			__be64 *tce = tce_in_memory(window->tbl, index);
+			__be64 *tce = spapr_tce_address(window, index);
 
 			for (i = 0; tce && i < run; i++) {
 				WRITE_ONCE(tce[i], 0);

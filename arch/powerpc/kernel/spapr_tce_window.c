@@ -25,7 +25,6 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -69,7 +68,7 @@ void spapr_tce_quiesce(void)
 	/* Pairs with the barrier in spapr_tce_walk_begin() */
 	smp_mb();
 	for_each_possible_cpu(cpu) {
-		unsigned long *walks = per_cpu_ptr(&spapr_tce_walks, cpu);
+		unsigned long *walks = &paca_ptrs[cpu]->spapr_tce_walks;
 		unsigned long seen = READ_ONCE(*walks);
 
 		while ((seen & 1) && READ_ONCE(*walks) == seen) {
@@ -90,6 +89,10 @@ static void set_table(struct spapr_tce_window *window, struct iommu_table *tbl,
 	window->pins = pins;
 	window->soft = spapr_tce_table_is_soft(tbl);
 	window->in_memory = !tbl->it_ops->put_list;
+	window->offset = tbl->it_offset;
+	window->kill_rm = window->in_memory ? tbl->it_ops->tce_kill_rm : NULL;
+	window->flat = window->in_memory && !tbl->it_indirect_levels ?
+		       (__be64 *)tbl->it_base : NULL;
 
 	/* IODA has no TCE that can be written but not read */
 	window->perm[TCE_PCI_READ] = TCE_PCI_READ;
@@ -97,6 +100,19 @@ static void set_table(struct spapr_tce_window *window, struct iommu_table *tbl,
 	if (window->in_memory)
 		window->perm[TCE_PCI_WRITE] |= TCE_PCI_READ;
 	window->perm[SPAPR_TCE_PERM] = SPAPR_TCE_PERM;
+}
+
+static bool init_arrays(struct spapr_tce_window *window,
+			unsigned int index_bits)
+{
+	if (!spapr_sparse_init(&window->origins, index_bits,
+			       GFP_KERNEL_ACCOUNT))
+		return false;
+	if (spapr_sparse_init(&window->pinned, index_bits, GFP_KERNEL_ACCOUNT))
+		return true;
+
+	spapr_sparse_destroy(&window->origins, true);
+	return false;
 }
 
 /**
@@ -131,9 +147,12 @@ struct spapr_tce_window *spapr_tce_window_create(struct iommu_table *tbl,
 
 	window->mem = mem;
 	window->page_shift = tbl->it_page_shift;
+	window->page_mask = (1UL << tbl->it_page_shift) - 1;
 	set_table(window, tbl, pins);
-	spapr_sparse_init(&window->origins, fls64(tbl->it_size - 1));
-	spapr_sparse_init(&window->pinned, fls64(tbl->it_size - 1));
+	if (!init_arrays(window, fls64(tbl->it_size - 1))) {
+		kfree(window);
+		return ERR_PTR(-ENOMEM);
+	}
 	for (i = 0; i < SPAPR_TCE_WINDOW_LOCKS; i++)
 		raw_spin_lock_init(&window->locks[i].lock);
 	INIT_LIST_HEAD(&window->groups);
@@ -501,6 +520,33 @@ static unsigned long leaf_end(unsigned long index, unsigned long end)
 }
 
 /*
+ * Make TCEs for user memory from @ua on. Those for one of the host's pages
+ * follow from one look.
+ */
+static __always_inline bool
+make_registered(struct spapr_mem_cursor *cursor, struct spapr_tce *list,
+		unsigned long ua, unsigned long npages, unsigned long step,
+		unsigned long perm, unsigned long bits)
+{
+	const struct spapr_tce *end = list + npages;
+	unsigned long hpa;
+
+	while (list < end) {
+		if (!spapr_mem_next_to_phys(cursor, ua, &hpa))
+			return false;
+		do {
+			list->origin = ua | perm;
+			list->tce = hpa | bits;
+			list++;
+			ua += step;
+			hpa += step;
+		} while (list < end && ua & ~PAGE_MASK);
+	}
+
+	return true;
+}
+
+/*
  * Put up to MAP_BATCH TCEs that rely on registration. All or none, unless the
  * hypervisor fails.
  */
@@ -508,19 +554,15 @@ static long map_registered(struct spapr_tce_window *window,
 			   unsigned long index, unsigned long ua,
 			   unsigned long npages, unsigned long perm)
 {
-	const unsigned int shift = window->tbl->it_page_shift;
+	const unsigned long step = window->page_mask + 1;
 	struct spapr_tce list[MAP_BATCH];
-	unsigned long i;
-	long ret = 0;
+	struct spapr_mem_cursor cursor;
+	long ret = -EINVAL;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	for (i = 0; i < npages; i++) {
-		if (!spapr_tce_make(window, ua + (i << shift), perm, &list[i])) {
-			ret = -EINVAL;
-			break;
-		}
-	}
-	if (!ret)
+	cursor = spapr_mem_cursor(window->mem, window->page_shift);
+	if (make_registered(&cursor, list, ua, npages, step,
+			    perm, window->perm[perm]))
 		ret = spapr_tce_store(window, index, list, npages);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 

@@ -68,7 +68,7 @@ enum kvmppc_tce_end {
 /**
  * struct kvmppc_tce_counts - what one CPU has done for one table
  * @requests: hypercalls
- * @tces: TCEs in them
+ * @tces: TCEs in them; not counted where a request is always one
  *
  * Written by its CPU only, inside a walk, so that no two writers meet and no
  * atomic operation is needed.
@@ -90,6 +90,7 @@ struct kvmppc_tce_counts {
 #define TCE_LINKS_BY_USER	0x2	/* changes are user space's affair */
 #define TCE_LINKS_NOT_REAL	0x4	/* a window can't be written in real mode */
 #define TCE_LINKS_NOT_EARLY	0x8	/* a window can't be written early */
+#define TCE_LINKS_GENERAL	0x10	/* not one such window in memory */
 #define TCE_LINKS_SUBPAGE_SHIFT	8
 
 /**
@@ -98,8 +99,11 @@ struct kvmppc_tce_counts {
  * @kvm: the guest, a reference is held
  * @liobn: its name in the guest's hypercalls
  * @page_shift: log2 of the bytes that a TCE maps
+ * @page_mask: bits of an address within a page of that size
  * @offset: bus address of the first TCE, in pages
  * @size: number of TCEs
+ * @window: the window of the only link. NULL if there is none; not looked at
+ *	where @links_state has TCE_LINKS_GENERAL.
  * @mem: pinned memory of the guest's process
  * @links: struct kvmppc_spapr_tce_link, seen by walks
  * @links_state: TCE_LINKS_FROZEN and so on; a walk reads it, with acquire
@@ -115,8 +119,10 @@ struct kvmppc_spapr_tce_table {
 	u64 liobn;
 	u32 page_shift;
 	u32 links_state;
+	u64 page_mask;
 	u64 offset;
 	u64 size;
+	struct spapr_tce_window *window;
 	struct spapr_mem *mem;
 	struct list_head links;
 	struct list_head claims;
@@ -149,6 +155,13 @@ struct kvmppc_spapr_tce_buffer {
 	u64 tces[SPAPR_TCE_LIST_MAX];
 	struct spapr_tce list[SPAPR_TCE_LIST_MAX];
 };
+
+/* Nothing of a request for such a table is the common case */
+static inline u32
+kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
+{
+	return table->page_shift > PAGE_SHIFT ? TCE_LINKS_GENERAL : 0;
+}
 
 bool kvmppc_tce_view_populate(struct kvmppc_spapr_tce_table *table,
 			      unsigned long index, unsigned long npages);

@@ -47,6 +47,8 @@ static void show_hcall(struct seq_file *m,
 			requests += READ_ONCE(table->counts[cpu].requests[hcall][end]);
 			tces += READ_ONCE(table->counts[cpu].tces[hcall][end]);
 		}
+		if (hcall == TCE_HCALL_GET || hcall == TCE_HCALL_PUT)
+			tces = requests;
 		seq_printf(m, " %s=%llu/%llu", end_names[end], requests, tces);
 	}
 }

@@ -17,10 +17,14 @@
  * A list in guest memory is read once, into the vCPU's buffer: the guest may
  * change it meanwhile, so what has been checked must be what is used. All of a
  * request is checked before anything is written; then the windows are written,
- * one invalidation a request and window, and the guest's view last. Where a
- * window fails midway (a hypervisor's; or memory whose registration ended
+ * one invalidation a request and window, and the guest's view. Where a window
+ * fails midway (a hypervisor's; or memory whose registration ended
  * between two links) the range is cleared everywhere and user space begins
  * anew.
+ *
+ * Most requests are for one TCE of a table with one link at most. They go
+ * straight, with nothing on their way that others need (tce_put_one()); what
+ * does not fit begins anew on the general way.
  *
  * A value without permission bits clears a TCE, whatever its other bits say;
  * the guest's view keeps it, so that poison can be told from zero.
@@ -28,7 +32,6 @@
 #ifndef _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H
 #define _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H
 
-#include <linux/nospec.h>
 #include <asm/hvcall.h>
 
 #include "book3s_64_spapr_tce.h"
@@ -52,22 +55,36 @@ static __always_inline enum spapr_tce_mode tce_mode(enum kvmppc_tce_end place)
 /* Tables that are looked at where nobody else runs meanwhile on the CPU */
 #define TCE_TABLES_MAX	256
 
+static __always_inline bool
+tce_find_table(struct kvm *kvm, unsigned long liobn, enum kvmppc_tce_end place,
+	       struct kvmppc_spapr_tce_table **found)
+{
+	const struct list_head *head = &kvm->arch.spapr_tce_tables;
+	const struct list_head *at = READ_ONCE(head->next);
+	unsigned int nr = 0;
+
+	if (unlikely(at == head))
+		return false;
+
+	/* As a rule it is the first, or else the second */
+	*found = list_entry(at, struct kvmppc_spapr_tce_table, list);
+	while (unlikely((*found)->liobn != liobn)) {
+		at = READ_ONCE(at->next);
+		if (at == head || (place != TCE_END_VIRTUAL &&
+				   ++nr == TCE_TABLES_MAX))
+			return false;
+		*found = list_entry(at, struct kvmppc_spapr_tce_table, list);
+	}
+
+	return true;
+}
+
 static __always_inline struct kvmppc_spapr_tce_table *
 tce_table(struct kvm *kvm, unsigned long liobn, enum kvmppc_tce_end place)
 {
 	struct kvmppc_spapr_tce_table *table;
-	unsigned int nr = 0;
 
-	/* As a rule it is among the first two */
-#pragma GCC unroll 1
-	list_for_each_entry_lockless(table, &kvm->arch.spapr_tce_tables, list) {
-		if (table->liobn == liobn)
-			return table;
-		if (place != TCE_END_VIRTUAL && ++nr == TCE_TABLES_MAX)
-			break;
-	}
-
-	return NULL;
+	return tce_find_table(kvm, liobn, place, &table) ? table : NULL;
 }
 
 /* Index of a bus address, false if the range is not in the table */
@@ -77,11 +94,15 @@ tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
 {
 	unsigned long first = (ioba >> table->page_shift) - table->offset;
 
-	if (ioba & ((1UL << table->page_shift) - 1))
+	if (ioba & table->page_mask)
 		return false;
 	/* An address below the offset has wrapped to beyond any size */
-	if (first > table->size || npages > table->size - first)
+	if (__builtin_constant_p(npages) && npages == 1) {
+		if (first >= table->size)
+			return false;
+	} else if (first > table->size || npages > table->size - first) {
 		return false;
+	}
 
 	*index = first;
 	return true;
@@ -202,6 +223,18 @@ static __always_inline bool tce_find_slot(struct kvm *kvm, gfn_t gfn,
 	return gfn - found->base_gfn < found->nr_starts;
 }
 
+/* array_index_nospec() at half the price: 0 for what is not below @size */
+static __always_inline unsigned long tce_nospec(unsigned long index,
+						unsigned long size)
+{
+	unsigned long mask;
+
+	/* The borrow of index - size, as a mask */
+	asm("subfc %0,%2,%1\n\tsubfe %0,%0,%0"
+	    : "=&r" (mask) : "r" (index), "r" (size) : "xer");
+	return index & mask;
+}
+
 /* User address of @npages of guest memory that lie in one slot */
 static __always_inline bool tce_to_ua(struct kvm *kvm, struct tce_slot *slot,
 				      unsigned long gpa, unsigned long npages,
@@ -214,7 +247,7 @@ static __always_inline bool tce_to_ua(struct kvm *kvm, struct tce_slot *slot,
 		return false;
 
 	/* The guest chose it: no speculation outside the guest's memory */
-	offset = array_index_nospec(gfn - slot->base_gfn, slot->nr_starts);
+	offset = tce_nospec(gfn - slot->base_gfn, slot->nr_starts);
 	*ua = slot->ua + (offset << PAGE_SHIFT) + (gpa & ~PAGE_MASK);
 	return true;
 }
@@ -260,6 +293,9 @@ tce_check(const struct kvmppc_spapr_tce_table *table, const u64 *tces,
  * @host_pages: host pages in a page of the table
  * @slot: memory slot of the last one
  * @cursor: where its page was found
+ * @gfn: its guest page, if that is one of the host's at least
+ * @ua: and the user address of that page
+ * @hpa: and the host's address
  *
  * All of it in registers: stores to a list can't change it.
  */
@@ -271,6 +307,9 @@ struct tce_maker {
 	unsigned long host_pages;
 	struct tce_slot slot;
 	struct spapr_mem_cursor cursor;
+	gfn_t gfn;
+	unsigned long ua;
+	unsigned long hpa;
 };
 
 static __always_inline struct tce_maker
@@ -278,15 +317,15 @@ tce_maker(const struct kvmppc_spapr_tce_table *table,
 	  const struct kvmppc_spapr_tce_link *link)
 {
 	const struct spapr_tce_window *window = link->window;
-	const unsigned int shift = window->page_shift;
 
 	return (struct tce_maker){
 		.kvm = table->kvm,
 		.perm = window->perm,
-		.guest_mask = ((1UL << table->page_shift) - 1) & ~SPAPR_TCE_PERM,
-		.window_mask = (1UL << shift) - 1,
+		.guest_mask = table->page_mask & ~SPAPR_TCE_PERM,
+		.window_mask = window->page_mask,
 		.host_pages = tce_host_pages(table),
-		.cursor = spapr_mem_cursor(window->mem, shift),
+		.cursor = spapr_mem_cursor(window->mem, window->page_shift),
+		.gfn = ~0UL,
 	};
 }
 
@@ -324,13 +363,43 @@ tce_make_part(struct tce_maker *maker, u64 tce, unsigned long first,
 }
 
 /*
+ * Turn one of the guest's TCEs into the one that the window gets, where no page
+ * is larger than the host's. It has permissions. Neighbours in a list are often
+ * parts of one of the host's pages, which is looked up once.
+ */
+static __always_inline bool
+tce_make_small(struct tce_maker *maker, u64 tce, struct spapr_tce *entry)
+{
+	const unsigned long perm = tce & SPAPR_TCE_PERM;
+	const unsigned long offset = tce & ~PAGE_MASK & ~SPAPR_TCE_PERM;
+	const gfn_t gfn = tce >> PAGE_SHIFT;
+
+	if (unlikely(tce & maker->guest_mask))
+		return false;
+
+	if (unlikely(gfn != maker->gfn)) {
+		if (!tce_to_ua(maker->kvm, &maker->slot, tce & PAGE_MASK, 1,
+			       &maker->ua) ||
+		    !spapr_mem_next_to_phys(&maker->cursor, maker->ua,
+					    &maker->hpa))
+			return false;
+		maker->gfn = gfn;
+	}
+
+	entry->origin = maker->ua | offset | perm;
+	entry->tce = maker->hpa | offset | maker->perm[perm];
+	return true;
+}
+
+/*
  * Turn the guest's TCEs into those of a link's window, if each of them becomes
- * several. One without permission becomes empty ones.
+ * several or is more than one of the host's pages. One without permission
+ * becomes empty ones.
  */
 static noinline __maybe_unused bool
-tce_make_subpages(const struct kvmppc_spapr_tce_table *table,
-		  const struct kvmppc_spapr_tce_link *link, const u64 *tces,
-		  unsigned long npages, struct spapr_tce *list)
+tce_make_parts(const struct kvmppc_spapr_tce_table *table,
+	       const struct kvmppc_spapr_tce_link *link, const u64 *tces,
+	       unsigned long npages, struct spapr_tce *list)
 {
 	const unsigned long subpages = 1UL << link->subpage_shift;
 	struct tce_maker maker = tce_maker(table, link);
@@ -360,13 +429,13 @@ tce_make(const struct kvmppc_spapr_tce_table *table,
 	struct tce_maker maker;
 	unsigned long i;
 
-	if (unlikely(link->subpage_shift))
-		return tce_make_subpages(table, link, tces, npages, list);
+	if (unlikely(link->subpage_shift || table->page_shift > PAGE_SHIFT))
+		return tce_make_parts(table, link, tces, npages, list);
 
 	maker = tce_maker(table, link);
 	for (i = 0; i < npages; i++, list++) {
 		if (likely(tces[i] & SPAPR_TCE_PERM)) {
-			if (!tce_make_part(&maker, tces[i], 0, 1, list))
+			if (!tce_make_small(&maker, tces[i], list))
 				return false;
 		} else {
 			list->origin = 0;
@@ -528,30 +597,76 @@ tce_count(struct kvmppc_spapr_tce_table *table, enum kvmppc_tce_hcall hcall,
 
 	counts = &table->counts[raw_smp_processor_id()];
 	counts->requests[hcall][end]++;
-	counts->tces[hcall][end] += npages;
+	if (hcall != TCE_HCALL_GET && hcall != TCE_HCALL_PUT)
+		counts->tces[hcall][end] += npages;
 	return ret;
 }
 
-static __always_inline long
-tce_h_put(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
-	  u64 tce, enum kvmppc_tce_end place)
+/* User address of a page of guest memory, if its slot was the last one used */
+static __always_inline bool tce_page_to_ua(struct kvm *kvm, unsigned long gpa,
+					   unsigned long *ua)
+{
+	struct kvm_memslots *slots = rcu_dereference_raw_check(kvm->memslots[0]);
+	gfn_t gfn = gpa >> PAGE_SHIFT, offset;
+	struct kvm_memory_slot *slot;
+
+	slot = (void *)atomic_long_read(&slots->last_used_slot);
+	if (unlikely(!slot))
+		return false;
+
+	offset = gfn - slot->base_gfn;
+	if (unlikely(offset >= slot->npages ||
+		     slot->flags & KVM_MEMSLOT_INVALID))
+		return false;
+
+	/* The guest chose it: no speculation outside the guest's memory */
+	offset = tce_nospec(offset, slot->npages);
+	*ua = slot->userspace_addr + (offset << PAGE_SHIFT) +
+	      (gpa & ~PAGE_MASK);
+	return true;
+}
+
+/*
+ * Put, or clear, a TCE of a table that is not TCE_LINKS_GENERAL. False, and
+ * nothing has changed, where the general way has to find out what is the
+ * matter.
+ */
+static __always_inline bool
+tce_put_one(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+	    unsigned long index, u64 tce, enum kvmppc_tce_end place)
+{
+	struct spapr_tce_window *window = READ_ONCE(table->window);
+	u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+	const unsigned long perm = tce & SPAPR_TCE_PERM;
+	unsigned long ua = 0;
+
+	if (unlikely(!view))
+		return false;
+
+	if (perm && (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM) ||
+		     !tce_page_to_ua(vcpu->kvm, tce & ~SPAPR_TCE_PERM, &ua)))
+		return false;
+	if (window && !spapr_tce_write_one(window, index, ua, perm))
+		return false;
+
+	WRITE_ONCE(view[index & (TCE_VIEW_TCES - 1)], tce);
+	tce_count(table, TCE_HCALL_PUT, H_SUCCESS, 1, place);
+	/* Last, as it is the one that calls: nothing is kept over it */
+	if (window)
+		spapr_tce_kill_one(window, index, tce_mode(place));
+	return true;
+}
+
+/* H_PUT_TCE of an address in the table, on the general way */
+static noinline __maybe_unused long
+tce_put_general(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+		unsigned long index, u64 tce, u32 state,
+		enum kvmppc_tce_end place)
 {
 	struct kvmppc_spapr_tce_buffer *buffer;
-	struct kvmppc_spapr_tce_table *table;
 	struct spapr_tce one, *list = &one;
-	unsigned long index;
 	long ret;
-	u32 state;
 
-	table = tce_table(vcpu->kvm, liobn, place);
-	if (!table)
-		return H_TOO_HARD;
-
-	ret = H_PARAMETER;
-	if (!tce_index(table, ioba, 1, &index))
-		goto out;
-
-	state = tce_links_state(table);
 	ret = tce_may_change(state, 1, place);
 	if (ret)
 		goto out;
@@ -570,6 +685,39 @@ tce_h_put(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
 
 out:
 	return tce_count(table, TCE_HCALL_PUT, ret, 1, place);
+}
+
+/* What of the links' state makes a single TCE a matter of the general way */
+static __always_inline u32 tce_not_one(enum kvmppc_tce_end place)
+{
+	u32 state = TCE_LINKS_FROZEN | TCE_LINKS_BY_USER | TCE_LINKS_GENERAL;
+
+	if (place == TCE_END_REAL)
+		state |= TCE_LINKS_NOT_REAL;
+	if (place == TCE_END_EARLY)
+		state |= TCE_LINKS_NOT_EARLY;
+	return state;
+}
+
+static __always_inline long
+tce_h_put(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
+	  u64 tce, enum kvmppc_tce_end place)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index;
+	u32 state;
+
+	if (!tce_find_table(vcpu->kvm, liobn, place, &table))
+		return H_TOO_HARD;
+	if (!tce_index(table, ioba, 1, &index))
+		return tce_count(table, TCE_HCALL_PUT, H_PARAMETER, 1, place);
+
+	state = tce_links_state(table);
+	if (likely(!(state & tce_not_one(place))) &&
+	    likely(tce_put_one(vcpu, table, index, tce, place)))
+		return H_SUCCESS;
+
+	return tce_put_general(vcpu, table, index, tce, state, place);
 }
 
 /* A piece of at most SPAPR_TCE_LIST_MAX; the caller counts */
@@ -622,8 +770,7 @@ tce_h_get(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
 	long ret = H_PARAMETER;
 	unsigned long index;
 
-	table = tce_table(vcpu->kvm, liobn, place);
-	if (!table)
+	if (!tce_find_table(vcpu->kvm, liobn, place, &table))
 		return H_TOO_HARD;
 
 	if (tce_index(table, ioba, 1, &index)) {

@@ -110,11 +110,16 @@ static bool vfio_calls_get(struct vfio_calls *vfio)
 /* Tell walks what they have to know of the links */
 static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 {
+	struct spapr_tce_window *window = NULL;
 	struct kvmppc_spapr_tce_link *link;
 	unsigned int subpage_shift = 0;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	state |= kvmppc_tce_table_state(table);
 	list_for_each_entry(link, &table->links, node) {
+		if (window || link->subpage_shift || !link->window->in_memory)
+			state |= TCE_LINKS_GENERAL;
+		window = link->window;
 		subpage_shift = max(subpage_shift, link->subpage_shift);
 		/* Pins, and what devices in software use, are the container's */
 		if (spapr_tce_window_by_owner(link->window))
@@ -126,6 +131,8 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 	}
 
 	state |= subpage_shift << TCE_LINKS_SUBPAGE_SHIFT;
+	/* A walk that was told to look here finds a window that is still fed */
+	WRITE_ONCE(table->window, window);
 	/* Pairs with the acquire in tce_links_state() */
 	smp_store_release(&table->links_state, state);
 }

@@ -20,25 +20,27 @@
  * too hard leaves no trace and takes the way out to virtual mode.
  *
  * Right at the exit (POWER9, POWER10). kvmhv_vcpu_entry_p9() calls
- * kvmppc_early_tce_hcall() when the guest's registers are saved and everything
- * else is still the guest's. With radix guests translation is on, and the
- * kernel's addresses mean the same in all contexts (quadrant 3: partition and
- * process 0); with hash guests it is off, as in real mode: linear map only. The
- * guest's timers go on, and the hypervisor decrementer, external interrupts and
- * doorbells that came meanwhile are taken as soon as the guest is entered
- * again, so that the time limit, signals and kicks work as if the guest had
- * run on; the work done here is bounded by SPAPR_TCE_LIST_MAX TCEs. A machine
- * check before the host's state is back is fatal to the host, therefore guest
- * memory isn't read: lists are left to a later place.
+ * kvmppc_early_tce_hcall() when only the guest's general registers are saved
+ * and everything else is still the guest's. With radix guests translation is
+ * on, and the kernel's addresses mean the same in all contexts (quadrant 3:
+ * partition and process 0); with hash guests it is off, as in real mode:
+ * linear map only. A guest whose performance monitor counts is not served
+ * here, so that it sees none of the host's events. The guest's timers go on,
+ * and the hypervisor decrementer, external interrupts and doorbells that came
+ * meanwhile are taken as soon as the guest is entered again, so that the time
+ * limit, signals and kicks work as if the guest had run on; the work done here
+ * is bounded by SPAPR_TCE_LIST_MAX TCEs. A machine check before the host's
+ * state is back is fatal to the host, therefore guest memory isn't read: lists
+ * are left to a later place. Firmware's part of the invalidation runs here as
+ * it would in the host's context, in real mode and unrecoverable either way.
  *
  * On the way out. Later, with the host's state back but interrupts still
- * disabled, firmware can be called: kvmppc_exit_tce_hcall() writes windows whose
- * invalidation goes through OPAL, where the hypercalls of XICS are answered. A
- * nested host has no earlier place: there it is called when H_ENTER_NESTED
- * returns, and may make hypercalls of its own. The guest is then entered again
- * with the state that it came out with. A pending interrupt or the time limit
- * bring it out at once, before its next instruction; these also announce
- * signals, requests and the scheduler's wishes.
+ * disabled, kvmppc_exit_tce_hcall() is called where the hypercalls of XICS are
+ * answered. A nested host has no earlier place: there it is called when
+ * H_ENTER_NESTED returns, and may make hypercalls of its own. The guest is
+ * then entered again with the state that it came out with. A pending interrupt
+ * or the time limit bring it out at once, before its next instruction; these
+ * also announce signals, requests and the scheduler's wishes.
  */
 #include <linux/export.h>
 
@@ -192,10 +194,8 @@ long kvmppc_rm_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	return hand_on(ret);
 }
 
-static __always_inline bool is_tce_hcall(const struct kvm_vcpu *vcpu)
+static __always_inline bool is_tce_hcall(unsigned long req)
 {
-	unsigned long req = vcpu->arch.regs.gpr[3];
-
 	return req == H_PUT_TCE || req == H_GET_TCE || req == H_STUFF_TCE;
 }
 
@@ -208,11 +208,10 @@ static __always_inline bool hcall_enabled(const struct kvm *kvm,
 
 /* True if a guest that came out for a hypercall has got its answer */
 static __always_inline bool answer_exit(struct kvm_vcpu *vcpu,
-					unsigned long msr,
+					unsigned long req, unsigned long msr,
 					enum kvmppc_tce_end place)
 {
 	const unsigned long *gpr = vcpu->arch.regs.gpr;
-	unsigned long req = gpr[3];
 	long ret;
 
 	/* Not for a guest's user space, and not in a transaction */
@@ -236,20 +235,59 @@ static __always_inline bool answer_exit(struct kvm_vcpu *vcpu,
 	return true;
 }
 
+/* Does the guest's performance monitor stand still, as it does in the host? */
+static __always_inline bool pmu_is_frozen(void)
+{
+	unsigned long mmcr0 = mfspr(SPRN_MMCR0), mmcra = mfspr(SPRN_MMCRA);
+
+	if (!(mmcr0 & MMCR0_FC) || mmcra & MMCRA_SAMPLE_ENABLE)
+		return false;
+	return !cpu_has_feature(CPU_FTR_ARCH_31) ||
+	       (mmcr0 & MMCR0_PMCCEXT && mmcra & MMCRA_BHRB_DISABLE);
+}
+
+/* Make kvmppc_p9_enter_guest() go on where the guest's system call ended */
+static __always_inline void resume_guest(struct kvm_vcpu *vcpu)
+{
+	const u64 *exsave = local_paca->exgen;
+	struct pt_regs *regs = &vcpu->arch.regs;
+
+	regs->gpr[1] = local_paca->kvm_hstate.scratch1;
+	regs->gpr[9] = exsave[EX_R9 / sizeof(u64)];
+	regs->gpr[10] = exsave[EX_R10 / sizeof(u64)];
+	regs->gpr[11] = exsave[EX_R11 / sizeof(u64)];
+	regs->gpr[12] = exsave[EX_R12 / sizeof(u64)];
+	regs->gpr[13] = exsave[EX_R13 / sizeof(u64)];
+	regs->ctr = exsave[EX_CTR / sizeof(u64)];
+	vcpu->arch.ppr = exsave[EX_PPR / sizeof(u64)];
+	vcpu->arch.cfar = exsave[EX_CFAR / sizeof(u64)];
+
+	mtspr(SPRN_HSRR0, regs->nip);
+	mtspr(SPRN_HSRR1, (vcpu->arch.shregs.msr & ~MSR_HV) | MSR_ME);
+}
+
 /**
- * kvmppc_early_tce_hcall() - a hypercall, which may be one of TCEs, right at
- *	the guest's exit
- * @vcpu: the vCPU, with its registers saved
- * @msr: the guest's MSR
+ * kvmppc_early_tce_hcall() - an exit, which may be a hypercall of TCEs, right
+ *	when kvmppc_p9_enter_guest() returns
+ * @vcpu: the vCPU, with the registers saved that assembler saves
  *
  * Context: between a guest's exit and the return of the host's state,
  * interrupts hard-disabled, translation on or off.
- * Return: true if it has been answered and the guest can go on.
+ * Return: true if it has been answered and kvmppc_p9_enter_guest() may be
+ * called again; else nothing has changed.
  */
-bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
+bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 {
-	return is_tce_hcall(vcpu) &&
-	       answer_exit(vcpu, msr, TCE_END_EARLY);
+	const struct kvmppc_host_state *hstate = &local_paca->kvm_hstate;
+
+	if (hstate->scratch0 != BOOK3S_INTERRUPT_SYSCALL ||
+	    !is_tce_hcall(hstate->scratch2) || !pmu_is_frozen() ||
+	    !answer_exit(vcpu, hstate->scratch2, vcpu->arch.shregs.msr,
+			 TCE_END_EARLY))
+		return false;
+
+	resume_guest(vcpu);
+	return true;
 }
 
 /**
@@ -264,14 +302,15 @@ bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
  */
 bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 {
+	unsigned long req = vcpu->arch.regs.gpr[3];
 	bool answered;
 
-	if (!is_tce_hcall(vcpu))
+	if (!is_tce_hcall(req))
 		return false;
 
 	/* A window of the hypervisor's has locks, firmware calls tracepoints */
 	guest_state_exit_irqoff();
-	answered = answer_exit(vcpu, msr, TCE_END_EXIT);
+	answered = answer_exit(vcpu, req, msr, TCE_END_EXIT);
 	guest_state_enter_irqoff();
 
 	return answered;

@@ -22,6 +22,8 @@
 #ifndef _ASM_POWERPC_SPAPR_MEM_H
 #define _ASM_POWERPC_SPAPR_MEM_H
 
+#include <linux/build_bug.h>
+#include <linux/log2.h>
 #include <linux/mutex.h>
 #include <linux/rbtree_types.h>
 #include <linux/types.h>
@@ -42,6 +44,9 @@ struct task_struct;
  */
 #define SPAPR_MEM_TCE_SHIFT	0x3fUL
 #define SPAPR_MEM_VALID		0x40UL
+
+/* Bits of an index into spapr_mem::pages */
+#define SPAPR_MEM_INDEX_BITS	(ilog2(TASK_SIZE_USER64) - PAGE_SHIFT)
 
 /**
  * struct spapr_mem - the pinned memory of one process
@@ -107,6 +112,36 @@ void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
 void spapr_mem_init(struct mm_struct *mm);
 void spapr_mem_destroy(struct mm_struct *mm);
 
+/*
+ * The leaf with the word of a user page, if it is populated. All arrays have
+ * the same depth: the descent is straight.
+ */
+static __always_inline bool spapr_mem_leaf(const struct spapr_mem *mem,
+					   unsigned long page, u64 **leaf)
+{
+	const unsigned int top = spapr_sparse_top_shift(SPAPR_MEM_INDEX_BITS);
+	unsigned long slot = page >> top;
+	unsigned int shift;
+
+	*leaf = mem->pages.root;
+#pragma GCC unroll 8
+	for (shift = top; shift; shift -= SPAPR_SPARSE_NODE_SHIFT) {
+		if (!spapr_sparse_step(leaf, slot))
+			return false;
+		slot = (page >> (shift - SPAPR_SPARSE_NODE_SHIFT)) &
+		       SPAPR_SPARSE_LEAF_MASK;
+	}
+
+	return true;
+}
+
+/* Beyond what user space can have, and beyond the array's index */
+static __always_inline bool spapr_mem_beyond(unsigned long ua)
+{
+	BUILD_BUG_ON(!is_power_of_2(TASK_SIZE_USER64));
+	return unlikely(ua >> ilog2(TASK_SIZE_USER64));
+}
+
 /**
  * spapr_mem_to_phys() - host address of a registered user address
  * @mem: the process's pinned memory
@@ -123,17 +158,13 @@ static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
 					      unsigned int tce_shift,
 					      unsigned long *hpa)
 {
-	u64 *slot, word;
+	const unsigned long page = ua >> PAGE_SHIFT;
+	u64 *leaf, word;
 
-	/* Beyond what user space can have, and beyond the array's index */
-	if (unlikely(ua >= TASK_SIZE_USER64))
+	if (spapr_mem_beyond(ua) || !spapr_mem_leaf(mem, page, &leaf))
 		return false;
 
-	slot = spapr_sparse_find(&mem->pages, ua >> PAGE_SHIFT);
-	if (unlikely(!slot))
-		return false;
-
-	word = READ_ONCE(*slot);
+	word = READ_ONCE(leaf[page & SPAPR_SPARSE_LEAF_MASK]);
 	if (unlikely(!(word & SPAPR_MEM_VALID) ||
 		     (word & SPAPR_MEM_TCE_SHIFT) < tce_shift))
 		return false;
@@ -186,14 +217,9 @@ spapr_mem_next_to_phys(struct spapr_mem_cursor *cursor, unsigned long ua,
 	u64 word;
 
 	if (unlikely(leaf_nr != cursor->leaf_nr)) {
-		u64 *slot;
-
-		if (ua >= TASK_SIZE_USER64)
+		if (spapr_mem_beyond(ua) ||
+		    !spapr_mem_leaf(cursor->mem, page, &cursor->leaf))
 			return false;
-		slot = spapr_sparse_find(&cursor->mem->pages, page);
-		if (!slot)
-			return false;
-		cursor->leaf = slot - (page & SPAPR_SPARSE_LEAF_MASK);
 		cursor->leaf_nr = leaf_nr;
 	}
 

@@ -2,8 +2,9 @@
 /*
  * Sparse array of 64-bit words that real mode can read
  *
- * A radix tree of 4 KiB nodes. What makes it differ from an XArray is who
- * may look something up: a CPU in hypervisor real mode, or one that has just
+ * A radix tree of 4 KiB nodes under a root of 4 to 64 KiB, so that the windows
+ * of every day have two levels. What makes it differ from an XArray is who may
+ * look something up: a CPU in hypervisor real mode, or one that has just
  * left a guest and still runs in that guest's context. Therefore
  *
  *  - nodes come from the slab allocator, hence lie in the linear map, and the
@@ -26,28 +27,91 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 
-#define SPAPR_SPARSE_NODE_SHIFT	9
+#define SPAPR_SPARSE_NODE_SHIFT	9U
 #define SPAPR_SPARSE_LEAF	BIT(SPAPR_SPARSE_NODE_SHIFT)
 #define SPAPR_SPARSE_LEAF_MASK	(SPAPR_SPARSE_LEAF - 1)
+/* Bits of the index that select within the root: these at most */
+#define SPAPR_SPARSE_ROOT_SHIFT	13U
 
 /**
  * struct spapr_sparse - a sparse array of words
- * @root: the topmost node, NULL until the first word is populated
+ * @root: the topmost node
  * @top_shift: bits of the index below those that select within @root
- * @nr_nodes: nodes allocated, 4 KiB each; for accounting and tests
+ * @root_shift: log2 of the words in @root
+ * @nr_nodes: nodes allocated; for accounting and tests
  */
 struct spapr_sparse {
 	u64 *root;
 	unsigned int top_shift;
+	unsigned int root_shift;
 	atomic_long_t nr_nodes;
 };
 
-void spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits);
+/**
+ * spapr_sparse_top_shift() - bits of an index below those that select within
+ *	the root
+ * @index_bits: number of bits of the largest index
+ */
+static __always_inline unsigned int
+spapr_sparse_top_shift(unsigned int index_bits)
+{
+	unsigned int shift = 0;
+
+	while (index_bits > shift + (shift ? SPAPR_SPARSE_ROOT_SHIFT :
+				     SPAPR_SPARSE_NODE_SHIFT))
+		shift += SPAPR_SPARSE_NODE_SHIFT;
+
+	return shift;
+}
+
+bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
+		       gfp_t gfp);
 void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep);
 u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 			   gfp_t gfp);
 u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
 			    unsigned long last);
+
+/*
+ * One step of a descent: from @node, which is not NULL, to the child that
+ * @index is below. It fails where there is none.
+ */
+static __always_inline bool spapr_sparse_step(u64 **node, unsigned long slot)
+{
+	*node = (u64 *)READ_ONCE((*node)[slot]);
+	return likely(*node);
+}
+
+/**
+ * spapr_sparse_lookup() - the address of a word, if there is one
+ * @array: the array
+ * @index: index of the word; below the array's limit, which the caller checks
+ * @word: where its address is put. The words up to the end of the leaf follow
+ *	it.
+ *
+ * Context: any, real mode included.
+ * Return: false where no leaf is populated.
+ */
+static __always_inline bool spapr_sparse_lookup(const struct spapr_sparse *array,
+						unsigned long index,
+						u64 **word)
+{
+	unsigned int shift = array->top_shift;
+	unsigned long slot = index >> shift;
+	u64 *node = array->root;
+
+	while (shift) {
+		if (!spapr_sparse_step(&node, slot))
+			return false;
+		shift -= SPAPR_SPARSE_NODE_SHIFT;
+		/* Counting the rounds in advance costs more than they do */
+		OPTIMIZER_HIDE_VAR(shift);
+		slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
+	}
+
+	*word = node + slot;
+	return true;
+}
 
 /**
  * spapr_sparse_find() - the address of a word
@@ -61,21 +125,9 @@ u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
 static __always_inline u64 *spapr_sparse_find(const struct spapr_sparse *array,
 					      unsigned long index)
 {
-	unsigned int shift = array->top_shift;
-	u64 *node = READ_ONCE(array->root);
+	u64 *word;
 
-	/* Three or four rounds: to unroll them costs more than it saves */
-#pragma GCC unroll 1
-	while (shift) {
-		unsigned long slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
-
-		if (!node)
-			return NULL;
-		node = (u64 *)READ_ONCE(node[slot]);
-		shift -= SPAPR_SPARSE_NODE_SHIFT;
-	}
-
-	return node ? node + (index & SPAPR_SPARSE_LEAF_MASK) : NULL;
+	return spapr_sparse_lookup(array, index, &word) ? word : NULL;
 }
 
 #endif /* _ASM_POWERPC_SPAPR_SPARSE_H */

@@ -30,11 +30,11 @@
 #define _ASM_POWERPC_SPAPR_TCE_H
 
 #include <linux/list.h>
-#include <linux/percpu-defs.h>
 #include <linux/preempt.h>
 #include <linux/spinlock_types.h>
 #include <asm/barrier.h>
 #include <asm/iommu.h>
+#include <asm/paca.h>
 #include <asm/spapr_mem.h>
 #include <asm/tce.h>
 
@@ -52,9 +52,11 @@ static inline void spapr_tce_quiesce(void) { }
 /**
  * enum spapr_tce_mode - what the CPU can do where the engine is called
  * @SPAPR_TCE_VIRTUAL: the host kernel proper. Everything.
- * @SPAPR_TCE_EARLY: translation is on, but the processor still carries the
- *	guest's context: no firmware call, no allocation, no interrupts.
- * @SPAPR_TCE_REAL: as @SPAPR_TCE_EARLY with translation off: linear map only.
+ * @SPAPR_TCE_EARLY: the processor still carries the guest's context, with
+ *	translation on or off: linear map only; no allocation, no interrupts; of
+ *	firmware, calls that need nothing of the host's context.
+ * @SPAPR_TCE_REAL: the same, with translation off and, it may be, in a thread
+ *	that the kernel believes to be offline.
  */
 enum spapr_tce_mode {
 	SPAPR_TCE_VIRTUAL,
@@ -69,11 +71,15 @@ enum spapr_tce_mode {
  * struct spapr_tce_window - a table of TCEs owned by a user
  * @tbl: the table; a reference is held
  * @mem: pinned memory of the process that the window belongs to
+ * @flat: the TCEs, if they lie in this kernel's memory in one piece
+ * @page_shift: log2 of the page size in bytes, the same whatever the table
+ * @page_mask: bits of an address within a page
+ * @offset: the first TCE's index from IOBA 0
+ * @kill_rm: the table's iommu_table_ops::tce_kill_rm, if it lies in memory
  * @origins: index -> user address and permissions of the TCE's page. Word and
  *	TCE are written by two stores; a reader that finds them contradict each
  *	other looks again, and assumes the worst if they stay so.
  * @perm: permission bits of this kind of table for those of a request
- * @page_shift: log2 of the page size in bytes, the same whatever the table
  * @pins: each TCE holds a pin of its own on its page (container v1), instead
  *	of relying on the page's registration
  * @pinned: with @pins, what a table that cannot be read holds: index -> TCE
@@ -95,10 +101,15 @@ enum spapr_tce_mode {
 struct spapr_tce_window {
 	struct iommu_table *tbl;
 	struct spapr_mem *mem;
+	__be64 *flat;
+	unsigned int page_shift;
+	unsigned long page_mask;
+	unsigned long offset;
+	void (*kill_rm)(struct iommu_table *tbl, unsigned long index,
+			unsigned long npages);
 	struct spapr_sparse origins;
 	struct spapr_sparse pinned;
 	u8 perm[4];
-	unsigned int page_shift;
 	bool pins;
 	bool soft;
 	bool watched;
@@ -196,8 +207,6 @@ long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
 void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
 		    unsigned long npages);
 
-DECLARE_PER_CPU(unsigned long, spapr_tce_walks);
-
 /**
  * spapr_tce_walk_begin() - enter a walk
  * @mode: the mode that the CPU is in
@@ -210,8 +219,8 @@ static __always_inline void spapr_tce_walk_begin(enum spapr_tce_mode mode)
 	if (mode == SPAPR_TCE_VIRTUAL)
 		preempt_disable();
 	/* Odd: walking */
-	raw_cpu_write(spapr_tce_walks, raw_cpu_read(spapr_tce_walks) + 1);
-	/* Seen before anything that the walk looks up */
+	WRITE_ONCE(local_paca->spapr_tce_walks, local_paca->spapr_tce_walks + 1);
+	/* That is seen before anything that the walk looks up */
 	smp_mb();
 }
 
@@ -223,7 +232,7 @@ static __always_inline void spapr_tce_walk_end(enum spapr_tce_mode mode)
 {
 	/* What the walk wrote is seen before its end */
 	smp_mb();
-	raw_cpu_write(spapr_tce_walks, raw_cpu_read(spapr_tce_walks) + 1);
+	WRITE_ONCE(local_paca->spapr_tce_walks, local_paca->spapr_tce_walks + 1);
 	if (mode == SPAPR_TCE_VIRTUAL)
 		preempt_enable();
 }
@@ -254,8 +263,8 @@ spapr_tce_window_by_owner(const struct spapr_tce_window *window)
  * @window: the window
  * @mode: the mode
  *
- * A table that must be told of changes through firmware, or that belongs to
- * the hypervisor, is written by the host kernel proper only.
+ * A table that belongs to the hypervisor is written by the host kernel proper
+ * only.
  */
 static __always_inline bool
 spapr_tce_window_can(const struct spapr_tce_window *window,
@@ -265,33 +274,118 @@ spapr_tce_window_can(const struct spapr_tce_window *window,
 		return false;
 	if (mode == SPAPR_TCE_VIRTUAL)
 		return true;
-	return mode == SPAPR_TCE_REAL && window->in_memory &&
-	       window->tbl->it_ops->tce_kill_rm;
+	return window->kill_rm;
+}
+
+/*
+ * Where the TCE at @index of a table in memory stands, if its level is there. A
+ * level has a power of two of entries and no fewer than a leaf of origins, so
+ * that what is contiguous there is so here.
+ */
+static __always_inline bool spapr_tce_in_memory(const struct iommu_table *tbl,
+						unsigned long index,
+						__be64 **tce)
+{
+	__be64 *node = (__be64 *)tbl->it_base;
+	unsigned long level = tbl->it_indirect_levels;
+	unsigned long mask = tbl->it_level_size - 1;
+	unsigned int bits, shift;
+
+	if (!level) {
+		*tce = node + index;
+		return true;
+	}
+
+	bits = __ilog2_u64(tbl->it_level_size);
+	shift = level * bits;
+	do {
+		unsigned long slot = (index >> shift) & mask;
+		u64 entry = be64_to_cpu(READ_ONCE(node[slot]));
+
+		if (!(entry & SPAPR_TCE_PERM))
+			return false;
+		node = __va(entry & ~SPAPR_TCE_PERM);
+		shift -= bits;
+		/* Counting the rounds in advance costs more than they do */
+		OPTIMIZER_HIDE_VAR(shift);
+	} while (shift);
+
+	*tce = node + (index & mask);
+	return true;
+}
+
+/* A TCE as the PHB reads it */
+static __always_inline void spapr_tce_write(__be64 *at, u64 tce)
+{
+#ifdef __LITTLE_ENDIAN__
+	asm volatile("stdbrx %1,%y0" : "=Z" (*at) : "r" (tce));
+#else
+	WRITE_ONCE(*(u64 *)at, tce);
+#endif
 }
 
 /**
- * spapr_tce_make() - make the TCE for a page of the window's process
- * @window: a window that relies on registration (not @pins)
- * @ua: user address, a multiple of the window's page size
- * @perm: SPAPR_TCE_PERM bits, at least one
- * @entry: where the TCE is put
+ * spapr_tce_write_one() - write a TCE and leave the invalidation to the caller
+ * @window: a window that spapr_tce_window_can(), with a table in memory
+ * @index: the TCE
+ * @ua: user address of its page
+ * @perm: SPAPR_TCE_PERM bits; 0 clears the TCE, whatever @ua is
  *
- * Context: any, inside the walk that goes on to write it.
- * Return: false where @ua is not registered, or not as a page of that size.
+ * The way of the commonest request, with nothing on it that few need.
+ *
+ * Context: any, inside a walk. The caller goes on to spapr_tce_kill_one().
+ * Return: false, and nothing changed, where the general functions are needed.
  */
 static __always_inline bool
-spapr_tce_make(const struct spapr_tce_window *window, unsigned long ua,
-	       unsigned long perm, struct spapr_tce *entry)
+spapr_tce_write_one(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long ua, unsigned long perm)
 {
 	unsigned long hpa;
+	u64 *origin;
+	__be64 *tce;
 
-	if (!spapr_mem_to_phys(window->mem, ua, window->tbl->it_page_shift,
-			       &hpa))
+	if (perm && (unlikely(ua & window->page_mask) ||
+		     !spapr_mem_to_phys(window->mem, ua, window->page_shift,
+					&hpa)))
 		return false;
 
-	entry->origin = ua | perm;
-	entry->tce = hpa | window->perm[perm];
+	if (!spapr_sparse_lookup(&window->origins, index, &origin))
+		return false;
+
+	if (likely(window->flat))
+		tce = window->flat + index;
+	else if (!spapr_tce_in_memory(window->tbl, index, &tce))
+		return false;
+
+	if (perm) {
+		WRITE_ONCE(*origin, ua | perm);
+		spapr_tce_write(tce, hpa | window->perm[perm]);
+	} else {
+		spapr_tce_write(tce, 0);
+		WRITE_ONCE(*origin, 0);
+	}
+
 	return true;
+}
+
+/**
+ * spapr_tce_kill_one() - make the hardware forget a TCE that was changed
+ * @window: the window
+ * @index: the TCE
+ * @mode: one that spapr_tce_window_can()
+ *
+ * Context: as @mode says, inside the walk that changed it.
+ */
+static __always_inline void
+spapr_tce_kill_one(struct spapr_tce_window *window, unsigned long index,
+		   enum spapr_tce_mode mode)
+{
+	struct iommu_table *tbl = window->tbl;
+
+	if (mode == SPAPR_TCE_VIRTUAL)
+		tbl->it_ops->tce_kill(tbl, window->offset + index, 1);
+	else
+		window->kill_rm(tbl, window->offset + index, 1);
 }
 
 #endif /* _ASM_POWERPC_SPAPR_TCE_H */

@@ -553,7 +553,11 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	if (!mem)
 		return NULL;
 
-	spapr_sparse_init(&mem->pages, ilog2(TASK_SIZE_USER64) - PAGE_SHIFT);
+	if (!spapr_sparse_init(&mem->pages, SPAPR_MEM_INDEX_BITS,
+			       GFP_KERNEL_ACCOUNT)) {
+		kfree(mem);
+		return NULL;
+	}
 	mutex_init(&mem->lock);
 	mem->regions = RB_ROOT_CACHED;
 	xa_init(&mem->held);
@@ -564,6 +568,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	/* Whoever sees the pointer sees what it points to */
 	winner = cmpxchg(&mm->context.spapr_mem, NULL, mem);
 	if (winner) {
+		spapr_sparse_destroy(&mem->pages, true);
 		kfree(mem);
 		return winner;
 	}

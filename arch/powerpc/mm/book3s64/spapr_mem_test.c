@@ -22,7 +22,9 @@ static struct spapr_mem *empty_mem(struct kunit *test)
 	struct spapr_mem *mem = kunit_kzalloc(test, sizeof(*mem), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, mem);
-	spapr_sparse_init(&mem->pages, ilog2(TASK_SIZE_USER64) - PAGE_SHIFT);
+	KUNIT_ASSERT_TRUE(test, spapr_sparse_init(&mem->pages,
+						  SPAPR_MEM_INDEX_BITS,
+						  GFP_KERNEL));
 	mem->regions = RB_ROOT_CACHED;
 
 	return mem;
@@ -70,6 +72,7 @@ static void test_overlap(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, range[i].overlap,
 				    overlaps(mem, range[i].page, range[i].pages),
 				    "range %d", i);
+	spapr_sparse_destroy(&mem->pages, true);
 }
 
 static void test_exact(struct kunit *test)
@@ -90,6 +93,7 @@ static void test_exact(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, region_exact(mem, ua, 0));
 	KUNIT_EXPECT_NULL(test, region_exact(mem, ua + PAGE_SIZE,
 					     3 * PAGE_SIZE));
+	spapr_sparse_destroy(&mem->pages, true);
 }
 
 /* First page of one of many regions of 2 pages, with 2 free ones after each */

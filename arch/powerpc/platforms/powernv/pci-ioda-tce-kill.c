@@ -1,23 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * TCE invalidation on PHB3 in hypervisor real mode
+ * TCE invalidation where the host's context is not there
+ *
+ * In hypervisor real mode, or right after a guest's exit with what else is in
+ * the processor still the guest's. Built without instrumentation; touches the
+ * linear map, and of the PHB what is said below.
  *
  * PHB3 (IODA2) has a register that takes invalidations as plain stores, and
- * which a cache-inhibited store reaches by its physical address. Built without
- * instrumentation; touches the linear map and that register only.
+ * which a cache-inhibited store reaches by its physical address.
+ *
+ * PHB4 and PHB5 have one too, but it is a queue: a store must wait until there
+ * is room, alone among the machine's threads, and one for a single page can be
+ * lost (HW560152). Firmware knows, holds the lock and does it right. It runs in
+ * real mode on a stack of its own and needs nothing of the host's context but
+ * that of its caller's interrupts stay disabled; so it is called here as well,
+ * past the tracepoints and the soft interrupt state of opal_call().
  */
 #include <linux/io.h>
 #include <linux/rculist.h>
 
+#include <asm/asm-prototypes.h>
 #include <asm/iommu.h>
+#include <asm/opal.h>
+#include <asm/reg.h>
 
 #include "pci.h"
+
+/* A value whose bytes stand the other way round, by way of memory: cheaper */
+static __always_inline u64 pnv_tce_kill_swap(u64 value)
+{
+	u64 swapped;
+
+	asm("stdbrx %1,%y0" : "=Z" (swapped) : "r" (value));
+	return swapped;
+}
+
+static __always_inline void pnv_phb3_tce_kill_write(u64 what,
+						    unsigned long kill)
+{
+	if (IS_ENABLED(CONFIG_CPU_LITTLE_ENDIAN))
+		what = pnv_tce_kill_swap(what);
+	__raw_rm_writeq(what, (void __iomem *)kill);
+}
 
 /**
  * pnv_phb3_tce_kill_rm() - make PHB3s forget TCEs of a table
  * @tbl: a table that is fed to PEs of PHB3s only
  * @index: first TCE, it_offset included
- * @npages: how many
+ * @npages: how many, at least 1
  *
  * Context: hypervisor real mode, inside a walk, which keeps the list of PEs
  * from being freed.
@@ -25,7 +55,7 @@
 void notrace pnv_phb3_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
 				  unsigned long npages)
 {
-	const unsigned long step = 1UL << tbl->it_page_shift;
+	const unsigned long start = index << tbl->it_page_shift;
 	struct iommu_table_group_link *link;
 
 	/* TCEs first, then what makes the PHB read them again */
@@ -34,18 +64,60 @@ void notrace pnv_phb3_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
 		struct pnv_ioda_pe *pe = container_of(link->table_group,
 						      struct pnv_ioda_pe,
 						      table_group);
-		void __iomem *kill = (void __iomem *)(pe->phb->regs_phys +
-						      PHB3_TCE_KILL_OFFSET);
-		unsigned long what = pe->pe_number & 0xff, i;
+		unsigned long kill = pe->phb->regs_phys + PHB3_TCE_KILL_OFFSET;
+		u64 what = pe->pe_number & 0xff;
+		unsigned long i;
 
 		if (npages > PNV_TCE_KILL_PAGES_MAX) {
-			what |= PHB3_TCE_KILL_INVAL_PE;
-			__raw_rm_writeq_be(what, kill);
+			pnv_phb3_tce_kill_write(what | PHB3_TCE_KILL_INVAL_PE,
+						kill);
 			continue;
 		}
 
-		what |= PHB3_TCE_KILL_INVAL_ONE | index << tbl->it_page_shift;
-		for (i = 0; i < npages; i++, what += step)
-			__raw_rm_writeq_be(what, kill);
+		what |= PHB3_TCE_KILL_INVAL_ONE | start;
+		pnv_phb3_tce_kill_write(what, kill);
+#pragma GCC unroll 1
+		for (i = 1; i < npages; i++) {
+			what += 1UL << tbl->it_page_shift;
+			pnv_phb3_tce_kill_write(what, kill);
+		}
 	}
+}
+
+/**
+ * pnv_opal_tce_kill_rm() - have firmware make PHBs forget TCEs of a table
+ * @tbl: a table that is fed to PEs
+ * @index: first TCE, it_offset included
+ * @npages: how many, at least 1
+ *
+ * Context: hypervisor real mode, or a guest's context with translation on;
+ * interrupts hard-disabled; inside a walk, which keeps the list of PEs from
+ * being freed. Changes HSRR0 and HSRR1.
+ */
+void notrace pnv_opal_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
+				  unsigned long npages)
+{
+	const unsigned long srr0 = mfspr(SPRN_SRR0), srr1 = mfspr(SPRN_SRR1);
+	const unsigned long shift = tbl->it_page_shift;
+	const unsigned long msr = mfmsr() & ~MSR_EE;
+	const bool all = npages > PNV_TCE_KILL_PAGES_MAX;
+	struct iommu_table_group_link *link;
+
+	/* TCEs first; firmware orders what it does itself */
+	mb();
+	list_for_each_entry_lockless(link, &tbl->it_group_list, next) {
+		struct pnv_ioda_pe *pe = container_of(link->table_group,
+						      struct pnv_ioda_pe,
+						      table_group);
+
+		__opal_call(pe->phb->opal_id,
+			    all ? OPAL_PCI_TCE_KILL_PE : OPAL_PCI_TCE_KILL_PAGES,
+			    pe->pe_number, all ? 0 : 1UL << shift,
+			    all ? 0 : index << shift, all ? 0 : npages, 0, 0,
+			    OPAL_PCI_TCE_KILL, msr);
+	}
+
+	/* The guest's, which firmware may have used */
+	mtspr(SPRN_SRR0, srr0);
+	mtspr(SPRN_SRR1, srr1);
 }

@@ -204,7 +204,7 @@ int main(void)
 		unlinked = 1 << REAL;
 		list = 1 << REAL;
 	} else {
-		linked = 1 << EARLY | 1 << EXIT;
+		linked = 1 << EARLY;
 		unlinked = 1 << EARLY;
 		list = 1 << VIRTUAL;
 	}
