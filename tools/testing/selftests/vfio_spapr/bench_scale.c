@@ -24,9 +24,9 @@
 #define GUEST_SIZE	(128 * MiB)
 #define GUEST_LIST	(64 * MiB)	/* a list of TCEs in guest memory */
 #define GUEST_DMA	(65 * MiB)	/* pages for TCEs from here on */
-#define LIST_TCES	512ul
+#define LIST_TCES	128ul
 #define CALLS		16ul
-#define LIST_CALLS	2ul
+#define LIST_CALLS	1ul
 #define MAP_SIZE	(1 * MiB)
 #define TiB		(1024 * GiB)
 #define MILLION		(1024 * 1024ul)
@@ -92,8 +92,8 @@ static void bench_hot_calls(const struct hot *hot)
 
 	fill_list(step);
 	bench_calls("H_PUT_TCE", hot, 1, put, clear);
-	bench_calls("H_PUT_TCE_INDIRECT,512", hot, LIST_TCES, list, stuff);
-	bench_calls("H_STUFF_TCE,512", hot, LIST_TCES, stuff, list);
+	bench_calls("H_PUT_TCE_INDIRECT,128", hot, LIST_TCES, list, stuff);
+	bench_calls("H_STUFF_TCE,128", hot, LIST_TCES, stuff, list);
 }
 
 static void bench_map(const struct hot *hot)
