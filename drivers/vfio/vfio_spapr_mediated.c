@@ -123,7 +123,8 @@ static bool unpin(struct tce_mediated *mediated, u64 bus, unsigned long count)
 static bool is_pinned(struct tce_mediated *mediated, unsigned long first,
 		      unsigned long last)
 {
-	return xa_find(&mediated->pins, &first, last, XA_PRESENT);
+	return !xa_empty(&mediated->pins) &&
+	       xa_find(&mediated->pins, &first, last, XA_PRESENT);
 }
 
 /* Release what nobody gives back any more */

@@ -555,7 +555,7 @@ static long map_registered(struct spapr_tce_window *window,
 			   unsigned long npages, unsigned long perm)
 {
 	const unsigned long step = window->page_mask + 1;
-	struct spapr_tce list[MAP_BATCH];
+	struct spapr_tce list[MAP_BATCH] __uninitialized;
 	struct spapr_mem_cursor cursor;
 	long ret = -EINVAL;
 
@@ -676,8 +676,8 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 	const unsigned int shift = window->page_shift;
 	unsigned long first = ua >> PAGE_SHIFT, taken = 0, nr_pages, nr, put;
 	const unsigned long start = ua;
-	struct spapr_tce list[MAP_BATCH];
-	struct page *pages[PIN_BATCH];
+	struct spapr_tce list[MAP_BATCH] __uninitialized;
+	struct page *pages[PIN_BATCH] __uninitialized;
 	long ret, got;
 
 	npages = min(npages, MAP_BATCH);
@@ -789,9 +789,12 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 	unsigned long first = index, end = index + npages;
 	long ret;
 
-	ret = may_map(window, ua, npages << shift);
-	if (ret)
-		return ret;
+	/* What one walk puts all or nothing of needs no look in advance */
+	if (npages > MAP_BATCH || leaf_end(index, end) < end || window->soft) {
+		ret = may_map(window, ua, npages << shift);
+		if (ret)
+			return ret;
+	}
 
 	while (index < end) {
 		unsigned long start = index, stop = leaf_end(index, end);
@@ -844,7 +847,7 @@ static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 static void unmap_pinned(struct spapr_tce_window *window, unsigned long index,
 			 unsigned long npages, bool keep)
 {
-	struct spapr_tce list[MAP_BATCH];
+	struct spapr_tce list[MAP_BATCH] __uninitialized;
 
 	while (npages) {
 		unsigned long run = min(npages, MAP_BATCH);

@@ -151,7 +151,7 @@ static void bench_regions(void)
 
 static unsigned int levels_of(unsigned long size)
 {
-	return size > 64 * GiB ? 3 : 1;
+	return size > 64 * GiB ? 2 : 1;
 }
 
 /* Windows of 64 KiB pages, the default one stays */
@@ -195,7 +195,7 @@ static void bench_removal(unsigned long tces, const char *name)
 	long ret;
 
 	for (unsigned int round = 0; round < 2 && bench_wanted(name); round++) {
-		if (container_create_window(l.bed.container, 16, 16 * TiB, 3,
+		if (container_create_window(l.bed.container, 16, 16 * TiB, 2,
 					    &start))
 			return;
 		for (done = 0; done < tces; done += n / step) {

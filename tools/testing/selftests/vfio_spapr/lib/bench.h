@@ -23,7 +23,7 @@
 
 #include "kvm_ppc.h"
 
-#define BENCH_ROUNDS	7
+#define BENCH_ROUNDS	5
 
 /* For each round of @operation, unless another one is asked for */
 #define bench_rounds(operation)						\
