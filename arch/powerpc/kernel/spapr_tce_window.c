@@ -419,11 +419,11 @@ int spapr_tce_window_populate(struct spapr_tce_window *window,
 		if (window->in_memory && !spapr_tce_address(window, index) &&
 		    !tbl->it_ops->populate(tbl, tbl->it_offset + index))
 			return -ENOMEM;
-		if (!spapr_sparse_populate(&window->origins, index,
-					   GFP_KERNEL_ACCOUNT))
-			return -ENOMEM;
 		if (window->pins && !window->in_memory &&
 		    !spapr_sparse_populate(&window->pinned, index,
+					   GFP_KERNEL_ACCOUNT))
+			return -ENOMEM;
+		if (!spapr_sparse_populate(&window->origins, index,
 					   GFP_KERNEL_ACCOUNT))
 			return -ENOMEM;
 		index = (index | SPAPR_SPARSE_LEAF_MASK) + 1;
@@ -485,7 +485,8 @@ static bool tce_uses(struct spapr_tce_window *window, unsigned long index,
  *
  * Costs what is populated. A yes may be outdated when it is returned; a no is
  * final if the memory was made unreachable and spapr_tce_quiesce() called
- * before.
+ * before. That the device has let go of it, too, is known after another
+ * spapr_tce_quiesce(): a walk clears a TCE first and then tells the device.
  *
  * Context: process context, may sleep; spapr_mem::lock held.
  */
@@ -547,8 +548,9 @@ make_registered(struct spapr_mem_cursor *cursor, struct spapr_tce *list,
 }
 
 /*
- * Put up to MAP_BATCH TCEs that rely on registration. All or none, unless the
- * hypervisor fails.
+ * Put TCEs of one leaf that rely on registration. The walk ends when the device
+ * has let go of what they replace: who unregisters that waits for the walk.
+ * Returns how many were put, or an error; then none.
  */
 static long map_registered(struct spapr_tce_window *window,
 			   unsigned long index, unsigned long ua,
@@ -557,16 +559,28 @@ static long map_registered(struct spapr_tce_window *window,
 	const unsigned long step = window->page_mask + 1;
 	struct spapr_tce list[MAP_BATCH] __uninitialized;
 	struct spapr_mem_cursor cursor;
-	long ret = -EINVAL;
+	unsigned long done = 0, n;
+	long ret = 0;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	cursor = spapr_mem_cursor(window->mem, window->page_shift);
-	if (make_registered(&cursor, list, ua, npages, step,
-			    perm, window->perm[perm]))
-		ret = spapr_tce_store(window, index, list, npages);
+	while (done < npages) {
+		n = min(npages - done, MAP_BATCH);
+		ret = -EINVAL;
+		if (make_registered(&cursor, list, ua, n, step, perm,
+				    window->perm[perm]))
+			ret = spapr_tce_store(window, index + done, list, n);
+		if (ret)
+			break;
+		done += n;
+		ua += n * step;
+	}
+	if (done)
+		spapr_tce_kill(window, index, done);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
-	return ret;
+	/* An error after the first part comes again with the rest */
+	return done ?: ret;
 }
 
 /* What a TCE that holds its own pin let the device do, and to which page */
@@ -736,17 +750,12 @@ static long map_soft(struct spapr_tce_window *window, unsigned long index,
 static long map_some(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long ua, unsigned long npages, unsigned long perm)
 {
-	long ret;
-
 	if (window->soft)
 		return map_soft(window, index, ua, npages, perm);
 	if (window->pins)
 		return map_pinned(window, index, ua, npages, perm);
 
-	npages = min(npages, MAP_BATCH);
-	ret = map_registered(window, index, ua, npages, perm);
-
-	return ret ?: npages;
+	return map_registered(window, index, ua, npages, perm);
 }
 
 /* Can a range be mapped? As far as that can be told without mapping it. */
@@ -797,7 +806,7 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 	}
 
 	while (index < end) {
-		unsigned long start = index, stop = leaf_end(index, end);
+		unsigned long stop = leaf_end(index, end);
 
 		ret = spapr_tce_window_populate(window, index, stop - index);
 		while (!ret && index < stop) {
@@ -811,8 +820,6 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 			index += done;
 			ua += done << shift;
 		}
-		if (!window->pins && index != start)
-			spapr_tce_kill(window, start, index - start);
 		if (ret) {
 			spapr_tce_unmap(window, first, index - first);
 			return ret;
@@ -843,11 +850,27 @@ static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 	spapr_tce_kill(window, index, npages);
 }
 
+static bool pins_populated(struct spapr_tce_window *window,
+			   unsigned long index)
+{
+	if (window->in_memory)
+		return spapr_tce_address(window, index);
+
+	return spapr_sparse_find(&window->pinned, index);
+}
+
 /* Clear TCEs of one leaf that hold pins, the origins too unless @keep */
 static void unmap_pinned(struct spapr_tce_window *window, unsigned long index,
 			 unsigned long npages, bool keep)
 {
 	struct spapr_tce list[MAP_BATCH] __uninitialized;
+
+	/* A table that was to be filled from the origins, and was not */
+	if (!pins_populated(window, index)) {
+		if (!keep)
+			set_origins(window, index, 0, npages, 0);
+		return;
+	}
 
 	while (npages) {
 		unsigned long run = min(npages, MAP_BATCH);

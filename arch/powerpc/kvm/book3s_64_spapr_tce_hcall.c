@@ -50,6 +50,10 @@ static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 		return true;
 	index += first;
 
+	/* Then a window may be between two tables; nobody puts TCEs there now */
+	if (tce_links_state(table) & TCE_LINKS_BY_USER)
+		return false;
+
 	if (!kvmppc_tce_view_populate(table, index, npages))
 		return false;
 	list_for_each_entry(link, &table->links, node)

@@ -87,6 +87,18 @@ tce_table(struct kvm *kvm, unsigned long liobn, enum kvmppc_tce_end place)
 	return tce_find_table(kvm, liobn, place, &table) ? table : NULL;
 }
 
+/* array_index_nospec() at half the price: 0 for what is not below @size */
+static __always_inline unsigned long tce_nospec(unsigned long index,
+						unsigned long size)
+{
+	unsigned long mask;
+
+	/* The borrow of index - size, as a mask */
+	asm("subfc %0,%2,%1\n\tsubfe %0,%0,%0"
+	    : "=&r" (mask) : "r" (index), "r" (size) : "xer");
+	return index & mask;
+}
+
 /* Index of a bus address, false if the range is not in the table */
 static __always_inline bool
 tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
@@ -104,7 +116,8 @@ tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
 		return false;
 	}
 
-	*index = first;
+	/* The guest chose it: no speculation outside the table */
+	*index = tce_nospec(first, table->size - npages + 1);
 	return true;
 }
 
@@ -210,9 +223,12 @@ static __always_inline bool tce_find_slot(struct kvm *kvm, gfn_t gfn,
 	if (likely(gfn - found->base_gfn < found->nr_starts))
 		return true;
 
-	/* Inside a walk: see kvm_arch_memslots_updated() */
-	slot = __gfn_to_memslot(rcu_dereference_raw_check(kvm->memslots[0]),
-				gfn);
+	/*
+	 * Inside a walk: see kvm_arch_memslots_updated(). gfn_to_memslot() would
+	 * write to a cache line that all vCPUs share.
+	 */
+	slot = search_memslots(rcu_dereference_raw_check(kvm->memslots[0]),
+			       gfn, false);
 	if (!slot || slot->flags & KVM_MEMSLOT_INVALID ||
 	    slot->npages < npages)
 		return false;
@@ -221,18 +237,6 @@ static __always_inline bool tce_find_slot(struct kvm *kvm, gfn_t gfn,
 	found->nr_starts = slot->npages - npages + 1;
 	found->ua = slot->userspace_addr;
 	return gfn - found->base_gfn < found->nr_starts;
-}
-
-/* array_index_nospec() at half the price: 0 for what is not below @size */
-static __always_inline unsigned long tce_nospec(unsigned long index,
-						unsigned long size)
-{
-	unsigned long mask;
-
-	/* The borrow of index - size, as a mask */
-	asm("subfc %0,%2,%1\n\tsubfe %0,%0,%0"
-	    : "=&r" (mask) : "r" (index), "r" (size) : "xer");
-	return index & mask;
 }
 
 /* User address of @npages of guest memory that lie in one slot */
@@ -602,27 +606,42 @@ tce_count(struct kvmppc_spapr_tce_table *table, enum kvmppc_tce_hcall hcall,
 	return ret;
 }
 
-/* User address of a page of guest memory, if its slot was the last one used */
-static __always_inline bool tce_page_to_ua(struct kvm *kvm, unsigned long gpa,
-					   unsigned long *ua)
+/* Remember the slot of a page of guest memory, and for which set of slots */
+static __always_inline void tce_note_slot(struct kvm_vcpu *vcpu,
+					  unsigned long gpa)
 {
-	struct kvm_memslots *slots = rcu_dereference_raw_check(kvm->memslots[0]);
-	gfn_t gfn = gpa >> PAGE_SHIFT, offset;
+	struct kvmppc_spapr_tce_slot *last = &vcpu->arch.spapr_tce_slot;
 	struct kvm_memory_slot *slot;
+	struct kvm_memslots *slots;
 
-	slot = (void *)atomic_long_read(&slots->last_used_slot);
-	if (unlikely(!slot))
-		return false;
+	slots = rcu_dereference_raw_check(vcpu->kvm->memslots[0]);
+	slot = search_memslots(slots, gpa >> PAGE_SHIFT, false);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return;
 
-	offset = gfn - slot->base_gfn;
-	if (unlikely(offset >= slot->npages ||
-		     slot->flags & KVM_MEMSLOT_INVALID))
+	last->generation = slots->generation;
+	last->base_gfn = slot->base_gfn;
+	last->npages = slot->npages;
+	last->ua = slot->userspace_addr;
+}
+
+/* User address of a page of guest memory, if the vCPU used its slot last */
+static __always_inline bool tce_page_to_ua(struct kvm_vcpu *vcpu,
+					   unsigned long gpa, unsigned long *ua)
+{
+	struct kvmppc_spapr_tce_slot *last = &vcpu->arch.spapr_tce_slot;
+	const gfn_t gfn = gpa >> PAGE_SHIFT;
+	struct kvm_memslots *slots;
+	gfn_t offset;
+
+	slots = rcu_dereference_raw_check(vcpu->kvm->memslots[0]);
+	if (unlikely(last->generation != slots->generation ||
+		     gfn - last->base_gfn >= last->npages))
 		return false;
 
 	/* The guest chose it: no speculation outside the guest's memory */
-	offset = tce_nospec(offset, slot->npages);
-	*ua = slot->userspace_addr + (offset << PAGE_SHIFT) +
-	      (gpa & ~PAGE_MASK);
+	offset = tce_nospec(gfn - last->base_gfn, last->npages);
+	*ua = last->ua + (offset << PAGE_SHIFT) + (gpa & ~PAGE_MASK);
 	return true;
 }
 
@@ -644,7 +663,7 @@ tce_put_one(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 		return false;
 
 	if (perm && (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM) ||
-		     !tce_page_to_ua(vcpu->kvm, tce & ~SPAPR_TCE_PERM, &ua)))
+		     !tce_page_to_ua(vcpu, tce & ~SPAPR_TCE_PERM, &ua)))
 		return false;
 	if (window && !spapr_tce_write_one(window, index, ua, perm))
 		return false;
@@ -674,6 +693,7 @@ tce_put_general(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	if (!(tce & SPAPR_TCE_PERM)) {
 		ret = tce_fill(table, index, tce, 1, place);
 	} else {
+		tce_note_slot(vcpu, tce);
 		if (state >> TCE_LINKS_SUBPAGE_SHIFT) {
 			buffer = vcpu->arch.spapr_tce_buffer;
 			if (!buffer)

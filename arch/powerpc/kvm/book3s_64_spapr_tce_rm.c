@@ -29,15 +29,16 @@
  * and the hypervisor decrementer, external interrupts and doorbells that came
  * meanwhile are taken as soon as the guest is entered again, so that the time
  * limit, signals and kicks work as if the guest had run on; the work done here
- * is bounded by SPAPR_TCE_LIST_MAX TCEs. A machine check before the host's
- * state is back is fatal to the host, therefore guest memory isn't read: lists
- * are left to a later place. Firmware's part of the invalidation runs here as
- * it would in the host's context, in real mode and unrecoverable either way.
+ * is bounded by SPAPR_TCE_LIST_MAX TCEs. A machine check or a system reset
+ * before the host's state is back is fatal to the host, in firmware's part of
+ * the invalidation as well, where the host's context might recover from it.
+ * Therefore guest memory isn't read: lists are left to virtual mode.
  *
  * On the way out. Later, with the host's state back but interrupts still
  * disabled, kvmppc_exit_tce_hcall() is called where the hypercalls of XICS are
  * answered. A nested host has no earlier place: there it is called when
- * H_ENTER_NESTED returns, and may make hypercalls of its own. The guest is
+ * H_ENTER_NESTED returns, and may make hypercalls of its own; where guests run
+ * by H_GUEST_RUN_VCPU it is not called. The guest is
  * then entered again with the state that it came out with. A pending interrupt
  * or the time limit bring it out at once, before its next instruction; these
  * also announce signals, requests and the scheduler's wishes.

@@ -38,12 +38,11 @@
 #include <asm/spapr_mem.h>
 #include <asm/tce.h>
 
-#ifdef CONFIG_SPAPR_TCE_IOMMU
-void spapr_tce_quiesce(void);
-#else
+#ifndef CONFIG_SPAPR_TCE_IOMMU
 /* Without the engine nobody walks */
 static inline void spapr_tce_quiesce(void) { }
-#endif
+#else
+void spapr_tce_quiesce(void);
 
 /* TCEs in one request: what fits a 4 KiB list (LoPAPR, H_PUT_TCE_INDIRECT) */
 #define SPAPR_TCE_LIST_MAX	512UL
@@ -388,4 +387,5 @@ spapr_tce_kill_one(struct spapr_tce_window *window, unsigned long index,
 		window->kill_rm(tbl, window->offset + index, 1);
 }
 
+#endif /* CONFIG_SPAPR_TCE_IOMMU */
 #endif /* _ASM_POWERPC_SPAPR_TCE_H */

@@ -285,11 +285,14 @@ static bool retire(struct spapr_mem *mem, struct spapr_mem_region *region)
 
 	show(mem, region, false);
 	spapr_tce_quiesce();
-	if (!in_use(mem, region))
-		return true;
+	if (in_use(mem, region)) {
+		show(mem, region, true);
+		return false;
+	}
 
-	show(mem, region, true);
-	return false;
+	/* Who has cleared the last TCE tells the device before its walk ends */
+	spapr_tce_quiesce();
+	return true;
 }
 
 /* Unpin a retired region and forget it */
