@@ -84,6 +84,8 @@ struct tce_slot {
  *	registration
  * @default_due: the default window is made when it is first needed, so that
  *	whoever does not want it can remove it before it costs anything
+ * @default_size: bytes of the default window while it is there. It may have
+ *	been made in software and moved to hardware that would have another.
  * @charge: host pages charged by ENABLE
  * @mm: the process served, once there is one; a reference is held
  * @slots: the windows
@@ -98,6 +100,7 @@ struct tce_container {
 	bool v2;
 	bool enabled;
 	bool default_due;
+	u64 default_size;
 	unsigned long charge;
 	struct mm_struct *mm;
 	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
@@ -307,6 +310,8 @@ static void close_window(struct tce_container *container, int num)
 		spapr_tce_window_detach(slot->window, tcegroup->group, num);
 	spapr_tce_window_close(slot->window);
 	slot->window = NULL;
+	if (!num)
+		container->default_size = 0;
 
 	account_locked_vm(container->mm, slot->charge, false);
 	slot->charge = 0;
@@ -353,8 +358,17 @@ static int default_window(struct tce_container *container)
 	if (ret < 0)
 		return ret;
 
+	/* No other window was there: it is the first */
 	container->default_due = false;
+	container->default_size = window_size(container->slots[ret].window);
 	return 0;
+}
+
+/* Bytes of the default window as it is, or as it would be made */
+static u64 default_size(struct tce_container *container,
+			struct iommu_table_group *tg)
+{
+	return container->default_size ?: tg->tce32_size;
 }
 
 /* The window that has bus address @iova: its number, or -ENXIO */
@@ -501,7 +515,7 @@ static long get_info(struct tce_container *container, void __user *arg)
 
 	info.flags = 0;
 	info.dma32_window_start = tg->tce32_start;
-	info.dma32_window_size = tg->tce32_size;
+	info.dma32_window_size = default_size(container, tg);
 	memset(&info.ddw, 0, sizeof(info.ddw));
 	if (container->v2 && tg->max_dynamic_windows_supported) {
 		info.flags = VFIO_IOMMU_SPAPR_INFO_DDW;
@@ -598,7 +612,7 @@ static unsigned long enable_charge(struct tce_container *container)
 {
 	struct iommu_table_group *tg = hardware(container);
 
-	return tg ? tg->tce32_size >> PAGE_SHIFT : 0;
+	return tg ? default_size(container, tg) >> PAGE_SHIFT : 0;
 }
 
 /* VFIO_IOMMU_ENABLE */
@@ -1117,7 +1131,7 @@ unset:
 static int charge_enabled(struct tce_container *container,
 			  struct iommu_table_group *tg)
 {
-	unsigned long charge = tg->tce32_size >> PAGE_SHIFT;
+	unsigned long charge = default_size(container, tg) >> PAGE_SHIFT;
 	int ret;
 
 	if (!container->enabled)
@@ -1309,6 +1323,10 @@ static int tce_iommu_pin_pages(void *iommu_data, struct iommu_group *group,
 			       struct page **pages)
 {
 	struct tce_container *container = iommu_data;
+
+	/* Hypercalls don't ask whoever else pins */
+	if (iommu_group_get_iommudata(group))
+		return -EINVAL;
 
 	return tce_mediated_pin(&container->mediated, bus, npages, prot, pages);
 }

@@ -8,8 +8,8 @@
  *  - What is pinned is mapped, and to the page that was pinned: a page of bus
  *    addresses has a count, and the user page that is mapped there is held as
  *    often (spapr_mem_hold()).
- *  - A device that has been closed holds nothing. What the last one leaves
- *    behind is released with a message, since nobody is left who could.
+ *  - Without a device nothing is pinned. What the last one leaves behind when
+ *    it is closed is released with a message, since nobody is left who could.
  *
  * Counting by bus address finds what a device gives back; that a page is pinned
  * and accounted once, at whichever bus addresses and in whichever containers it
@@ -142,7 +142,7 @@ static void release_pins(struct tce_mediated *mediated, unsigned long first,
 	}
 
 	if (pages)
-		pr_warn("vfio-spapr: mediated devices left %lu pages pinned, which are released\n",
+		pr_warn_ratelimited("vfio-spapr: mediated devices left %lu pages pinned, which are released\n",
 			pages);
 }
 
@@ -324,6 +324,8 @@ void tce_mediated_add(struct tce_mediated *mediated, struct vfio_device *device)
 	if (!device->ops->dma_unmap)
 		return;
 
+	scoped_guard(mutex, &mediated->lock)
+		mediated->nr_devices++;
 	guard(mutex)(&mediated->devices_lock);
 	list_add(&device->iommu_entry, &mediated->devices);
 }
@@ -339,20 +341,14 @@ EXPORT_SYMBOL_GPL(tce_mediated_add);
 void tce_mediated_remove(struct tce_mediated *mediated,
 			 struct vfio_device *device)
 {
-	bool last;
-
 	if (!device->ops->dma_unmap)
 		return;
 
-	scoped_guard(mutex, &mediated->devices_lock) {
+	scoped_guard(mutex, &mediated->devices_lock)
 		list_del(&device->iommu_entry);
-		last = list_empty(&mediated->devices);
-	}
-	if (!last)
-		return;
-
 	scoped_guard(mutex, &mediated->lock)
-		release_pins(mediated, 0, ULONG_MAX);
+		if (!--mediated->nr_devices)
+			release_pins(mediated, 0, ULONG_MAX);
 	wake_up_all(&mediated->unpinned);
 }
 EXPORT_SYMBOL_GPL(tce_mediated_remove);
@@ -369,8 +365,8 @@ EXPORT_SYMBOL_GPL(tce_mediated_remove);
  *
  * Context: process context of any process, or a kernel thread; sleeps, faults
  * pages in; struct vfio_iommu_driver_ops.
- * Return: @npages, or an error, then nothing has been pinned: -EINVAL where a
- * page of bus addresses is not all mapped, or not to one host page; -EPERM
+ * Return: @npages, or an error, then nothing has been pinned: -EINVAL without a
+ * device (a late request of one that has been closed), and where a page of bus addresses is not all mapped, or not to one host page; -EPERM
  * where it is not mapped for @prot; -EFAULT where there is no memory that can
  * be pinned for long-term writing; -ENOMEM where memory, or the limit on locked
  * memory of the container's process, does not allow it.
@@ -391,6 +387,8 @@ int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
 		perm |= TCE_PCI_WRITE;
 
 	guard(mutex)(&mediated->lock);
+	if (!mediated->nr_devices)
+		return -EINVAL;
 
 	for (i = 0; i < npages; i++) {
 		ret = pin_one(mediated, bus + i * PAGE_SIZE, perm, &pages[i]);

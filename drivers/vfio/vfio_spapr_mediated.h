@@ -41,6 +41,7 @@ struct vfio_device;
  * @covered: the container accounts all that can be mapped; otherwise what is
  *	pinned is accounted by itself
  * @payer: whose limit on locked memory counts, once there is a process
+ * @nr_devices: open devices that pin; while there are none nothing is pinned
  * @unpinned: woken when something has been unpinned
  * @devices_lock: protects @devices; held while they are asked to let go; not
  *	taken with @lock held
@@ -52,6 +53,7 @@ struct tce_mediated {
 	struct xarray pins;
 	bool covered;
 	struct spapr_mem_payer payer;
+	unsigned int nr_devices;
 	wait_queue_head_t unpinned;
 	struct mutex devices_lock;	/* which devices there are */
 	struct list_head devices;

@@ -250,7 +250,7 @@ static void tell_users(struct spapr_tce_window *window)
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
 {
 	scoped_guard(mutex, &spapr_tce_windows_lock) {
-		window->watched = watched;
+		WRITE_ONCE(window->watched, watched);
 		tell_users(window);
 	}
 	spapr_tce_quiesce();
@@ -497,7 +497,8 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 	u64 *slot;
 
 	lockdep_assert_held(&window->mem->lock);
-	if (window->pins)
+	/* Nothing relies on registration there */
+	if (window->pins || window->soft)
 		return false;
 	if (window->lost)
 		return true;

@@ -254,7 +254,7 @@ spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
 static __always_inline bool
 spapr_tce_window_by_owner(const struct spapr_tce_window *window)
 {
-	return window->pins || window->watched;
+	return window->pins || READ_ONCE(window->watched);
 }
 
 /**

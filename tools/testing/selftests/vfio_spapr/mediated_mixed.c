@@ -19,6 +19,8 @@
 
 #define MEMORY_PAGES	16
 #define BUS		(16 * MiB)
+/* In another part of the window's table than BUS is */
+#define FAR		(BUS + 8 * MiB)
 /* Where second windows are */
 #define SECOND		(1ULL << 59)
 
@@ -74,6 +76,12 @@ static long unmap(SELF(mixed) self, unsigned int number,
 {
 	return container_unmap(self->bed.container, at(self, number),
 			       pages * self->page);
+}
+
+static long map_far(SELF(mixed) self, __u64 bus)
+{
+	return container_map(self->bed.container, (unsigned long)mem(self, 5),
+			     bus, self->page, READ_WRITE);
 }
 
 /* Make the container ready for DMA with all of the memory */
@@ -228,12 +236,14 @@ TEST_F(mixed, mediated_joins)
 
 TEST_F(mixed, hardware_joins_and_leaves)
 {
-	struct vfio_iommu_spapr_tce_info info;
+	struct vfio_iommu_spapr_tce_info info, before;
 	long alone, page = self->page / KiB, both;
+	__u64 last;
 
 	ASSERT_EQ(0, open_alone(self, variant->type));
 	ASSERT_EQ(0, prepare(self));
 	ASSERT_EQ(0, map(self, 0, 8));
+	ASSERT_EQ(0, container_get_info(self->bed.container, &before));
 	alone = memory_locked();
 	ASSERT_EQ(2, mediated_pin(&self->device, at(self, 0), 2,
 				  MEDIATED_BOTH));
@@ -246,7 +256,14 @@ TEST_F(mixed, hardware_joins_and_leaves)
 	EXPECT_REACHED(self, 1);
 	EXPECT_REACHED(self, 7);
 	EXPECT_MEDIATED(self, 1);
+	/* The window stays as it is, to its last page */
 	ASSERT_EQ(0, container_get_info(self->bed.container, &info));
+	EXPECT_EQ(before.dma32_window_start, info.dma32_window_start);
+	EXPECT_EQ(before.dma32_window_size, info.dma32_window_size);
+	last = info.dma32_window_start + (__u64)info.dma32_window_size -
+	       self->page;
+	EXPECT_EQ(0, map_far(self, last));
+	EXPECT_EQ(0, container_unmap(self->bed.container, last, self->page));
 	both = memory_locked();
 	if (self->v1) {
 		EXPECT_LE(alone + info.dma32_window_size / KiB, both);
@@ -296,6 +313,7 @@ TEST_F(mixed, hardware_refused)
 	ASSERT_EQ(0, open_alone(self, variant->type));
 	ASSERT_EQ(0, self->v1 ? prepare(self) : 0);
 	ASSERT_EQ(0, map(self, 0, 4));
+	ASSERT_EQ(0, map_far(self, FAR));
 	ASSERT_EQ(0, self->v1 ? munmap(mem(self, 3), self->page) : 0);
 	ASSERT_EQ(1, mediated_pin(&self->device, at(self, 2), 1,
 				  MEDIATED_BOTH));
@@ -315,6 +333,7 @@ TEST_F(mixed, hardware_refused)
 	ASSERT_EQ(0, join_hardware(self));
 	EXPECT_REACHED(self, 0);
 	EXPECT_REACHED(self, 2);
+	EXPECT_EQ(EDU_READS | EDU_WRITES, reach(self, FAR, mem(self, 5)));
 	EXPECT_MEDIATED(self, 2);
 }
 
