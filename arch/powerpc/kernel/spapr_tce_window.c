@@ -423,6 +423,7 @@ int spapr_tce_window_populate(struct spapr_tce_window *window,
 		    !spapr_sparse_populate(&window->pinned, index,
 					   GFP_KERNEL_ACCOUNT))
 			return -ENOMEM;
+		/* Last: where origins are, all is */
 		if (!spapr_sparse_populate(&window->origins, index,
 					   GFP_KERNEL_ACCOUNT))
 			return -ENOMEM;
@@ -925,6 +926,13 @@ void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 }
 EXPORT_SYMBOL_GPL(spapr_tce_unmap);
 
+/* Is a leaf's part of the table there, when the window has just come to it? */
+static bool has_part(struct spapr_tce_window *window, unsigned long index)
+{
+	return window->in_memory ? !!spapr_tce_address(window, index) :
+				   !!spapr_sparse_find(&window->pinned, index);
+}
+
 /* Clear the table and leave the origins, which say what is mapped */
 static void empty_table(struct spapr_tce_window *window)
 {
@@ -934,10 +942,10 @@ static void empty_table(struct spapr_tce_window *window)
 	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
 		unsigned long stop = leaf_end(index, end);
 
-		if (window->pins)
-			unmap_pinned(window, index, stop - index, true);
-		else
+		if (!window->pins)
 			empty_leaf(window, index, stop - index);
+		else if (has_part(window, index))
+			unmap_pinned(window, index, stop - index, true);
 		index = stop;
 		cond_resched();
 	}

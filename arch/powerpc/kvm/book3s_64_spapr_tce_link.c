@@ -19,8 +19,8 @@
  * The device sees what the table says from the moment the link exists: entries
  * that were there before are written into the window while hypercalls for the
  * table wait. Those whose memory is not registered, or all of them if the
- * window pins its pages itself (container v1), are left to user space, as
- * hypercalls would leave them.
+ * window is its owner's to write (one of a container v1, or with mediated
+ * devices), are left to user space, as hypercalls would leave them.
  */
 #include <linux/cleanup.h>
 #include <linux/err.h>
