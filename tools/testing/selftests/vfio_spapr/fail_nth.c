@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each allocation in turn fails, in each ioctl of a container.
- *
- * The kernel lets the nth chance to fail of a task fail (see
- * Documentation/fault-injection). Every ioctl is repeated with n from 1 on
- * until it is through without a failure; until then it either succeeds all the
- * same, or says ENOMEM, or EFAULT where it was the copying of the structure
- * that failed, and has changed nothing: no locked memory, and the same call
- * succeeds when nothing fails. What is lost in the kernel, kmemleak finds.
+ * Each allocation in turn fails, in each ioctl of a container (lib/fault.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,18 +10,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <unistd.h>
 #include <linux/vfio.h>
 
 #include "../kselftest.h"
 #include "lib/edu.h"
+#include "lib/fault.h"
 #include "lib/memory.h"
 #include "lib/vfio_pci.h"
 
-#define DEBUGFS		"/sys/kernel/debug"
 #define PAGES		1024UL
-#define MAX_CHANCES	2000
 
 static struct {
 	int container;
@@ -186,99 +177,15 @@ static void leave(void)
 	vfio_group_unset_container(bed.other_group);
 }
 
-/* Chances to fail that this task has had are counted from here on */
-static void fail_nth(unsigned int n)
-{
-	int fd = open("/proc/thread-self/fail-nth", O_WRONLY);
-
-	if (fd < 0 || dprintf(fd, "%u", n) < 0)
-		ksft_exit_fail_msg("cannot make allocations fail\n");
-	close(fd);
-}
-
-/* Whether the failure that was asked for has happened; none any more */
-static bool has_failed(void)
-{
-	char left[16] = "";
-	int fd = open("/proc/thread-self/fail-nth", O_RDWR);
-	bool failed = read(fd, left, sizeof(left) - 1) > 0 && !atoi(left);
-
-	dprintf(fd, "0");
-	close(fd);
-
-	return failed;
-}
-
-/* Do @act with its nth chance to fail failing: whether it was through */
-static bool try(const char *name, int (*act)(void), void (*undo)(void),
-		unsigned int n, bool *good)
-{
-	long locked = memory_locked();
-	int ret, error;
-	bool failed;
-
-	fail_nth(n);
-	ret = act();
-	error = errno;
-	failed = has_failed();
-
-	if (!ret) {
-		undo();
-		if (memory_locked() != locked)
-			*good = false;
-		return !failed;
-	}
-
-	if (!failed || (error != ENOMEM && error != EFAULT) ||
-	    memory_locked() != locked) {
-		ksft_print_msg("%s, chance %u: %s, locked %ld before, %ld after\n",
-			       name, n, strerror(error), locked,
-			       memory_locked());
-		*good = false;
-	}
-	return false;
-}
-
 static void test(const char *name, int (*act)(void), void (*undo)(void))
 {
-	unsigned int n = 1;
-	bool good = true;
-
-	while (n < MAX_CHANCES && !try(name, act, undo, n, &good))
-		n++;
-	ksft_print_msg("%s: %u chances\n", name, n - 1);
-	ksft_test_result(good && n < MAX_CHANCES, "%s\n", name);
+	ksft_test_result(fault_everywhere(name, act, undo), "%s\n", name);
 }
 
 static void require(bool ok, const char *what)
 {
 	if (!ok)
 		ksft_exit_fail_msg("%s: %s\n", what, strerror(errno));
-}
-
-static void set_debugfs(const char *name, const char *value)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), DEBUGFS "/%s", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, value, 1) != 1)
-		ksft_exit_skip("%s is not there\n", path);
-	close(fd);
-}
-
-/* Also what may sleep, and without a trace in the log each time */
-static void allow_failures(void)
-{
-	mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
-	set_debugfs("failslab/ignore-gfp-wait", "N");
-	set_debugfs("failslab/verbose", "0");
-	set_debugfs("fail_page_alloc/ignore-gfp-wait", "N");
-	set_debugfs("fail_page_alloc/ignore-gfp-highmem", "N");
-	set_debugfs("fail_page_alloc/min-order", "0");
-	set_debugfs("fail_page_alloc/verbose", "0");
-	set_debugfs("fail_usercopy/verbose", "0");
 }
 
 static void open_files(void)
@@ -318,7 +225,7 @@ static void test_join(void)
 int main(void)
 {
 	ksft_print_header();
-	allow_failures();
+	fault_allow();
 	open_files();
 	ksft_set_plan(9);
 

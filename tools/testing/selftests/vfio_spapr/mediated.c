@@ -18,7 +18,7 @@
 #include "lib/memory.h"
 #include "lib/vfio_pci.h"
 
-#define MEMORY_PAGES	64
+#define MEMORY_SIZE	(4 * MiB)
 #define BUS		(16 * MiB)
 #define TCE_PAGE	(4 * KiB)
 #define WINDOW_SIZE	(1 * GiB)
@@ -86,9 +86,9 @@ FIXTURE_SETUP(mediated)
 		SKIP(return, "mediated_dma is not loaded");
 
 	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, MEMORY_PAGES * self->page,
+	self->memory = memory_get(BASE_PAGES, MEMORY_SIZE,
 				  PROT_READ | PROT_WRITE);
-	memset(self->memory, 1, MEMORY_PAGES * self->page);
+	memset(self->memory, 1, MEMORY_SIZE);
 
 	mediated_create(&self->device, 0);
 	mediated_create(&self->other, 1);
@@ -363,11 +363,21 @@ TEST_F(mediated, part_of_a_page)
 	EXPECT_EQ(self->page, mediated_report(&self->device).size);
 	EXPECT_PINNED(self, 0, 0, 0);
 
-	/* One page on the bus, two in memory; and no one page because of rights */
+	/* One page on the bus, two in memory */
+	ASSERT_EQ(0, container_map(self->container, memory, at(self, 6),
+				   self->page / 2, READ_WRITE));
+	ASSERT_EQ(0, container_map(self->container,
+				   memory + self->page + self->page / 2,
+				   at(self, 6) + self->page / 2,
+				   self->page / 2, READ_WRITE));
+	EXPECT_EQ(-EINVAL, mediated_pin(&self->device, at(self, 6), 1,
+					MEDIATED_BOTH));
 	ASSERT_EQ(0, container_map(self->container, memory + TCE_PAGE,
 				   at(self, 2), self->page, READ_WRITE));
 	EXPECT_EQ(-EINVAL, mediated_pin(&self->device, at(self, 2), 1,
 					MEDIATED_BOTH));
+
+	/* Only what all of it permits */
 	ASSERT_EQ(0, map(self, 0, 4, 1, READ_WRITE));
 	ASSERT_EQ(0, container_map(self->container, memory, at(self, 4),
 				   TCE_PAGE, READ_ONLY));
@@ -375,6 +385,41 @@ TEST_F(mediated, part_of_a_page)
 				       MEDIATED_BOTH));
 	EXPECT_EQ(1, mediated_pin(&self->device, at(self, 4), 1,
 				  MEDIATED_DMA_READ));
+}
+
+/* A window's pages can be larger than the system's, without huge pages */
+TEST_F(mediated, large_pages)
+{
+	unsigned long memory = (unsigned long)self->memory;
+	__u64 start;
+	char byte = 4;
+
+	if (variant->type != VFIO_SPAPR_TCE_v2_IOMMU)
+		SKIP(return, "v1 has one window");
+
+	ASSERT_EQ(0, container_create_window(self->container, 21, 1 * GiB, 1,
+					     &start));
+	EXPECT_EQ(-EINVAL, container_map(self->container, memory, start,
+					 self->page, READ_WRITE));
+	EXPECT_EQ(-EINVAL, container_map(self->container, memory + self->page,
+					 start, 2 * MiB, READ_WRITE));
+	ASSERT_EQ(0, container_map(self->container, memory + 2 * MiB, start,
+				   2 * MiB, READ_WRITE));
+	ASSERT_EQ(0, container_map(self->container, memory, start + 2 * MiB,
+				   2 * MiB, READ_WRITE));
+	self->locked = memory_locked();
+
+	start += 2 * MiB - self->page;
+	ASSERT_EQ(2, mediated_pin(&self->device, start, 2, MEDIATED_BOTH));
+	EXPECT_EQ(2, locked(self));
+	EXPECT_EQ(1, mediated_pins_of(&self->device,
+				      self->memory + 4 * MiB - self->page));
+	EXPECT_EQ(1, mediated_pins_of(&self->device, self->memory));
+	EXPECT_EQ(0, mediated_run_write(&self->device, start + self->page + 5,
+					&byte, 1));
+	EXPECT_EQ(4, self->memory[5]);
+	EXPECT_EQ(0, mediated_write(&self->device, start + 6, &byte, 1));
+	EXPECT_EQ(4, self->memory[4 * MiB - self->page + 6]);
 }
 
 TEST_F(mediated, as_many_as_can_be)
@@ -628,10 +673,19 @@ TEST_F(mediated, registered)
 	EXPECT_EQ(2, mediated_pins_of(&self->device, mem(self, 2)));
 	EXPECT_EQ(2, mediated_pins_of(&self->device, mem(self, 3)));
 
-	/* As long as it is mapped it stays registered */
-	EXPECT_EQ(-EBUSY, container_unregister(self->container, memory,
-					       4 * self->page));
+	/* What is pinned stays so, and is accounted, without registration */
+	ASSERT_EQ(0, container_unregister(self->container, memory,
+					  4 * self->page));
+	EXPECT_EQ(3, locked(self));
+	EXPECT_EQ(1, mediated_pins_of(&self->device, mem(self, 2)));
+	EXPECT_EQ(1, mediated_pins_of(&self->device, mem(self, 3)));
 	ASSERT_EQ(0, mediated_unpin(&self->device, at(self, 3), 2, 0));
+	EXPECT_PINNED(self, 3, 0, 1);
+	EXPECT_PINNED(self, 2, 1, 1);
+
+	/* Registration once more does not account it twice either */
+	ASSERT_EQ(0, container_register(self->container, memory,
+					4 * self->page));
 	EXPECT_EQ(4, locked(self));
 	ASSERT_EQ(0, unmap(self, 0, 8));
 	EXPECT_EQ(1, mediated_report(&self->device).asked);

@@ -101,7 +101,8 @@ static void engine_dma_unmap(struct vfio_device *vdev, u64 bus, u64 size)
 	engine->report.bus = bus;
 	engine->report.size = size;
 
-	if (engine->manners.stubborn)
+	/* Also asked while it is being closed, when it has nothing any more */
+	if (engine->manners.stubborn || list_empty(&engine->ranges))
 		return;
 	engine->first = bus;
 	engine->last = bus + size - 1;

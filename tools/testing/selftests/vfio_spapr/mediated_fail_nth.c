@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each allocation in turn fails, in all that mediated devices add to a
+ * container (lib/fault.h): they join, pin and copy, and groups with hardware
+ * come to their windows.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/vfio.h>
+
+#include "../kselftest.h"
+#include "lib/edu.h"
+#include "lib/fault.h"
+#include "lib/mediated.h"
+#include "lib/memory.h"
+#include "lib/vfio_pci.h"
+
+#define PAGES		64
+#define PINNED		8
+#define BUS		(16 * MiB)
+
+static struct {
+	struct mediated device, other;
+	int container;
+	int hardware, group;
+	unsigned int type;
+	unsigned long memory;
+	unsigned long page;
+} bed = { .container = -1, .group = -1 };
+
+/* Each returns 0, or -1 with errno */
+
+static int result(int ret)
+{
+	if (ret >= 0)
+		return 0;
+	errno = -ret;
+	return -1;
+}
+
+static int set_iommu(void)
+{
+	return ioctl(bed.container, VFIO_SET_IOMMU, bed.type);
+}
+
+/* The container without IOMMU, with the group in it */
+static void unset(void)
+{
+	vfio_group_unset_container(bed.device.group);
+	vfio_group_set_container(bed.device.group, bed.container);
+}
+
+static int map(void)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = bed.memory,
+		.iova = BUS,
+		.size = PAGES * bed.page,
+	};
+
+	return ioctl(bed.container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static void unmap(void)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = BUS,
+		.size = PAGES * bed.page,
+	};
+
+	ioctl(bed.container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
+static int prepare(void)
+{
+	struct vfio_iommu_spapr_register_memory memory = {
+		.argsz = sizeof(memory),
+		.vaddr = bed.memory,
+		.size = PAGES * bed.page,
+	};
+
+	return bed.type == VFIO_SPAPR_TCE_IOMMU ?
+	       ioctl(bed.container, VFIO_IOMMU_ENABLE) :
+	       ioctl(bed.container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &memory);
+}
+
+static int pin(void)
+{
+	return result(mediated_pin(&bed.device, BUS, PINNED, MEDIATED_BOTH));
+}
+
+static void unpin(void)
+{
+	mediated_unpin(&bed.device, BUS, PINNED, 0);
+}
+
+static int copy(void)
+{
+	char buffer[128];
+
+	return result(mediated_read(&bed.device, BUS - 64 + bed.page, buffer,
+				    sizeof(buffer)));
+}
+
+static void nothing(void)
+{
+}
+
+static int join(void)
+{
+	return result(mediated_join(&bed.other, bed.container));
+}
+
+static void leave(void)
+{
+	vfio_group_unset_container(bed.other.group);
+}
+
+static int join_hardware(void)
+{
+	return result(__vfio_group_set_container(bed.group, bed.container));
+}
+
+static void leave_hardware(void)
+{
+	vfio_group_unset_container(bed.group);
+}
+
+static void each(const char *name, int (*act)(void), void (*undo)(void))
+{
+	ksft_test_result(fault_everywhere(name, act, undo), "%s\n", name);
+}
+
+static void require(bool ok, const char *what)
+{
+	if (!ok)
+		ksft_exit_fail_msg("%s: %s\n", what, strerror(errno));
+}
+
+static void close_files(void)
+{
+	mediated_leave(&bed.other);
+	mediated_leave(&bed.device);
+	vfio_close(&bed.group);
+	vfio_close(&bed.container);
+}
+
+static void test(const char *version, unsigned int type)
+{
+	char name[64];
+
+#define named(what) (snprintf(name, sizeof(name), "%s: " what, version), name)
+	bed.type = type;
+	bed.container = vfio_container_open();
+	bed.group = vfio_group_open(bed.hardware);
+	require(!result(mediated_join(&bed.device, bed.container)), "join");
+	each(named("VFIO_SET_IOMMU"), set_iommu, unset);
+	require(!set_iommu(), "set the type");
+	mediated_open(&bed.device);
+
+	require(type != VFIO_SPAPR_TCE_IOMMU || !prepare(), "enable");
+	/* Locked memory grows when the default window is made */
+	require(!map(), "map");
+	unmap();
+	each(named("VFIO_IOMMU_MAP_DMA"), map, unmap);
+	require(!map(), "map");
+	each(named("vfio_pin_pages()"), pin, unpin);
+	each(named("vfio_dma_rw()"), copy, nothing);
+	require(!pin(), "pin");
+	require(type == VFIO_SPAPR_TCE_IOMMU || !prepare(), "register");
+	require(!join(), "a second one joins");
+	leave();
+	each(named("a second one joins"), join, leave);
+	each(named("hardware joins"), join_hardware, leave_hardware);
+	require(!join_hardware(), "hardware joins");
+	each(named("a second one joins hardware"), join, leave);
+
+	close_files();
+	ksft_test_result(!memory_locked(), "%s\n",
+			 named("no memory is left locked"));
+}
+
+int main(void)
+{
+	char address[PCI_ADDRESS_LEN];
+
+	ksft_print_header();
+	if (!mediated_available())
+		ksft_exit_skip("mediated_dma is not loaded\n");
+	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
+		ksft_exit_skip("an edu device is needed\n");
+	fault_allow();
+	ksft_set_plan(16);
+
+	pci_bind(address, "vfio-pci");
+	bed.hardware = pci_iommu_group(address);
+	mediated_create(&bed.device, 0);
+	mediated_create(&bed.other, 1);
+	bed.page = page_size();
+	bed.memory = (unsigned long)memory_get(BASE_PAGES, PAGES * bed.page,
+					       PROT_READ | PROT_WRITE);
+	memset((void *)bed.memory, 1, PAGES * bed.page);
+
+	test("v1", VFIO_SPAPR_TCE_IOMMU);
+	test("v2", VFIO_SPAPR_TCE_v2_IOMMU);
+
+	mediated_remove(&bed.other);
+	mediated_remove(&bed.device);
+	ksft_finished();
+}
