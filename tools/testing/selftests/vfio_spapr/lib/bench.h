@@ -23,7 +23,9 @@
 
 #include "kvm_ppc.h"
 
-#define BENCH_ROUNDS	5
+#ifndef BENCH_ROUNDS
+#define BENCH_ROUNDS	9
+#endif
 
 /* For each round of @operation, unless another one is asked for */
 #define bench_rounds(operation)						\
