@@ -34,6 +34,8 @@ endif
 
 # The target that makes it
 kernel := $(patsubst %-host,%,kernel-$(KERNEL))
+# Tested along with that one
+modular := $(if $(filter host,$(KERNEL)),kernel-modular)
 
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +66,11 @@ kernel-debug: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/debug \
 		$(config)/host.config $(config)/debug.config
 
+## make kernel-modular $B/modular/vmlinux: patched, VFIO and KVM as modules
+kernel-modular: tree $(busybox)
+	@tools/build/kernel $(B) $(B)/linux $(B)/modular \
+		$(config)/host.config $(config)/modular.config
+
 $(busybox): | setup
 	@tools/build/ppc64el-packages $@ busybox-static
 
@@ -89,7 +96,8 @@ demo: $(kernel) rootfs
 ##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so
 # The plain kernel too: what it answers is what the patched one has to answer
-test: $(kernel) kernel-base rootfs $(drc_release)
+test: $(kernel) kernel-base $(modular) rootfs $(drc_release)
+	@[ -z "$(modular)" ] || tools/build/selftests $(B) $(B)/modular
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) \
 		$(if $(AGAIN),-r) $(if $(FULL),-f)
@@ -128,4 +136,5 @@ $(B)/base/vmlinux: kernel-base
 
 # The steps share their build directory
 .NOTPARALLEL:
-.PHONY: bench help setup tree kernel kernel-base kernel-debug rootfs demo test series refresh check each clean
+.PHONY: bench help setup tree kernel kernel-base kernel-debug kernel-modular \
+	rootfs demo test series refresh check each clean

@@ -498,8 +498,7 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 	u64 *slot;
 
 	lockdep_assert_held(&window->mem->lock);
-	/* Nothing relies on registration there */
-	if (window->pins || window->soft)
+	if (window->pins)
 		return false;
 	if (window->lost)
 		return true;
@@ -926,13 +925,6 @@ void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 }
 EXPORT_SYMBOL_GPL(spapr_tce_unmap);
 
-/* Is a leaf's part of the table there, when the window has just come to it? */
-static bool has_part(struct spapr_tce_window *window, unsigned long index)
-{
-	return window->in_memory ? !!spapr_tce_address(window, index) :
-				   !!spapr_sparse_find(&window->pinned, index);
-}
-
 /* Clear the table and leave the origins, which say what is mapped */
 static void empty_table(struct spapr_tce_window *window)
 {
@@ -942,10 +934,10 @@ static void empty_table(struct spapr_tce_window *window)
 	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
 		unsigned long stop = leaf_end(index, end);
 
-		if (!window->pins)
-			empty_leaf(window, index, stop - index);
-		else if (has_part(window, index))
+		if (window->pins)
 			unmap_pinned(window, index, stop - index, true);
+		else
+			empty_leaf(window, index, stop - index);
 		index = stop;
 		cond_resched();
 	}

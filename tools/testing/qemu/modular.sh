@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# modular.sh
+#
+# Runs the tests of the external user API and of KVM's links on MACHINE under
+# the kernel with VFIO and KVM as modules.
+
+here=$(dirname "$(realpath "$0")")
+kernel=$B/modular
+programs=$B/selftests/kselftest/vfio_spapr
+edu=edu,dma_mask=0xffffffffffffffff
+
+# In the order in which they need each other
+modules="
+	drivers/iommu/iommufd/iommufd
+	drivers/vfio/vfio drivers/vfio/vfio_spapr_mediated
+	drivers/vfio/vfio_iommu_spapr_tce
+	drivers/vfio/pci/vfio-pci-core drivers/vfio/pci/vfio-pci
+	arch/powerpc/kvm/kvm arch/powerpc/kvm/kvm-hv"
+
+# program LOADED NAME [ARG...]: boots with the MODULES of LOADED as well
+program() {
+	loaded="$modules $1"
+	name=$2
+	shift 2
+	load=
+	for module in $loaded; do
+		ko=$(basename "$module").ko
+		set -- "$@" -a "$kernel/$module.ko:/$ko"
+		load="$load insmod /$ko"
+		[ $ko = vfio.ko ] && load="$load enable_unsafe_noiommu_mode=1"
+		load="$load &&"
+	done
+	"$here/boot" -m "$MACHINE" -k "$kernel/vmlinux" -l "$LOG.$name" -s 2 \
+		-t 600 -a "$programs/$name" "$@" -- sh -c "$load exec /$name"
+}
+
+# One plan for both
+{
+	program "test-modules/external_user_test test-modules/noiommu_device" \
+		external_user -q "-device e1000e,bus={bus1}" \
+		-q "-device edu,bus={pci0},addr=1" \
+		-q "-device edu,bus={pci0},addr=2"
+	echo "$?" >"$LOG.status"
+	program "" link -q "-device $edu,bus={pci0},addr=1" \
+		-q "-device $edu,bus={pci0},addr=2" \
+		-q "-device $edu,bus={pci1},addr=1"
+	echo "$?" >>"$LOG.status"
+} 2>&1 | awk '
+	/^TAP version/	{ next }
+	/^1\.\.[0-9]/	{ planned += substr($1, 4); next }
+			{ print }
+	END		{ print "1.." planned }'
+exit "$(sort -n "$LOG.status" | tail -1)"
