@@ -105,7 +105,7 @@ test: $(kernel) kernel-base $(modular) rootfs $(drc_release)
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
 ##                    mitigations on, KEEP=1 takes the last base counts
-bench: $(B)/host/vmlinux $(B)/base/vmlinux
+bench: kernel kernel-base
 	@tools/build/selftests $(B)
 	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f) \
 		$(if $(KEEP),-b)
@@ -130,9 +130,6 @@ each: tree
 ## make clean         remove $B
 clean:
 	rm -rf $(B)
-
-$(B)/host/vmlinux: kernel
-$(B)/base/vmlinux: kernel-base
 
 # The steps share their build directory
 .NOTPARALLEL:
