@@ -155,7 +155,7 @@ static struct iommu_table_group *table_group(struct tce_container *container)
 	return hardware(container) ?: &spapr_tce_soft_group;
 }
 
-/* Can DMA be mapped? Where nothing is pinned for it no memory has to be ready. */
+/* Can DMA be mapped? Where that pins nothing, no memory has to be ready. */
 static int may_change(struct tce_container *container)
 {
 	if (container->enabled)

@@ -366,10 +366,11 @@ EXPORT_SYMBOL_GPL(tce_mediated_remove);
  * Context: process context of any process, or a kernel thread; sleeps, faults
  * pages in; struct vfio_iommu_driver_ops.
  * Return: @npages, or an error, then nothing has been pinned: -EINVAL without a
- * device (a late request of one that has been closed), and where a page of bus addresses is not all mapped, or not to one host page; -EPERM
- * where it is not mapped for @prot; -EFAULT where there is no memory that can
- * be pinned for long-term writing; -ENOMEM where memory, or the limit on locked
- * memory of the container's process, does not allow it.
+ * device (a late request of one that has been closed), and where a page of bus
+ * addresses is not all mapped, or not to one host page; -EPERM where it is not
+ * mapped for @prot; -EFAULT where there is no memory that can be pinned for
+ * long-term writing; -ENOMEM where memory, or the limit on locked memory of the
+ * container's process, does not allow it.
  */
 int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
 		     int prot, struct page **pages)

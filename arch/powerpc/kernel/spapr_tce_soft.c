@@ -4,9 +4,9 @@
  *
  * A mediated device reaches memory through the kernel. It needs no table that
  * hardware reads, only to know which user page stands at a bus address, and
- * that a window's origins say already (asm/spapr_tce.h). So a window in software
- * is a window like any other on a table that is nowhere: its operations do
- * nothing and never fail.
+ * that a window's origins say already (asm/spapr_tce.h). So a window in
+ * software is a window like any other on a table that is nowhere: its
+ * operations do nothing and never fail.
  *
  * TCEs of such a window point to user memory that need not be pinned or
  * registered. A window moves from one kind of table to the other and keeps what
