@@ -498,7 +498,8 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 	u64 *slot;
 
 	lockdep_assert_held(&window->mem->lock);
-	if (window->pins)
+	/* Nothing relies on registration there */
+	if (window->pins || window->soft)
 		return false;
 	if (window->lost)
 		return true;
