@@ -12,7 +12,7 @@
  * page is held, so the account is settled at each such change; only a page that
  * comes to be held can be refused for it.
  *
- * What a registered address stands for is the page that was registered, as it
+ * What an address stands for is the page that is registered or held there, as it
  * is for TCEs, whatever the process has mapped there since.
  */
 #include <linux/cleanup.h>
