@@ -72,6 +72,6 @@ else
 fi
 check "a time-out is 124" boots 124 -t 5 -- sleep 1000
 check "no such init is 125" boots 125 -c rdinit=/nothing -- true
-check "no kernel is 125" boots 125 -k "$0" -- true
+check "no kernel is 125" boots 125 -t 30 -k "$0" -- true
 check "no such machine is 125" boots 125 -m powernv7 -- true
 tap_end
