@@ -8,8 +8,8 @@ B ?= build
 MACHINE ?= powernv9
 # Kernel that "make test" runs: host (patched), base (not patched), debug
 KERNEL ?= host
-# Emulators at a time
-JOBS ?= $(shell nproc)
+# Emulators at a time: they wait for resets and timers as long as they compute
+JOBS ?= $(shell expr 2 \* $$(nproc))
 
 override B := $(abspath $(B))
 export B
