@@ -4,6 +4,7 @@
  * they pin is looked up by bus address, counted, and accounted to the page.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,30 @@ do {									\
 					 mem(self, number)));		\
 	EXPECT_EQ(pages, locked(self));					\
 } while (0)
+
+/* Kernel messages from now on */
+static int messages_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
+/* One record a read */
+static bool messages_have(int fd, const char *text)
+{
+	char record[1024];
+	ssize_t length;
+
+	while ((length = read(fd, record, sizeof(record) - 1)) > 0) {
+		record[length] = '\0';
+		if (strstr(record, text))
+			return true;
+	}
+	return false;
+}
 
 /* End all mappings at once */
 static long end_all(SELF(mediated) self, unsigned int type)
@@ -553,7 +578,9 @@ TEST_F(mediated, all_unmapped)
 TEST_F(mediated, litter)
 {
 	const struct mediated_dma_manners litters = { .litters = 1 };
+	int messages = messages_open();
 
+	ASSERT_LE(0, messages);
 	ASSERT_EQ(0, mediated_join(&self->other, self->container));
 	mediated_open(&self->other);
 	ASSERT_EQ(0, map(self, 0, 0, 4, READ_WRITE));
@@ -564,15 +591,41 @@ TEST_F(mediated, litter)
 	mediated_behave(&self->other, &litters);
 	mediated_leave(&self->other);
 	EXPECT_PINNED(self, 0, 1, 3);
+	EXPECT_FALSE(messages_have(messages, "pages pinned"));
 	mediated_behave(&self->device, &litters);
 	vfio_close(&self->device.device);
 	EXPECT_EQ(0, locked(self));
+	EXPECT_TRUE(messages_have(messages, "left 3 pages pinned"));
+	close(messages);
 
 	mediated_open(&self->device);
 	EXPECT_PINNED(self, 0, 0, 0);
 	EXPECT_PINNED(self, 2, 0, 0);
 	ASSERT_EQ(0, unmap(self, 0, 4));
 	EXPECT_EQ(0, mediated_report(&self->device).asked);
+}
+
+/* What another process has the device pin is accounted to the container's */
+TEST_F(mediated, pinned_by_another)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, map(self, 0, 0, 4, READ_WRITE));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (mediated_pin(&self->device, at(self, 1), 2,
+				 MEDIATED_BOTH) != 2)
+			_exit(1);
+		_exit(memory_locked() ? 2 : 0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_PINNED(self, 1, 1, 2);
+
+	ASSERT_EQ(0, mediated_unpin(&self->device, at(self, 1), 2, 0));
+	EXPECT_PINNED(self, 1, 0, 0);
 }
 
 /* Groups come and go while others have something pinned */
