@@ -31,6 +31,7 @@ static void fake_window(struct fake *fake, int num, u64 start, u64 npages,
 	fake->tbl[num].it_size = npages;
 	fake->tbl[num].it_page_shift = shift;
 	fake->window[num].tbl = &fake->tbl[num];
+	fake->window[num].page_shift = shift;
 	fake->container.slots[num].window = &fake->window[num];
 }
 
