@@ -204,6 +204,19 @@ tce_view_fill(struct kvmppc_spapr_tce_table *table, unsigned long index,
 /* Guest addresses */
 
 /*
+ * The memory slot of a page, NULL if it can't be used. Inside a walk: see
+ * kvm_arch_memslots_updated(). gfn_to_memslot() would write to a cache line
+ * that all vCPUs share.
+ */
+static __always_inline struct kvm_memory_slot *
+tce_memslot(struct kvm_memslots *slots, gfn_t gfn)
+{
+	struct kvm_memory_slot *slot = search_memslots(slots, gfn, false);
+
+	return slot && !(slot->flags & KVM_MEMSLOT_INVALID) ? slot : NULL;
+}
+
+/*
  * The memory slot that was used last: its first page, how many pages a range of
  * the size asked for can begin at, and its user address
  */
@@ -223,14 +236,8 @@ static __always_inline bool tce_find_slot(struct kvm *kvm, gfn_t gfn,
 	if (likely(gfn - found->base_gfn < found->nr_starts))
 		return true;
 
-	/*
-	 * Inside a walk: see kvm_arch_memslots_updated(). gfn_to_memslot() would
-	 * write to a cache line that all vCPUs share.
-	 */
-	slot = search_memslots(rcu_dereference_raw_check(kvm->memslots[0]),
-			       gfn, false);
-	if (!slot || slot->flags & KVM_MEMSLOT_INVALID ||
-	    slot->npages < npages)
+	slot = tce_memslot(rcu_dereference_raw_check(kvm->memslots[0]), gfn);
+	if (!slot || slot->npages < npages)
 		return false;
 
 	found->base_gfn = slot->base_gfn;
@@ -615,8 +622,8 @@ static __always_inline void tce_note_slot(struct kvm_vcpu *vcpu,
 	struct kvm_memslots *slots;
 
 	slots = rcu_dereference_raw_check(vcpu->kvm->memslots[0]);
-	slot = search_memslots(slots, gpa >> PAGE_SHIFT, false);
-	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+	slot = tce_memslot(slots, gpa >> PAGE_SHIFT);
+	if (!slot)
 		return;
 
 	last->generation = slots->generation;

@@ -35,20 +35,26 @@ static long free_kib(void)
 	       (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static long lost_by(int (*run)(void), int *status)
+/* status_of - run in a process of its own */
+static int status_of(int (*run)(void))
 {
-	long lost, before;
-	int ms, raw;
 	pid_t pid;
+	int raw;
 
 	fflush(NULL);
-	before = free_kib();
 	pid = fork();
 	if (!pid)
 		exit(run());
 	waitpid(pid, &raw, 0);
-	*status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 256;
+	return WIFEXITED(raw) ? WEXITSTATUS(raw) : 256;
+}
 
+static long lost_by(int (*run)(void), int *status)
+{
+	long lost, before = free_kib();
+	int ms;
+
+	*status = status_of(run);
 	for (ms = 0; ms < PATIENCE_MS; ms += 100) {
 		lost = before - free_kib();
 		if (lost < NOISE_KIB)
@@ -68,7 +74,7 @@ long leak_of(int (*run)(void), int *status)
 	 * being used again for some time: nothing is to be seen in its memory.
 	 */
 	if (!access("/sys/kernel/debug/kmemleak", F_OK)) {
-		lost_by(run, status);
+		*status = status_of(run);
 		return 0;
 	}
 
