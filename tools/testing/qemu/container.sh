@@ -13,18 +13,11 @@ programs="container_info container_v1 container_v2 windows accounting groups
 
 here=$(dirname "$(realpath "$0")")
 selftests=$here/../selftests/vfio_spapr
+. "$here/tap.sh"
 base=$B/base/vmlinux
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-
-# One plan for all programs
-merge() {
-	awk '/^TAP version/	{ next }
-	     /^1\.\.[0-9]/	{ planned += substr($1, 4); next }
-				{ print }
-	     END		{ print "1.." planned + '"$1"' }'
-}
 
 # The firmware of a powernv machine writes to the same console, in the middle of
 # lines, when it finds the emulator slow.
@@ -57,7 +50,7 @@ same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$base")" ] &&
 runs "$VMLINUX" "$LOG" >"$dir/raw" 2>"$dir/err"
 status=$?
 without_firmware <"$dir/raw" >"$dir/out"
-merge "$compared" <"$dir/out"
+one_plan "$compared" <"$dir/out"
 cat "$dir/err"
 # A kernel that died or complained has said all there is to say
 [ "$status" -lt 124 ] || exit "$status"

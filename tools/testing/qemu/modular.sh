@@ -8,6 +8,7 @@
 
 here=$(dirname "$(realpath "$0")")
 kernel=$B/modular
+. "$here/tap.sh"
 programs=$B/selftests/kselftest/vfio_spapr
 edu=edu,dma_mask=0xffffffffffffffff
 
@@ -36,7 +37,6 @@ program() {
 		-t 600 -a "$programs/$name" "$@" -- sh -c "$load exec /$name"
 }
 
-# One plan for both
 {
 	program "test-modules/external_user_test test-modules/noiommu_device" \
 		external_user -q "-device e1000e,bus={bus1}" \
@@ -47,9 +47,5 @@ program() {
 		-q "-device $edu,bus={pci0},addr=2" \
 		-q "-device $edu,bus={pci1},addr=1"
 	echo "$?" >>"$LOG.status"
-} 2>&1 | awk '
-	/^TAP version/	{ next }
-	/^1\.\.[0-9]/	{ planned += substr($1, 4); next }
-			{ print }
-	END		{ print "1.." planned }'
+} 2>&1 | one_plan 0
 exit "$(sort -n "$LOG.status" | tail -1)"

@@ -27,6 +27,14 @@ skip() {
 	echo "ok $tap_count - $1 # SKIP $2"
 }
 
+# one_plan N: of several programs' output on stdin, and N results to come
+one_plan() {
+	awk '/^TAP version/	{ next }
+	     /^1\.\.[0-9]/	{ planned += substr($1, 4); next }
+				{ print }
+	     END		{ print "1.." planned + '"$1"' }'
+}
+
 tap_end() {
 	echo "1..$tap_count"
 	[ $tap_failed = 0 ]

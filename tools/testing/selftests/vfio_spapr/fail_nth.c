@@ -177,17 +177,6 @@ static void leave(void)
 	vfio_group_unset_container(bed.other_group);
 }
 
-static void test(const char *name, int (*act)(void), void (*undo)(void))
-{
-	ksft_test_result(fault_everywhere(name, act, undo), "%s\n", name);
-}
-
-static void require(bool ok, const char *what)
-{
-	if (!ok)
-		ksft_exit_fail_msg("%s: %s\n", what, strerror(errno));
-}
-
 static void open_files(void)
 {
 	char address[PCI_ADDRESS_LEN];
@@ -217,9 +206,9 @@ static void test_join(void)
 		ksft_test_result_skip("v2: a second group joins\n");
 		return;
 	}
-	require(!ret, "join");
+	VFIO_REQUIRE(!ret, "join");
 	leave();
-	test("v2: a second group joins", join, leave);
+	fault_test("v2: a second group joins", join, leave);
 }
 
 int main(void)
@@ -229,26 +218,27 @@ int main(void)
 	open_files();
 	ksft_set_plan(9);
 
-	test("v1: VFIO_SET_IOMMU", set_v1, unset);
-	require(!set_v1(), "v1");
-	test("v1: VFIO_IOMMU_ENABLE", enable, disable);
-	require(!enable(), "enable");
+	fault_test("v1: VFIO_SET_IOMMU", set_v1, unset);
+	VFIO_REQUIRE(!set_v1(), "v1");
+	fault_test("v1: VFIO_IOMMU_ENABLE", enable, disable);
+	VFIO_REQUIRE(!enable(), "enable");
 	/* Locked memory grows when the default window is made */
-	require(!map_default(), "map");
+	VFIO_REQUIRE(!map_default(), "map");
 	unmap_default();
-	test("v1: VFIO_IOMMU_MAP_DMA", map_default, unmap_default);
+	fault_test("v1: VFIO_IOMMU_MAP_DMA", map_default, unmap_default);
 	unset();
 
-	test("v2: VFIO_SET_IOMMU", set_v2, unset);
-	require(!set_v2(), "v2");
-	test("v2: VFIO_IOMMU_SPAPR_REGISTER_MEMORY", register_memory,
+	fault_test("v2: VFIO_SET_IOMMU", set_v2, unset);
+	VFIO_REQUIRE(!set_v2(), "v2");
+	fault_test("v2: VFIO_IOMMU_SPAPR_REGISTER_MEMORY", register_memory,
 	     unregister_memory);
-	require(!register_memory(), "register");
-	require(!remove_at(0), "remove the default window");
-	test("v2: VFIO_IOMMU_SPAPR_TCE_CREATE", create_window, remove_window);
-	require(!create_window(), "create");
-	test("v2: VFIO_IOMMU_MAP_DMA", map, unmap);
-	require(!map(), "map");
+	VFIO_REQUIRE(!register_memory(), "register");
+	VFIO_REQUIRE(!remove_at(0), "remove the default window");
+	fault_test("v2: VFIO_IOMMU_SPAPR_TCE_CREATE", create_window,
+		   remove_window);
+	VFIO_REQUIRE(!create_window(), "create");
+	fault_test("v2: VFIO_IOMMU_MAP_DMA", map, unmap);
+	VFIO_REQUIRE(!map(), "map");
 	test_join();
 
 	vfio_close(&bed.group);

@@ -132,17 +132,6 @@ static void leave_hardware(void)
 	vfio_group_unset_container(bed.group);
 }
 
-static void each(const char *name, int (*act)(void), void (*undo)(void))
-{
-	ksft_test_result(fault_everywhere(name, act, undo), "%s\n", name);
-}
-
-static void require(bool ok, const char *what)
-{
-	if (!ok)
-		ksft_exit_fail_msg("%s: %s\n", what, strerror(errno));
-}
-
 static void close_files(void)
 {
 	mediated_leave(&bed.other);
@@ -159,27 +148,27 @@ static void test(const char *version, unsigned int type)
 	bed.type = type;
 	bed.container = vfio_container_open();
 	bed.group = vfio_group_open(bed.hardware);
-	require(!result(mediated_join(&bed.device, bed.container)), "join");
-	each(named("VFIO_SET_IOMMU"), set_iommu, unset);
-	require(!set_iommu(), "set the type");
+	VFIO_REQUIRE(!result(mediated_join(&bed.device, bed.container)), "join");
+	fault_test(named("VFIO_SET_IOMMU"), set_iommu, unset);
+	VFIO_REQUIRE(!set_iommu(), "set the type");
 	mediated_open(&bed.device);
 
-	require(type != VFIO_SPAPR_TCE_IOMMU || !prepare(), "enable");
+	VFIO_REQUIRE(type != VFIO_SPAPR_TCE_IOMMU || !prepare(), "enable");
 	/* Locked memory grows when the default window is made */
-	require(!map(), "map");
+	VFIO_REQUIRE(!map(), "map");
 	unmap();
-	each(named("VFIO_IOMMU_MAP_DMA"), map, unmap);
-	require(!map(), "map");
-	each(named("vfio_pin_pages()"), pin, unpin);
-	each(named("vfio_dma_rw()"), copy, nothing);
-	require(!pin(), "pin");
-	require(type == VFIO_SPAPR_TCE_IOMMU || !prepare(), "register");
-	require(!join(), "a second one joins");
+	fault_test(named("VFIO_IOMMU_MAP_DMA"), map, unmap);
+	VFIO_REQUIRE(!map(), "map");
+	fault_test(named("vfio_pin_pages()"), pin, unpin);
+	fault_test(named("vfio_dma_rw()"), copy, nothing);
+	VFIO_REQUIRE(!pin(), "pin");
+	VFIO_REQUIRE(type == VFIO_SPAPR_TCE_IOMMU || !prepare(), "register");
+	VFIO_REQUIRE(!join(), "a second one joins");
 	leave();
-	each(named("a second one joins"), join, leave);
-	each(named("hardware joins"), join_hardware, leave_hardware);
-	require(!join_hardware(), "hardware joins");
-	each(named("a second one joins hardware"), join, leave);
+	fault_test(named("a second one joins"), join, leave);
+	fault_test(named("hardware joins"), join_hardware, leave_hardware);
+	VFIO_REQUIRE(!join_hardware(), "hardware joins");
+	fault_test(named("a second one joins hardware"), join, leave);
 
 	close_files();
 	ksft_test_result(!memory_locked(), "%s\n",

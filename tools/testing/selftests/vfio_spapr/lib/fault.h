@@ -14,6 +14,7 @@
 #define VFIO_SPAPR_FAULT_H
 
 #include <stdbool.h>
+#include "../../kselftest.h"
 
 /* Also what may sleep fails from now on, and without a trace in the log */
 void fault_allow(void);
@@ -27,5 +28,12 @@ void fault_allow(void);
  * Return: whether it always ended as it should.
  */
 bool fault_everywhere(const char *name, int (*act)(void), void (*undo)(void));
+
+/* As a test; here because each file counts the results that it reports itself */
+static inline void fault_test(const char *name, int (*act)(void),
+			      void (*undo)(void))
+{
+	ksft_test_result(fault_everywhere(name, act, undo), "%s\n", name);
+}
 
 #endif
