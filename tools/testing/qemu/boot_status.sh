@@ -53,6 +53,11 @@ dies() {
 	boots 126 -- sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 }
 
+hangs() {
+	boots 125 -f 2 -q -S -- true &&
+	[ "$(grep -c 'firmware started no kernel' "$dir/err")" = 3 ]
+}
+
 leaky=$(dirname "$(readlink -f "$VMLINUX")")/samples/kmemleak/kmemleak-test.ko
 
 leaks() {
@@ -72,6 +77,7 @@ else
 fi
 check "a time-out is 124" boots 124 -t 5 -- sleep 1000
 check "no such init is 125" boots 125 -c rdinit=/nothing -- true
-check "no kernel is 125" boots 125 -t 30 -k "$0" -- true
+check "no kernel is 125" boots 125 -f 5 -k "$0" -- true
+check "firmware that hangs is switched on three times, then 125" hangs
 check "no such machine is 125" boots 125 -m powernv7 -- true
 tap_end
