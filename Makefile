@@ -8,6 +8,8 @@ B ?= build
 MACHINE ?= powernv9
 # Kernel that "make test" runs: host (patched), base (not patched), debug
 KERNEL ?= host
+# How long the fuzzer runs
+SECONDS ?= 600
 # Emulators at a time: they wait for resets and timers as long as they compute
 JOBS ?= $(shell expr 2 \* $$(nproc))
 
@@ -71,6 +73,12 @@ kernel-modular: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/modular \
 		$(config)/host.config $(config)/modular.config
 
+## make kernel-fuzz   $B/fuzz/vmlinux: patched, tells the fuzzer what has run
+kernel-fuzz: tree $(busybox)
+	@COVERED="$$(tools/testing/qemu/fuzz -o)" tools/build/kernel \
+		$(B) $(B)/linux $(B)/fuzz $(config)/host.config \
+		$(config)/debug.config $(config)/fuzz.config
+
 $(busybox): | setup
 	@tools/build/ppc64el-packages $@ busybox-static
 
@@ -101,6 +109,12 @@ test: $(kernel) kernel-base $(modular) rootfs $(drc_release)
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) \
 		$(if $(AGAIN),-r) $(if $(FULL),-f)
+
+## make fuzz          the fuzzer on M=MACHINE for SECONDS=600, guided by what the
+##                    kernel has run; what it finds goes into its corpus
+fuzz: kernel-fuzz
+	@tools/build/selftests $(B) $(B)/fuzz
+	@tools/testing/qemu/fuzz -m '$(M)' -t $(SECONDS)
 
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
@@ -134,4 +148,4 @@ clean:
 # The steps share their build directory
 .NOTPARALLEL:
 .PHONY: bench help setup tree kernel kernel-base kernel-debug kernel-modular \
-	rootfs demo test series refresh check each clean
+	kernel-fuzz fuzz rootfs demo test series refresh check each clean

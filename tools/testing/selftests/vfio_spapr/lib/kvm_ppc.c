@@ -277,7 +277,8 @@ static const struct kvm_ppc_call *kvm_ppc_call_at(struct kvm_ppc_vcpu *vcpu)
 {
 	struct kvm_regs regs;
 
-	must(ioctl(vcpu->fd, KVM_GET_REGS, &regs));
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs))
+		return NULL;
 	return kvm_ppc_mem(vcpu->vm, regs.gpr[18]);
 }
 
@@ -313,7 +314,8 @@ static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
 		},
 	};
 
-	must(ioctl(vcpu->fd, KVM_SET_REGS, &regs));
+	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
+		return -errno;
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0)) {
 			if (errno != EINTR && errno != EAGAIN)
