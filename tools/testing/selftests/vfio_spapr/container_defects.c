@@ -132,14 +132,15 @@ TEST_F(defects, remove_while_mapping)
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->page));
 	race.start = self->start;
-	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, &race.second));
+	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
+					     &race.second));
 	EXPECT_EQ(0, container_remove_window(c, race.second));
 	locked = memory_locked();
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, race_maps, &race));
 	transcript_mute(1);
 	while (seconds() < end) {
-		if (container_create_window(c, 16, GiB, 1, &start))
+		if (container_create_window(c, page_shift(), GiB, 1, &start))
 			continue;
 		container_remove_window(c, start);
 	}
@@ -371,6 +372,8 @@ TEST_F(defects, large_window)
 {
 	const bool partition = testbed_is_partition();
 	const int c = self->container;
+	/* As many TCEs whatever the page size */
+	const unsigned int largest = 31 + page_shift();
 	unsigned int shift, levels;
 	double begin, created;
 	__u64 start;
@@ -378,10 +381,11 @@ TEST_F(defects, large_window)
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * self->page));
 	begin = seconds();
-	for (shift = 47; shift > 36; shift--) {
+	for (shift = largest; shift > largest - 11; shift--) {
 		for (levels = 1; levels <= self->info.ddw.levels; levels++) {
-			ret = container_create_window(c, 16, 1ULL << shift,
-						      levels, &start);
+			ret = container_create_window(c, page_shift(),
+						      1ULL << shift, levels,
+						      &start);
 			if (!ret)
 				break;
 		}

@@ -418,11 +418,11 @@ TEST_F(v1, part_of_a_page)
 {
 	const int c = self->container;
 	const struct edu *edu = &self->bed.edu[0];
-	const unsigned int pieces = page_size() / TCE_PAGE;
+	const unsigned int pieces = 2 * page_size() / TCE_PAGE;
 
 	EXPECT_EQ(0, container_enable(c));
 	testbed_open_device(&self->bed, 0);
-	/* From the end of one processor's page into the next */
+	/* From the end of the processor's second page into the next */
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + (pieces - 1) * TCE_PAGE,
 				   self->start + TCE_PAGE, 2 * TCE_PAGE,
 				   READ_WRITE));

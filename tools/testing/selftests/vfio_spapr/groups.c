@@ -104,7 +104,8 @@ TEST_F(groups, join_live)
 
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, &second));
+	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
+					     &second));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, second, page,
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
@@ -180,7 +181,8 @@ TEST_F(groups, first_leaves)
 	container_get_info(c, &info);
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, &second));
+	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
+					     &second));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + self->page, second,
 				   self->page, READ_WRITE));
 	testbed_open_device(bed, 2);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "lib/linked.h"
+#include "lib/memory.h"
 #include "lib/transcript.h"
 #include "../kselftest.h"
 
@@ -48,31 +49,32 @@
 
 /*
  * A table. With a @window, the table's place is the window's: the default one,
- * or a further one with pages of that size; both have TCEs beyond @size.
+ * or a further one with pages as large as the host's; both have TCEs beyond
+ * @size.
  */
-#define DEFAULT_WINDOW	1
+enum window { NO_WINDOW, DEFAULT_WINDOW, FURTHER_WINDOW };
 
 struct table {
 	const char *name;
 	unsigned int shift;
 	__u64 offset, size;
-	unsigned int window;
+	enum window window;
 };
 
 static struct table tables[] = {
-	{ "4K", 12, 0, 2048, 0 },
-	{ "4K_at_2G", 12, 0x80000, 1000, 0 },
-	{ "64K_high", 16, 1ul << 43, 1024, 0 },
-	{ "2M", 21, 0, 64, 0 },
-	{ "16M", 24, 1, 8, 0 },
-	{ "4K_three", 12, 7, 3, 0 },
+	{ "4K", 12, 0, 2048, NO_WINDOW },
+	{ "4K_at_2G", 12, 0x80000, 1000, NO_WINDOW },
+	{ "64K_high", 16, 1ul << 43, 1024, NO_WINDOW },
+	{ "2M", 21, 0, 64, NO_WINDOW },
+	{ "16M", 24, 1, 8, NO_WINDOW },
+	{ "4K_three", 12, 7, 3, NO_WINDOW },
 	/* As high as a table may end */
-	{ "4K_last", 12, (1ul << 52) - 1 - 600, 600, 0 },
+	{ "4K_last", 12, (1ul << 52) - 1 - 600, 600, NO_WINDOW },
 	{ "linked_4K", 12, 0, 2048, DEFAULT_WINDOW },
 	{ "linked_64K_on_4K", 16, 0, 1024, DEFAULT_WINDOW },
 	{ "linked_16M_on_4K", 24, 0, 8, DEFAULT_WINDOW },
-	{ "linked_64K_on_64K", 16, 0, 1024, 16 },
-	{ "linked_2M_on_64K", 21, 0, 64, 16 },
+	{ "linked_64K_further", 16, 0, 1024, FURTHER_WINDOW },
+	{ "linked_2M_further", 21, 0, 64, FURTHER_WINDOW },
 };
 
 /* Size of further windows in bytes */
@@ -88,7 +90,7 @@ static volatile __u64 *view;
 static struct kvm_ppc_call calls[KVM_PPC_MAX_CALLS];
 static unsigned int ncalls;
 
-static __u64 page_size(void)
+static __u64 tce_page_size(void)
 {
 	return 1ul << table->shift;
 }
@@ -241,7 +243,7 @@ static bool same_view(void)
 /* All about addresses on the bus that can be wrong, then some that are right */
 static unsigned int bus_addresses(__u64 *a)
 {
-	__u64 size = page_size(), *p = a;
+	__u64 size = tce_page_size(), *p = a;
 
 	*p++ = start() - size;
 	*p++ = start() - 1;
@@ -287,7 +289,7 @@ static unsigned int tces(__u64 *t)
 	*p++ = SZ_16M | 0xfff;
 	*p++ = (SZ_16M + 0x1000) | TCE_RW;
 	*p++ = (SZ_16M + SZ_64K) | TCE_RW;
-	*p++ = (SZ_16M + page_size() / 2) | TCE_RW;
+	*p++ = (SZ_16M + tce_page_size() / 2) | TCE_RW;
 	*p++ = 0xdead0000beef0004;
 	*p++ = ~0ul;
 	*p++ = ~3ul;
@@ -648,7 +650,7 @@ static bool reach_is(__u64 bus, __u64 gpa, unsigned int expected)
 /* The device sees what the guest has put there, at once and no longer. */
 static bool test_device(void)
 {
-	const __u64 last = page_size() - 0x1000, gpa = SZ_16M;
+	const __u64 last = tce_page_size() - 0x1000, gpa = SZ_16M;
 	const __u64 end = ioba(table->size - 1);
 	__u64 list_at = fill_list(0);
 	bool ok = true;
@@ -675,11 +677,11 @@ static bool test_device(void)
 
 	list(ioba(1), list_at, 3);
 	make();
-	ok &= reach_is(ioba(2) + last, page_size() + last,
+	ok &= reach_is(ioba(2) + last, tce_page_size() + last,
 		       EDU_READS | EDU_WRITES);
 	stuff(ioba(2), 8, table->size - 2);
 	make();
-	ok &= reach_is(ioba(2), page_size(), 0);
+	ok &= reach_is(ioba(2), tce_page_size(), 0);
 	ok &= reach_is(end, gpa, 0);
 	show();
 	return ok && same_view();
@@ -693,8 +695,8 @@ static int place(struct table *t)
 	if (!t->window)
 		return kvm_ppc_table(vm, LIOBN, t->shift, t->offset, t->size);
 
-	if (t->window != DEFAULT_WINDOW)
-		at = linked_window(&guest, t->window, WINDOW_SIZE);
+	if (t->window == FURTHER_WINDOW)
+		at = linked_window(&guest, page_shift(), WINDOW_SIZE);
 	t->offset = at >> t->shift;
 	return linked_table(&guest, LIOBN, t->shift, at, t->size);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/linked.h"
+#include "lib/memory.h"
 #include "lib/transcript.h"
 #include "../kselftest.h"
 
@@ -231,7 +232,7 @@ int main(int argc, char **argv)
 	transcript_mute(1);
 	linked_open(&guest, false, MEM_SIZE);
 	linked_slot(&guest, 1, MEM1, MEM1_SIZE);
-	start64 = linked_window(&guest, 16, 512 * MIB);
+	start64 = linked_window(&guest, page_shift(), 512 * MIB);
 	linked_table(&guest, 1, 12, guest.start32, TCES);
 	linked_table(&guest, 2, 16, start64, TCES);
 	kvm_ppc_table(&guest.vm, 3, 12, guest.start32 >> 12, TCES);

@@ -17,6 +17,7 @@
 #include "../kselftest_harness.h"
 #include "lib/leak.h"
 #include "lib/linked.h"
+#include "lib/memory.h"
 #include "lib/transcript.h"
 
 /* Emulated devices and a busy machine under the emulator take their time. */
@@ -195,7 +196,7 @@ TEST_F(link, entries_before)
 /* Two tables, a window each */
 TEST_F(link, two_tables)
 {
-	__u64 start = linked_window(&self->l, 16, 64 * MIB);
+	__u64 start = linked_window(&self->l, page_shift(), 64 * MIB);
 	int table = linked_table(&self->l, 2, 16, start, 16);
 
 	ASSERT_EQ(0, link_table(self));

@@ -361,7 +361,7 @@ TEST_F(mixed, device_never_lets_go)
 	EXPECT_EQ(0, unmap(self, 0, 4));
 }
 
-/* Windows of v2 with larger pages, made without hardware */
+/* Windows of v2 with pages as large as the system's, made without hardware */
 TEST_F(mixed, second_window)
 {
 	const __u64 size = 1 * GiB;
@@ -377,11 +377,11 @@ TEST_F(mixed, second_window)
 	ASSERT_EQ(0, container_create_window(self->bed.container, 12, size, 1,
 					     &start));
 	EXPECT_EQ(0, start);
-	ASSERT_EQ(0, container_create_window(self->bed.container, 16, size, 1,
-					     &start));
+	ASSERT_EQ(0, container_create_window(self->bed.container, page_shift(),
+					     size, 1, &start));
 	EXPECT_EQ(SECOND, start);
-	EXPECT_EQ(-ENOSPC, container_create_window(self->bed.container, 16,
-						   size, 1, NULL));
+	EXPECT_EQ(-ENOSPC, container_create_window(self->bed.container,
+						   page_shift(), size, 1, NULL));
 
 	ASSERT_EQ(0, map(self, 0, 1));
 	ASSERT_EQ(0, container_map(self->bed.container,
@@ -401,8 +401,8 @@ TEST_F(mixed, second_window)
 	EXPECT_EQ(1, mediated_report(&self->device).asked);
 	EXPECT_EQ(1, mediated_pins_of(&self->device, mem(self, 2)));
 	leave_hardware(self);
-	ASSERT_EQ(0, container_create_window(self->bed.container, 16, size, 1,
-					     &start));
+	ASSERT_EQ(0, container_create_window(self->bed.container, page_shift(),
+					     size, 1, &start));
 	EXPECT_EQ(SECOND, start);
 }
 

@@ -167,7 +167,7 @@ static int window(unsigned int *seed)
 {
 	struct vfio_iommu_spapr_tce_create create = {
 		.argsz = sizeof(create),
-		.page_shift = 16,
+		.page_shift = page_shift(),
 		.window_size = 1 << 30,
 		.levels = 1,
 	};

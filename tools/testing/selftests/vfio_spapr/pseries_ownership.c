@@ -185,7 +185,7 @@ static void use_and_give_back(struct __test_metadata *_metadata,
 	vfio_pci_open(&pci, self->address[0], variant->iommu_type);
 	ASSERT_EQ(container_get_info(pci.container, &info), 0);
 	start = info.dma32_window_start;
-	window = variant->window && info.ddw.pgsizes & 64 * KiB;
+	window = variant->window && info.ddw.pgsizes & page_size();
 
 	if (variant->iommu_type == VFIO_SPAPR_TCE_IOMMU) {
 		ASSERT_EQ(container_enable(pci.container), 0);
@@ -195,8 +195,8 @@ static void use_and_give_back(struct __test_metadata *_metadata,
 	}
 	/* Where the platform has dynamic windows; else the default one again */
 	if (window) {
-		ASSERT_EQ(container_create_window(pci.container, 16, 4 * GiB,
-						  1, &start), 0);
+		ASSERT_EQ(container_create_window(pci.container, page_shift(),
+						  4 * GiB, 1, &start), 0);
 	}
 	ASSERT_EQ(container_map(pci.container, (__u64)memory, start, 64 * KiB,
 				READ_WRITE), 0);

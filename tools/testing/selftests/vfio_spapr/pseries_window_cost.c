@@ -3,8 +3,9 @@
  * A window of a partition costs what is mapped in it, not what it spans.
  *
  * The kernel cannot see the hypervisor's table, and each hypercall on it deals
- * with 512 TCEs at most. 2^47 bytes in pages of 64 KiB are 2^31 TCEs: whoever
- * allocates or clears by that number takes gigabytes and minutes.
+ * with 512 TCEs at most. 2^47 bytes in pages of 64 KiB, or 2^43 in such of
+ * 4 KiB, are 2^31 TCEs: whoever allocates or clears by that number takes
+ * gigabytes and minutes.
  */
 #include <sys/mman.h>
 #include <time.h>
@@ -15,9 +16,7 @@
 #include "lib/testbed.h"
 #include "lib/harness.h"
 
-#define PAGE_SHIFT	16
-#define PAGE		(1UL << PAGE_SHIFT)
-#define SIZE		(1ULL << 47)
+#define TCES		(1ULL << 31)
 #define SECONDS		5	/* on a slow emulator */
 
 FIXTURE(cost) {
@@ -57,22 +56,23 @@ static double now(void)
 
 /* Both ends, the middle, and where an index has few or many bits set */
 static const __u64 places[] = {
-	0, PAGE, SIZE / 4, SIZE / 2 - PAGE, SIZE / 2, SIZE - PAGE,
+	0, 1, TCES / 4, TCES / 2 - 1, TCES / 2, TCES - 1,
 };
 
 static void map_everywhere(struct __test_metadata *_metadata,
 			   SELF(cost) self, __u64 start)
 {
+	const unsigned long page = page_size();
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(places); i++)
 		ASSERT_EQ(container_map(self->pci.container,
-					(__u64)self->memory + i * PAGE,
-					start + places[i], PAGE, READ_WRITE),
-			  0);
+					(__u64)self->memory + i * page,
+					start + places[i] * page, page,
+					READ_WRITE), 0);
 	/* One more does not fit */
 	ASSERT_NE(container_map(self->pci.container, (__u64)self->memory,
-				start + SIZE, PAGE, READ_WRITE), 0);
+				start + TCES * page, page, READ_WRITE), 0);
 }
 
 TEST_F_TIMEOUT(cost, removed, 60)
@@ -80,8 +80,8 @@ TEST_F_TIMEOUT(cost, removed, 60)
 	double begin = now(), end;
 	__u64 start = 0;
 
-	ASSERT_EQ(container_create_window(self->pci.container, PAGE_SHIFT,
-					  SIZE, 1, &start), 0);
+	ASSERT_EQ(container_create_window(self->pci.container, page_shift(),
+					  TCES * page_size(), 1, &start), 0);
 	map_everywhere(_metadata, self, start);
 	ASSERT_EQ(container_remove_window(self->pci.container, start), 0);
 	end = now();
@@ -94,8 +94,8 @@ TEST_F_TIMEOUT(cost, left, 60)
 	double begin = now(), end;
 	__u64 start = 0;
 
-	ASSERT_EQ(container_create_window(self->pci.container, PAGE_SHIFT,
-					  SIZE, 1, &start), 0);
+	ASSERT_EQ(container_create_window(self->pci.container, page_shift(),
+					  TCES * page_size(), 1, &start), 0);
 	map_everywhere(_metadata, self, start);
 	vfio_pci_close(&self->pci);
 	end = now();
@@ -116,8 +116,8 @@ TEST_F_TIMEOUT(cost, emptied, 60)
 	vfio_device_set_bus_master(device, true);
 	edu.bar = vfio_device_map_bar(device, 0, NULL);
 
-	ASSERT_EQ(container_create_window(self->pci.container, PAGE_SHIFT,
-					  SIZE, 1, &start), 0);
+	ASSERT_EQ(container_create_window(self->pci.container, page_shift(),
+					  TCES * page_size(), 1, &start), 0);
 	map_everywhere(_metadata, self, start);
 	*seen = 0x600d600d;
 	ASSERT_TRUE(edu_load(&edu, start, 0, 4));
@@ -126,8 +126,8 @@ TEST_F_TIMEOUT(cost, emptied, 60)
 	ASSERT_EQ(*seen, 0x600d600d);
 
 	ASSERT_EQ(container_remove_window(self->pci.container, start), 0);
-	ASSERT_EQ(container_create_window(self->pci.container, PAGE_SHIFT,
-					  SIZE, 1, &again), 0);
+	ASSERT_EQ(container_create_window(self->pci.container, page_shift(),
+					  TCES * page_size(), 1, &again), 0);
 	EXPECT_EQ(start, again);
 	*seen = 0;
 	edu_store(&edu, start, 0, 4);

@@ -366,7 +366,8 @@ TEST_F(windows, sparse)
 		SKIP(return, "a partition has tables of one level");
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 4 * page));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_create_window(c, 16, size, 2, &start));
+	EXPECT_EQ(0, container_create_window(c, page_shift(), size, 2,
+					     &start));
 	memory_see_locked("window created");
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, start, page, READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, start + size / 2,
@@ -405,7 +406,8 @@ TEST_F(windows, remove_mapped)
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * page));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, &second));
+	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
+					     &second));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, second, 2 * page,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, start, page,

@@ -16,11 +16,15 @@
 #include "kvm_ppc.h"
 #include "../../kselftest.h"
 
-/* The machine state the guest begins with: 64 bit, little endian, real mode */
+/* The state the guest begins with: 64 bit, real mode, the bytes ordered as here */
 #define MSR_SF			0x8000000000000000ul
 #define MSR_ME			0x1000ul
 #define MSR_RI			0x2ul
-#define MSR_LE			0x1ul
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define MSR_ORDER		0x1ul		/* LE */
+#else
+#define MSR_ORDER		0x0ul
+#endif
 
 /* Where guests' memory is here: the same in each run, for transcripts */
 #define GUEST_MEM		0x300000000000ul
@@ -305,7 +309,7 @@ static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
 	struct kvm_run *run = vcpu->run;
 	struct kvm_regs regs = {
 		.pc = GUEST_CODE,
-		.msr = MSR_SF | MSR_ME | MSR_RI | MSR_LE,
+		.msr = MSR_SF | MSR_ME | MSR_RI | MSR_ORDER,
 		.gpr = {
 			[14] = GUEST_CALLS * (nr + 1),
 			[15] = n,

@@ -22,6 +22,11 @@ unsigned long page_size(void)
 	return sysconf(_SC_PAGESIZE);
 }
 
+unsigned int page_shift(void)
+{
+	return __builtin_ctzl(page_size());
+}
+
 void *memory_get(unsigned long address, size_t size, int protection)
 {
 	void *memory = mmap((void *)address, size, protection,

@@ -20,8 +20,9 @@
 #define BASE_PAGES	0x100000000000UL
 #define HUGE_PAGES	0x200000000000UL
 
-/* Size of the kernel's pages in bytes */
+/* Size of the kernel's pages in bytes, and its log2 */
 unsigned long page_size(void);
+unsigned int page_shift(void);
 
 /**
  * memory_get() - Map anonymous memory
