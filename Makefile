@@ -6,7 +6,8 @@
 B ?= build
 # Emulated host: powernv8, powernv9, powernv10, pseries
 MACHINE ?= powernv9
-# Kernel that "make test" runs: host (patched), base (not patched), debug
+# Kernel that "make test" runs: host (patched), base (not patched), debug, 4k
+# (pages of 4 KiB), be (big-endian)
 KERNEL ?= host
 # How long the fuzzer runs
 SECONDS ?= 600
@@ -21,8 +22,12 @@ MAKEOVERRIDES :=
 unexport M T
 
 machines := powernv8 powernv9 powernv10 pseries
+kernels := host base debug 4k be
+# Configured by host.config and, on top, a fragment of their own name
+variants := debug modular 4k be
 config := tools/testing/qemu/config
 busybox := $(B)/ppc64el/busybox
+busybox_be := $(B)/ppc64/busybox
 qemu := $(B)/ppc64el/qemu
 rootfs := $(B)/rootfs.ext4
 drc_release := $(B)/drc-release
@@ -30,14 +35,16 @@ drc_release := $(B)/drc-release
 ifeq ($(filter $(MACHINE),$(machines)),)
 $(error MACHINE=$(MACHINE) is unknown, choose one of: $(machines))
 endif
-ifeq ($(filter $(KERNEL),host base debug),)
-$(error KERNEL=$(KERNEL) is unknown, choose one of: host base debug)
+ifeq ($(filter $(KERNEL),$(kernels)),)
+$(error KERNEL=$(KERNEL) is unknown, choose one of: $(kernels))
 endif
 
 # The target that makes it
 kernel := $(patsubst %-host,%,kernel-$(KERNEL))
 # Tested along with that one
 modular := $(if $(filter host,$(KERNEL)),kernel-modular)
+# What it answers is what the patched one has to answer
+plain := $(if $(filter host base debug,$(KERNEL)),kernel-base)
 
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
@@ -64,14 +71,21 @@ kernel-base: tree $(busybox)
 	@ln -sf out/vmlinux $(B)/base/vmlinux
 
 ## make kernel-debug  $B/debug/vmlinux: patched, with sanitizers and lockdep
-kernel-debug: tree $(busybox)
-	@tools/build/kernel $(B) $(B)/linux $(B)/debug \
-		$(config)/host.config $(config)/debug.config
-
 ## make kernel-modular $B/modular/vmlinux: patched, VFIO and KVM as modules
-kernel-modular: tree $(busybox)
-	@tools/build/kernel $(B) $(B)/linux $(B)/modular \
-		$(config)/host.config $(config)/modular.config
+## make kernel-4k     $B/4k/vmlinux: patched, with pages of 4 KiB
+## make kernel-be     $B/be/vmlinux: patched, big-endian
+$(variants:%=kernel-%): kernel-%: tree $(busybox)
+	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
+		$(config)/host.config $(config)/$*.config
+
+kernel-be: setup-be $(busybox_be)
+
+setup-be:
+	@tools/build/setup gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross \
+		dpkg-dev bzip2
+
+$(busybox_be): | setup-be
+	@tools/build/ppc64-busybox $@
 
 ## make kernel-fuzz   $B/fuzz/vmlinux: patched, tells the fuzzer what has run
 kernel-fuzz: tree $(busybox)
@@ -101,10 +115,10 @@ demo: $(kernel) rootfs
 
 ## make test          the tests on all machines, or M='MACHINE...', or only
 ##                    T='NAME...'; KERNEL=base expects the known defects,
+##                    KERNEL=debug, 4k and be test those kernels,
 ##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so
-# The plain kernel too: what it answers is what the patched one has to answer
-test: $(kernel) kernel-base $(modular) rootfs $(drc_release)
+test: $(kernel) $(plain) $(modular) rootfs $(drc_release)
 	@[ -z "$(modular)" ] || tools/build/selftests $(B) $(B)/modular
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(M)' -t '$(T)' -j $(JOBS) \
@@ -147,5 +161,6 @@ clean:
 
 # The steps share their build directory
 .NOTPARALLEL:
-.PHONY: bench help setup tree kernel kernel-base kernel-debug kernel-modular \
-	kernel-fuzz fuzz rootfs demo test series refresh check each clean
+.PHONY: bench help setup setup-be tree kernel kernel-base \
+	$(variants:%=kernel-%) kernel-fuzz fuzz rootfs demo test series \
+	refresh check each clean

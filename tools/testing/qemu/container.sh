@@ -14,7 +14,6 @@ programs="container_info container_v1 container_v2 windows accounting groups
 here=$(dirname "$(realpath "$0")")
 selftests=$here/../selftests/vfio_spapr
 . "$here/tap.sh"
-base=$B/base/vmlinux
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -31,7 +30,7 @@ runs() {
 	command="export SEED=${SEED:-1};"
 	set -- "$1" "$2" -s 2 -t 900
 	for program in $programs; do
-		set -- "$@" -a "$B/selftests/kselftest/vfio_spapr/$program"
+		set -- "$@" -a "$PROGRAMS/$program"
 		command="$command /$program || failed=1;"
 	done
 	vmlinux=$1
@@ -44,7 +43,7 @@ runs() {
 		-- sh -c "$command exit \$failed"
 }
 
-same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$base")" ] &&
+same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$BASE")" ] &&
 	compared=0 || compared=1
 
 runs "$VMLINUX" "$LOG" >"$dir/raw" 2>"$dir/err"
@@ -56,11 +55,11 @@ cat "$dir/err"
 [ "$status" -lt 124 ] || exit "$status"
 [ "$compared" = 1 ] || exit "$status"
 
-if [ ! -e "$base" ]; then
-	echo "ok - answers as the plain kernel # SKIP run 'make kernel-base'"
+if [ ! -e "$BASE" ]; then
+	echo "ok - answers as the plain kernel # SKIP there is no $BASE"
 	exit "$status"
 fi
-runs "$base" "$LOG.base" >"$dir/raw" 2>&1
+runs "$BASE" "$LOG.base" >"$dir/raw" 2>&1
 without_firmware <"$dir/raw" >"$dir/base"
 if "$selftests/compare.awk" "$selftests/differences" "$dir/base" "$dir/out" \
 		>"$dir/compared"; then

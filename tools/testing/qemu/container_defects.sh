@@ -6,7 +6,7 @@
 # because what some of them do to that leaves nothing for the next.
 
 here=$(dirname "$(realpath "$0")")
-program=$B/selftests/kselftest/vfio_spapr/container_defects
+program=$PROGRAMS/container_defects
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
@@ -24,7 +24,7 @@ boots() {
 		-- /container_defects "$@"
 }
 
-if [ "$(readlink -f "$VMLINUX")" != "$(readlink -f "$B/base/vmlinux")" ]; then
+if [ "$(readlink -f "$VMLINUX")" != "$(readlink -f "$BASE")" ]; then
 	boots "$LOG"
 	exit
 fi

@@ -9,7 +9,6 @@
 here=$(dirname "$(realpath "$0")")
 kernel=$B/modular
 . "$here/tap.sh"
-programs=$B/selftests/kselftest/vfio_spapr
 edu=edu,dma_mask=0xffffffffffffffff
 
 # In the order in which they need each other
@@ -34,7 +33,7 @@ program() {
 		load="$load &&"
 	done
 	"$here/boot" -m "$MACHINE" -k "$kernel/vmlinux" -l "$LOG.$name" -s 2 \
-		-t 600 -a "$programs/$name" "$@" -- sh -c "$load exec /$name"
+		-t 600 -a "$PROGRAMS/$name" "$@" -- sh -c "$load exec /$name"
 }
 
 {

@@ -192,7 +192,7 @@ TEST_F(mediated, pins_are_counted)
 	EXPECT_PINNED(self, 0, 0, 1);
 
 	/* Once more, beginning anywhere in the page, and with its neighbours */
-	ASSERT_EQ(1, mediated_pin(&self->device, at(self, 1) + 4711, 1,
+	ASSERT_EQ(1, mediated_pin(&self->device, at(self, 1) + 471, 1,
 				  MEDIATED_DMA_READ));
 	ASSERT_EQ(3, mediated_pin(&self->device, at(self, 0), 3,
 				  MEDIATED_BOTH));
