@@ -276,22 +276,20 @@ struct kvm_ppc_vcpu *kvm_ppc_vcpu(struct kvm_ppc_vm *vm, unsigned int nr)
 	return vcpu;
 }
 
-/* kvm_ppc_call_at - the call that the guest is making now, by its r18 */
-static const struct kvm_ppc_call *kvm_ppc_call_at(struct kvm_ppc_vcpu *vcpu)
+/*
+ * kvm_ppc_answer - answer what the kernel handed over, check what it is: the
+ * guest has the call that it is making in its r18
+ */
+static int kvm_ppc_answer(struct kvm_ppc_vcpu *vcpu)
 {
+	struct kvm_run *run = vcpu->run;
+	const struct kvm_ppc_call *call;
 	struct kvm_regs regs;
 
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs))
-		return NULL;
-	return kvm_ppc_mem(vcpu->vm, regs.gpr[18]);
-}
+		return -errno;
 
-/* kvm_ppc_answer - answer what the kernel handed over, check what it is */
-static void kvm_ppc_answer(struct kvm_ppc_vcpu *vcpu)
-{
-	const struct kvm_ppc_call *call = kvm_ppc_call_at(vcpu);
-	struct kvm_run *run = vcpu->run;
-
+	call = kvm_ppc_mem(vcpu->vm, regs.gpr[18]);
 	vcpu->handed++;
 	run->papr_hcall.ret = KVM_PPC_TO_USER;
 	if (!call || call->nr != run->papr_hcall.nr ||
@@ -300,6 +298,7 @@ static void kvm_ppc_answer(struct kvm_ppc_vcpu *vcpu)
 		vcpu->mangled++;
 		run->papr_hcall.ret = KVM_PPC_MANGLED;
 	}
+	return 0;
 }
 
 static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
@@ -317,6 +316,7 @@ static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
 			[17] = GUEST_STOP + nr * sizeof(*vcpu->stop),
 		},
 	};
+	int ret;
 
 	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs))
 		return -errno;
@@ -335,7 +335,9 @@ static int kvm_ppc_run(struct kvm_ppc_vcpu *vcpu, unsigned int n,
 		}
 		if (run->papr_hcall.nr == H_DONE)
 			break;
-		kvm_ppc_answer(vcpu);
+		ret = kvm_ppc_answer(vcpu);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
