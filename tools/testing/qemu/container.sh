@@ -24,11 +24,13 @@ without_firmware() {
 	sed -z 's/\[ *[0-9]*\.[0-9]*,[0-9]\] [^\n]*\n//g'
 }
 
-# runs VMLINUX LOG: boots it and runs all programs
+# runs VMLINUX LOG: boots it and runs all programs. powernv9 has all page sizes
+# of its processor, and memory for them.
 runs() {
 	edu=edu,dma_mask=0xffffffffffffffff
 	command="export SEED=${SEED:-1};"
 	set -- "$1" "$2" -s 2 -t 900
+	[ "$MACHINE" != powernv9 ] || set -- "$@" -p -M 10G
 	for program in $programs; do
 		set -- "$@" -a "$PROGRAMS/$program"
 		command="$command /$program || failed=1;"

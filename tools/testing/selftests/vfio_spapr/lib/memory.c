@@ -71,14 +71,17 @@ void *memory_get_huge(unsigned long address, size_t size,
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE |
 		    MAP_HUGETLB |
 		    __builtin_ctzl(huge_page) << MAP_HUGE_SHIFT;
-	unsigned long had;
-	void *memory;
+	unsigned long had, at;
+	char *memory;
 
 	had = set_pool(size / huge_page, huge_page, false);
 	memory = mmap((void *)address, size, PROT_READ | PROT_WRITE, flags,
 		      -1, 0);
-	if (memory == (void *)address)
+	if (memory == (char *)address) {
+		for (at = 0; at < size; at += huge_page)
+			memory[at] = 0;
 		return memory;
+	}
 
 	/* Others need what is not enough here */
 	set_pool(had, huge_page, true);

@@ -40,7 +40,9 @@ void *memory_get(unsigned long address, size_t size, int protection);
  * @size: in bytes, a multiple of the huge page's size
  * @huge_page: size of the pages in bytes
  *
- * Raises the pool when needed.
+ * Raises the pool when needed. The pages are there when it returns: some of the
+ * pool may lie where memory is not pinned for long, and only a page that is
+ * there already moves from there.
  *
  * Return: @address, NULL when the machine has no such pages.
  */
