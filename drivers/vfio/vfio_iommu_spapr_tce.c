@@ -546,8 +546,13 @@ static const int eeh_option[] = {
 static long eeh_inject(struct eeh_pe *pe, struct vfio_eeh_pe_op *op,
 		       void __user *arg)
 {
-	int ret = read_args(op, arg, offsetofend(typeof(*op), err.mask));
+	const size_t size = offsetofend(typeof(*op), err.mask);
+	int ret;
 
+	if (op->argsz < size)
+		return -EINVAL;
+
+	ret = read_args(op, arg, size);
 	return ret ?: eeh_pe_inject_err(pe, op->err.type, op->err.func,
 					op->err.addr, op->err.mask);
 }
@@ -1160,6 +1165,7 @@ static int enter_hardware(struct tce_container *container,
 			  struct iommu_group *group)
 {
 	struct tce_mediated *mediated = &container->mediated;
+	bool moved = false;
 	int num, ret = 0;
 
 	/* Only the process itself can pin */
@@ -1181,7 +1187,12 @@ static int enter_hardware(struct tce_container *container,
 		ret = to_hardware(container, tg, group, num);
 		if (ret)
 			goto undo;
+		/* What is mapped relies on registrations, be they another's */
+		if (container->v2)
+			moved = true;
 	}
+	if (moved)
+		container->enabled = true;
 
 	return 0;
 

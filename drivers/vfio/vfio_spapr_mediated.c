@@ -370,7 +370,7 @@ EXPORT_SYMBOL_GPL(tce_mediated_remove);
  * addresses is not all mapped, or not to one host page; -EPERM where it is not
  * mapped for @prot; -EFAULT where there is no memory that can be pinned for
  * long-term writing; -ENOMEM where memory, or the limit on locked memory of the
- * container's process, does not allow it.
+ * container's process, does not allow it; -EINTR where it is being killed.
  */
 int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
 		     int prot, struct page **pages)
@@ -405,6 +405,8 @@ undo:
 		unpin(mediated, bus + i * PAGE_SIZE, 1);
 		pages[i] = NULL;
 	}
+	/* Who waits for other pins may have seen these */
+	wake_up_all(&mediated->unpinned);
 
 	return ret;
 }

@@ -6,7 +6,6 @@
  * host kernel proper: nodes are allocated, found in order, and freed together
  * with the array.
  */
-#include <linux/atomic.h>
 #include <linux/export.h>
 #include <linux/math.h>
 #include <linux/minmax.h>
@@ -17,7 +16,7 @@
 /**
  * spapr_sparse_init() - an empty array
  * @array: the array
- * @index_bits: number of bits of the largest index, 1 to 63
+ * @index_bits: number of bits of the largest index, 0 to 63
  * @gfp: how to allocate
  *
  * Context: as @gfp allows.
@@ -31,7 +30,6 @@ bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 	array->root_shift = max(index_bits - array->top_shift,
 				SPAPR_SPARSE_NODE_SHIFT);
 	array->root = kzalloc(sizeof(*array->root) << array->root_shift, gfp);
-	atomic_long_set(&array->nr_nodes, 1);
 
 	return array->root;
 }
@@ -56,7 +54,6 @@ static u64 *sparse_child(struct spapr_sparse *array, u64 *slot, gfp_t gfp)
 		return (u64 *)winner;
 	}
 
-	atomic_long_inc(&array->nr_nodes);
 	return node;
 }
 
@@ -87,6 +84,37 @@ u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 	return node ? node + slot : NULL;
 }
 EXPORT_SYMBOL_GPL(spapr_sparse_populate);
+
+/**
+ * spapr_sparse_detach_leaf() - take a leaf out of the array
+ * @array: the array
+ * @index: index of a word in the leaf; nobody populates it meanwhile
+ *
+ * What lies above the leaf stays.
+ *
+ * Context: the host kernel proper.
+ * Return: the leaf, to be freed by kfree() when nobody can have found it any
+ * more, after spapr_tce_quiesce() where walks look for it; NULL where there is
+ * no leaf, or only one, the root.
+ */
+u64 *spapr_sparse_detach_leaf(struct spapr_sparse *array, unsigned long index)
+{
+	unsigned int shift = array->top_shift;
+	unsigned long slot = index >> shift;
+	u64 *node = array->root;
+
+	if (!shift)
+		return NULL;
+
+	while (shift > SPAPR_SPARSE_NODE_SHIFT) {
+		if (!spapr_sparse_step(&node, slot))
+			return NULL;
+		shift -= SPAPR_SPARSE_NODE_SHIFT;
+		slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
+	}
+
+	return (u64 *)xchg(node + slot, 0);
+}
 
 /**
  * spapr_sparse_next_leaf() - find the next word whose leaf is populated

@@ -58,6 +58,7 @@ static struct iommu_table_ops soft_table_ops = {
  * @tbl: the table
  *
  * Context: any.
+ * Return: whether there is none.
  */
 bool spapr_tce_table_is_soft(const struct iommu_table *tbl)
 {

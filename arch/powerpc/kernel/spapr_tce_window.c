@@ -243,7 +243,8 @@ static void tell_users(struct spapr_tce_window *window)
  * @window: the window
  * @watched: whether there are any from now on
  *
- * When this returns true, nobody but the owner changes what is mapped.
+ * When this returns with @watched set, nobody but the owner changes what is
+ * mapped.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
@@ -286,6 +287,10 @@ void spapr_tce_window_detach(struct spapr_tce_window *window,
 	kfree(wg);
 	if (table_group)
 		table_group->ops->unset_window(table_group, num);
+
+	/* What was lost was the table that the group had */
+	if (window->soft)
+		window->lost = false;
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
 
@@ -428,6 +433,7 @@ int spapr_tce_window_populate(struct spapr_tce_window *window,
 					   GFP_KERNEL_ACCOUNT))
 			return -ENOMEM;
 		index = (index | SPAPR_SPARSE_LEAF_MASK) + 1;
+		cond_resched();
 	}
 
 	return 0;
@@ -498,11 +504,14 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 	u64 *slot;
 
 	lockdep_assert_held(&window->mem->lock);
-	/* Nothing relies on registration there */
-	if (window->pins || window->soft)
+	if (window->pins)
 		return false;
+	/* In software as well, while the group has the hardware's table still */
 	if (window->lost)
 		return true;
+	/* Nothing relies on registration there */
+	if (window->soft)
+		return false;
 
 	while ((slot = spapr_sparse_next_leaf(&window->origins, &index, last))) {
 		do {

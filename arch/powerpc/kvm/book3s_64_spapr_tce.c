@@ -14,12 +14,10 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/cleanup.h>
-#include <linux/err.h>
 #include <linux/file.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/overflow.h>
-#include <linux/seq_file.h>
-#include <linux/debugfs.h>
 #include <linux/slab.h>
 
 #include "book3s_64_spapr_tce.h"
@@ -137,6 +135,8 @@ static int table_release(struct inode *inode, struct file *file)
 }
 
 static const struct file_operations table_fops = {
+	/* Its release may be what ends the guest, and with it KVM's last user */
+	.owner = THIS_MODULE,
 	.mmap = table_mmap,
 	.release = table_release,
 };
@@ -173,7 +173,9 @@ table_alloc(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 
 	table->counts = kcalloc(nr_cpu_ids, sizeof(*table->counts),
 				GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!table->counts) {
+	table->mem = spapr_mem_of(kvm->mm);
+	if (!table->counts || !table->mem) {
+		kfree(table->counts);
 		kfree(table);
 		return NULL;
 	}
@@ -185,7 +187,6 @@ table_alloc(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	table->links_state = kvmppc_tce_table_state(table);
 	table->offset = args->offset;
 	table->size = args->size;
-	table->mem = spapr_mem_of(kvm->mm);
 	INIT_LIST_HEAD(&table->links);
 	INIT_LIST_HEAD(&table->claims);
 	return table;
@@ -257,7 +258,7 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 
 /*
  * The old set of memory slots has been replaced and is going to be changed.
- * KVM has waited for SRCU, which covers all but the threads in real mode.
+ * Walks look slots up without SRCU, for which KVM has waited.
  */
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
 {

@@ -156,7 +156,7 @@ struct kvmppc_spapr_tce_buffer {
 	struct spapr_tce list[SPAPR_TCE_LIST_MAX];
 };
 
-/* Nothing of a request for such a table is the common case */
+/* A table whose pages are larger than the host's always goes the general way */
 static inline u32
 kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
 {
@@ -168,6 +168,8 @@ bool kvmppc_tce_view_populate(struct kvmppc_spapr_tce_table *table,
 struct kvmppc_spapr_tce_table *
 kvmppc_tce_table_of_file(struct kvm *kvm, struct file *file);
 void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table);
+bool kvmppc_tce_clear_one(struct kvmppc_spapr_tce_link *link,
+			  unsigned long index);
 void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
 			    struct seq_file *m);
 

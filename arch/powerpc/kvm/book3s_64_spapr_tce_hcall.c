@@ -23,6 +23,17 @@
 /* How often a request that finds something missing may have it populated */
 #define POPULATE_MAX	8
 
+/* The vCPU's lists need memory, which is had from the first list on */
+static bool have_buffer(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->arch.spapr_tce_buffer)
+		vcpu->arch.spapr_tce_buffer =
+			kmalloc(sizeof(*vcpu->arch.spapr_tce_buffer),
+				GFP_KERNEL_ACCOUNT);
+
+	return vcpu->arch.spapr_tce_buffer;
+}
+
 /*
  * Populate what a walk has found missing, or wait until a link has been made.
  * With the lock held no link ends, so that the window stays.
@@ -36,11 +47,7 @@ static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 	struct kvmppc_spapr_tce_link *link;
 	unsigned long index;
 
-	if (!vcpu->arch.spapr_tce_buffer)
-		vcpu->arch.spapr_tce_buffer =
-			kmalloc(sizeof(*vcpu->arch.spapr_tce_buffer),
-				GFP_KERNEL_ACCOUNT);
-	if (!vcpu->arch.spapr_tce_buffer)
+	if (!have_buffer(vcpu))
 		return false;
 
 	guard(mutex)(&kvm->arch.spapr_tce_lock);
@@ -128,22 +135,12 @@ static bool clear_parts(struct kvmppc_spapr_tce_table *table,
 			unsigned long index)
 {
 	struct kvmppc_spapr_tce_link *link;
-	unsigned long first, subpages, n;
 	bool cleared = true;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	list_for_each_entry(link, &table->links, node) {
-		subpages = 1UL << link->subpage_shift;
-		for (first = 0; first < subpages; first += n) {
-			n = min(subpages - first, SPAPR_TCE_LIST_MAX);
-			spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-			if (spapr_tce_clear(link->window, index * subpages + first,
-					    n, SPAPR_TCE_VIRTUAL))
-				cleared = false;
-			spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-			cond_resched();
-		}
-	}
+	list_for_each_entry(link, &table->links, node)
+		if (!kvmppc_tce_clear_one(link, index))
+			cleared = false;
 
 	return cleared;
 }
@@ -316,6 +313,38 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 	return H_TOO_HARD;
 }
 
+/*
+ * Check the request and copy its list to the vCPU's buffer. The memory slot with
+ * the list, which is looked up first, stays meanwhile: what its user addresses
+ * are used for afterwards is nothing that the guest may see.
+ */
+static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
+		       unsigned long ioba, unsigned long tce_list,
+		       unsigned long npages)
+{
+	u64 *tces = vcpu->arch.spapr_tce_buffer->tces;
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long ua, i;
+	long ret = H_TOO_HARD;
+
+	guard(srcu)(&vcpu->kvm->srcu);
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
+	if (table)
+		ret = tce_check_list(table, ioba, tce_list, npages, &ua);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	if (ret)
+		return ret;
+
+	if (copy_from_user(tces, (void __user *)ua, npages * sizeof(*tces)))
+		return H_TOO_HARD;
+	for (i = 0; i < npages; i++)
+		be64_to_cpus(&tces[i]);
+
+	return H_SUCCESS;
+}
+
 /**
  * kvmppc_h_put_tce_indirect() - H_PUT_TCE_INDIRECT in virtual mode
  * @vcpu: the vCPU, in its thread
@@ -333,34 +362,13 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			       unsigned long ioba, unsigned long tce_list,
 			       unsigned long npages)
 {
-	struct kvmppc_spapr_tce_buffer *buffer;
-	struct kvmppc_spapr_tce_table *table;
-	unsigned long ua, i;
-	long ret;
+	long ret = H_TOO_HARD;
 
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
-	ret = H_TOO_HARD;
-	if (table)
-		ret = tce_check_list(table, ioba, tce_list, npages, &ua);
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-	if (ret || !npages)
-		goto out;
+	if (have_buffer(vcpu))
+		ret = fetch_list(vcpu, liobn, ioba, tce_list, npages);
+	if (!ret && npages)
+		ret = put_list(vcpu, liobn, ioba, npages);
 
-	ret = H_TOO_HARD;
-	if (!vcpu->arch.spapr_tce_buffer && !populate(vcpu, liobn, ioba, 0, npages))
-		goto out;
-
-	/* A slot that moved meanwhile: still memory of this process */
-	buffer = vcpu->arch.spapr_tce_buffer;
-	if (copy_from_user(buffer->tces, (void __user *)ua,
-			   npages * sizeof(u64)))
-		goto out;
-	for (i = 0; i < npages; i++)
-		be64_to_cpus(&buffer->tces[i]);
-
-	ret = put_list(vcpu, liobn, ioba, npages);
-out:
 	return count(vcpu, liobn, TCE_HCALL_PUT_INDIRECT, ret, npages);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);

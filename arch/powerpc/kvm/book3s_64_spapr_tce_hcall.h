@@ -17,10 +17,10 @@
  * A list in guest memory is read once, into the vCPU's buffer: the guest may
  * change it meanwhile, so what has been checked must be what is used. All of a
  * request is checked before anything is written; then the windows are written,
- * one invalidation a request and window, and the guest's view. Where a window
- * fails midway (a hypervisor's; or memory whose registration ended
- * between two links) the range is cleared everywhere and user space begins
- * anew.
+ * one invalidation a walk and window, and the guest's view. Where a window
+ * fails midway (a hypervisor's; or memory whose registration ended between two
+ * links) what the walk was to write is cleared everywhere, and user space
+ * begins anew with the whole request.
  *
  * Most requests are for one TCE of a table with one link at most. They go
  * straight, with nothing on their way that others need (tce_put_one()); what
@@ -117,7 +117,7 @@ tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
 	}
 
 	/* The guest chose it: no speculation outside the table */
-	*index = tce_nospec(first, table->size - npages + 1);
+	*index = tce_nospec(first, table->size);
 	return true;
 }
 
@@ -579,7 +579,7 @@ tce_fill(struct kvmppc_spapr_tce_table *table, unsigned long index, u64 value,
 	list_for_each_entry_lockless(link, &table->links, node)
 		if (spapr_tce_clear(link->window, index << link->subpage_shift,
 				    npages << link->subpage_shift,
-				tce_mode(place)))
+				    tce_mode(place)))
 			failed = true;
 	if (failed)
 		return H_TOO_HARD;

@@ -280,9 +280,37 @@ static int claim_window(struct kvmppc_spapr_tce_claim *claim)
 	return 0;
 }
 
+/**
+ * kvmppc_tce_clear_one() - clear what a TCE of a table became in a window
+ * @link: the window
+ * @index: index of the TCE in the table
+ *
+ * Context: process context, may sleep; kvm->arch.spapr_tce_lock held.
+ * Return: false where the window's table could not be written.
+ */
+bool kvmppc_tce_clear_one(struct kvmppc_spapr_tce_link *link,
+			  unsigned long index)
+{
+	const unsigned long subpages = 1UL << link->subpage_shift;
+	unsigned long first, n;
+	bool cleared = true;
+
+	for (first = 0; first < subpages; first += n) {
+		n = min(subpages - first, SPAPR_TCE_LIST_MAX);
+		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+		if (spapr_tce_clear(link->window, index * subpages + first, n,
+				    SPAPR_TCE_VIRTUAL))
+			cleared = false;
+		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+		cond_resched();
+	}
+
+	return cleared;
+}
+
 /*
  * Put a part of a TCE of the guest's view, at most a walk's, into a window that
- * is not seen yet; unless its memory is not registered: then user space will.
+ * is not seen yet. Return: 1, 0 where its memory is not registered, or an error
  */
 static int replay_part(struct kvmppc_spapr_tce_table *table,
 		       struct kvmppc_spapr_tce_link *link, unsigned long index,
@@ -290,7 +318,7 @@ static int replay_part(struct kvmppc_spapr_tce_table *table,
 		       struct spapr_tce *list)
 {
 	struct tce_maker maker = tce_maker(table, link);
-	long ret;
+	int ret;
 
 	index = (index << link->subpage_shift) + first;
 	ret = spapr_tce_window_populate(link->window, index, n);
@@ -300,12 +328,13 @@ static int replay_part(struct kvmppc_spapr_tce_table *table,
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	if (tce_make_part(&maker, tce, first, n, list))
 		ret = spapr_tce_put(link->window, index, list, n,
-				    SPAPR_TCE_VIRTUAL);
+				    SPAPR_TCE_VIRTUAL) ? -EIO : 1;
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
-	return ret ? -EIO : 0;
+	return ret;
 }
 
+/* All of a TCE, or nothing where a part is not registered: user space will */
 static int replay_tce(struct kvmppc_spapr_tce_table *table,
 		      struct kvmppc_spapr_tce_link *link, unsigned long index,
 		      u64 tce, struct spapr_tce *list)
@@ -317,51 +346,69 @@ static int replay_tce(struct kvmppc_spapr_tce_table *table,
 	for (first = 0; first < subpages; first += n) {
 		n = min(subpages - first, SPAPR_TCE_LIST_MAX);
 		ret = replay_part(table, link, index, tce, first, n, list);
-		if (ret)
+		if (ret < 0)
 			return ret;
+		if (!ret)
+			return kvmppc_tce_clear_one(link, index) ? 0 : -EIO;
 		cond_resched();
 	}
 
 	return 0;
 }
 
-/* Make the window say what the table says already */
-static int replay(struct kvmppc_spapr_tce_table *table,
-		  struct kvmppc_spapr_tce_link *link)
+/* The next TCE with a permission in the guest's view, from *@index on */
+static bool view_next(const struct kvmppc_spapr_tce_table *table,
+		      unsigned long *index, u64 *tce)
 {
-	struct spapr_tce *list __free(kfree) = NULL;
-	unsigned long index;
-	int ret;
+	for (; *index < table->size; (*index)++) {
+		const u64 *view = READ_ONCE(table->view[*index >>
+							TCE_VIEW_SHIFT]);
 
-	for (index = 0; index < table->size; index++) {
-		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
-		u64 tce;
-
+		if (!(*index & (TCE_VIEW_TCES - 1)))
+			cond_resched();
 		if (!view) {
 			/* On to the next page */
-			index |= TCE_VIEW_TCES - 1;
+			*index |= TCE_VIEW_TCES - 1;
 			continue;
 		}
 
 		/* User space may write it meanwhile */
-		tce = READ_ONCE(view[index & (TCE_VIEW_TCES - 1)]);
-		if (tce & SPAPR_TCE_PERM) {
-			if (!list)
-				list = kmalloc_array(SPAPR_TCE_LIST_MAX,
-						     sizeof(*list),
-						     GFP_KERNEL_ACCOUNT);
-			if (!list)
-				return -ENOMEM;
-			ret = replay_tce(table, link, index, tce, list);
-			if (ret)
-				return ret;
-		}
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
+		*tce = READ_ONCE(view[*index & (TCE_VIEW_TCES - 1)]);
+		if (*tce & SPAPR_TCE_PERM)
+			return true;
 	}
 
-	return 0;
+	return false;
+}
+
+/* Make the window say what the table says already, or if that fails nothing */
+static int replay(struct kvmppc_spapr_tce_table *table,
+		  struct kvmppc_spapr_tce_link *link)
+{
+	struct spapr_tce *list __free(kfree) =
+		kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*list),
+			      GFP_KERNEL_ACCOUNT);
+	unsigned long index, end;
+	int ret = 0;
+	u64 tce;
+
+	if (!list)
+		return -ENOMEM;
+
+	for (index = 0; view_next(table, &index, &tce); index++) {
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      replay_tce(table, link, index, tce, list);
+		if (ret)
+			break;
+	}
+	if (!ret)
+		return 0;
+
+	for (end = index, index = 0;
+	     view_next(table, &index, &tce) && index <= end; index++)
+		kvmppc_tce_clear_one(link, index);
+
+	return ret;
 }
 
 static struct kvmppc_spapr_tce_link *

@@ -297,8 +297,10 @@ bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
  * @vcpu: the vCPU, with its registers saved
  * @msr: the guest's MSR
  *
- * Context: the host's state is back, interrupts are hard-disabled and RCU need
- * not watch, between guest_state_enter_irqoff() and guest_state_exit_irqoff().
+ * Context: the host's timers and MMU are back, interrupts are hard-disabled and
+ * RCU need not watch, between guest_state_enter_irqoff() and
+ * guest_state_exit_irqoff(). Of a nested guest's host also floating point,
+ * vector and storage key registers are still the guest's.
  * Return: true if it has been answered and the guest can go on.
  */
 bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
@@ -307,6 +309,11 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 	bool answered;
 
 	if (!is_tce_hcall(req))
+		return false;
+
+	/* A nested guest's performance monitor is not told host from guest */
+	if (kvmhv_on_pseries() && get_lppaca()->pmcregs_in_use &&
+	    !pmu_is_frozen())
 		return false;
 
 	/* A window of the hypervisor's has locks, firmware calls tracepoints */

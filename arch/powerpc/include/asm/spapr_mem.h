@@ -178,7 +178,7 @@ static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
  * @mem: the process's pinned memory
  * @tce_shift: log2 of the TCE page's size in bytes
  * @leaf_nr: number of the leaf of spapr_mem::pages that is remembered
- * @leaf: that leaf; never freed while @mem lives
+ * @leaf: that leaf, which the walk keeps
  *
  * For one walk that looks up many pages, which are often neighbours.
  */
@@ -217,6 +217,8 @@ spapr_mem_next_to_phys(struct spapr_mem_cursor *cursor, unsigned long ua,
 	u64 word;
 
 	if (unlikely(leaf_nr != cursor->leaf_nr)) {
+		/* Nothing is remembered of a look-up that fails */
+		cursor->leaf_nr = ~0UL;
 		if (spapr_mem_beyond(ua) ||
 		    !spapr_mem_leaf(cursor->mem, page, &cursor->leaf))
 			return false;

@@ -10,8 +10,9 @@
  *  - nodes come from the slab allocator, hence lie in the linear map, and the
  *    lookup is inlined into its caller: no module text, no instrumentation,
  *    no RCU, no lockdep;
- *  - a node is never freed while the array lives, so that a lookup needs no
- *    protection beyond that of the array itself;
+ *  - a node stays while the array lives, so that a lookup needs no protection
+ *    beyond that of the array itself; an owner that takes leaves out
+ *    (spapr_sparse_detach_leaf()) has to wait for lookups before it frees them;
  *  - a word's address stays valid likewise, and words of one leaf
  *    (SPAPR_SPARSE_LEAF of them, aligned) are contiguous: a request that
  *    touches many neighbours descends once.
@@ -38,19 +39,19 @@
  * @root: the topmost node
  * @top_shift: bits of the index below those that select within @root
  * @root_shift: log2 of the words in @root
- * @nr_nodes: nodes allocated; for accounting and tests
  */
 struct spapr_sparse {
 	u64 *root;
 	unsigned int top_shift;
 	unsigned int root_shift;
-	atomic_long_t nr_nodes;
 };
 
 /**
  * spapr_sparse_top_shift() - bits of an index below those that select within
  *	the root
  * @index_bits: number of bits of the largest index
+ *
+ * Return: the bits.
  */
 static __always_inline unsigned int
 spapr_sparse_top_shift(unsigned int index_bits)
@@ -69,6 +70,7 @@ bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep);
 u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 			   gfp_t gfp);
+u64 *spapr_sparse_detach_leaf(struct spapr_sparse *array, unsigned long index);
 u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
 			    unsigned long last);
 

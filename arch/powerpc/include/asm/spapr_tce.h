@@ -250,6 +250,8 @@ spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
  * @window: the window
  *
  * A walk can neither pin nor ask devices in software to let go.
+ *
+ * Return: whether it is.
  */
 static __always_inline bool
 spapr_tce_window_by_owner(const struct spapr_tce_window *window)
@@ -264,6 +266,8 @@ spapr_tce_window_by_owner(const struct spapr_tce_window *window)
  *
  * A table that belongs to the hypervisor is written by the host kernel proper
  * only.
+ *
+ * Return: whether it can.
  */
 static __always_inline bool
 spapr_tce_window_can(const struct spapr_tce_window *window,

@@ -13,6 +13,8 @@
  *  - A page is unpinned only after SPAPR_MEM_VALID has gone, the walks that
  *    may have seen it have ended, and no window holds a TCE from its region,
  *    in this order (retire()).
+ *  - A leaf of spapr_mem::pages exists only where regions have pages, so that a
+ *    process cannot fill memory with the leaves of what it has given back.
  *
  * A region whose last user goes away for good while another container's window
  * still has TCEs from it cannot refuse, and its pages cannot go. Such a region
@@ -182,6 +184,40 @@ static void unpin(struct spapr_mem *mem, struct spapr_mem_region *region,
 	}
 }
 
+#define PRUNE_BATCH	32
+
+/*
+ * Free the leaves between two user pages in which no region has a page; that of
+ * the range is in spapr_mem::regions no more, or not yet. A walk may have found
+ * a leaf, but nothing in it.
+ */
+static void prune(struct spapr_mem *mem, unsigned long first,
+		  unsigned long last)
+{
+	u64 *leaves[PRUNE_BATCH];
+	unsigned long end, n = 0;
+
+	lockdep_assert_held(&mem->lock);
+
+	for (first &= ~SPAPR_SPARSE_LEAF_MASK; first <= last; first = end) {
+		end = first + SPAPR_SPARSE_LEAF;
+		if (!regions_iter_first(&mem->regions, first << PAGE_SHIFT,
+					(end << PAGE_SHIFT) - 1))
+			leaves[n] = spapr_sparse_detach_leaf(&mem->pages,
+							     first);
+		else
+			leaves[n] = NULL;
+		n += !!leaves[n];
+		if (!n || (n < PRUNE_BATCH && end <= last))
+			continue;
+
+		spapr_tce_quiesce();
+		while (n)
+			kfree(leaves[--n]);
+		cond_resched();
+	}
+}
+
 /*
  * Write the words of pages just pinned. TCE pages larger than the host's are
  * for hugetlb pages only, because only those stay whole while pinned, and for
@@ -251,6 +287,8 @@ static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
 
 		if (n < 0) {
 			unpin(mem, region, done);
+			prune(mem, region->first >> PAGE_SHIFT,
+			      (region->first >> PAGE_SHIFT) + done);
 			return n;
 		}
 		done += n;
@@ -302,6 +340,7 @@ static void discard(struct spapr_mem *mem, struct spapr_mem_region *region)
 
 	unpin(mem, region, count);
 	regions_remove(region, &mem->regions);
+	prune(mem, region->first >> PAGE_SHIFT, region->last >> PAGE_SHIFT);
 	account_locked_vm(mem->mm, count, false);
 	/* What is held of it is accounted on its own from now on */
 	spapr_mem_settle(mem, region->first, region->last, false);
@@ -440,7 +479,7 @@ EXPORT_SYMBOL_GPL(spapr_mem_find);
  * Regions that touch serve as one. What is true now need not be so in the walk
  * that writes the TCEs, which looks again.
  *
- * Context: process context, may sleep.
+ * Context: process context, may sleep; not inside a walk.
  * Return: whether each TCE page of the range is registered as one.
  */
 bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
@@ -453,10 +492,16 @@ bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
 
 	count = DIV_ROUND_UP(ua + size, PAGE_SIZE) - index;
 	while (count) {
-		u64 *slot = spapr_sparse_find(&mem->pages, index);
 		unsigned long here = within_leaf(index, count);
+		u64 *slot;
+		bool serve;
 
-		if (!slot || !all_serve(slot, here, tce_shift))
+		/* The walk keeps the leaf */
+		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+		slot = spapr_sparse_find(&mem->pages, index);
+		serve = slot && all_serve(slot, here, tce_shift);
+		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+		if (!serve)
 			return false;
 		index += here;
 		count -= here;
@@ -583,6 +628,8 @@ EXPORT_SYMBOL_GPL(spapr_mem_of);
 /**
  * spapr_mem_init() - a process is made
  * @mm: the process; a child's mm starts as a copy of its parent's
+ *
+ * Context: process context.
  */
 void spapr_mem_init(struct mm_struct *mm)
 {

@@ -168,7 +168,8 @@ static void held_drop(struct spapr_mem *mem, unsigned long index,
  * Context: process context of any process, or a kernel thread; sleeps, faults
  * the page in. No walk.
  * Return: 0; -EFAULT where the page cannot be pinned for long-term writing;
- * -ENOMEM where memory or the payer's RLIMIT_MEMLOCK does not allow it.
+ * -ENOMEM where memory or the payer's RLIMIT_MEMLOCK does not allow it; -EINTR
+ * where the process is being killed.
  */
 int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 		   const struct spapr_mem_payer *payer, struct page **page)

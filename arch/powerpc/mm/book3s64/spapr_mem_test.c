@@ -255,6 +255,54 @@ static void test_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
 }
 
+static bool has_leaf(struct own_memory *own, unsigned long ua)
+{
+	return spapr_sparse_find(&own->mem->pages, ua >> PAGE_SHIFT);
+}
+
+/* Leaves stay as long as a region needs them, and none is left of a failure. */
+static void test_leaves(struct kunit *test)
+{
+	struct spapr_mem_region *region, *next;
+	struct spapr_mem_cursor cursor;
+	struct own_memory own;
+	unsigned long ua, away, hpa;
+	bool found[3];
+
+	map_own(test, &own);
+	/* Two pages of one leaf, and one of another that is not there */
+	ua = own.ua;
+	if ((~(ua >> PAGE_SHIFT) & SPAPR_SPARSE_LEAF_MASK) == 0)
+		ua += PAGE_SIZE;
+	away = ua - 2 * SPAPR_SPARSE_LEAF * PAGE_SIZE;
+
+	region = spapr_mem_register(own.mem, ua, PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
+	next = spapr_mem_register(own.mem, ua + PAGE_SIZE, PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(next));
+	expect_error(test, &own, away, PAGE_SIZE, -EFAULT);
+	KUNIT_EXPECT_TRUE(test, has_leaf(&own, ua));
+	KUNIT_EXPECT_FALSE(test, has_leaf(&own, away));
+
+	/* What is not found is not remembered */
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	cursor = spapr_mem_cursor(own.mem, PAGE_SHIFT);
+	found[0] = spapr_mem_next_to_phys(&cursor, ua, &hpa);
+	found[1] = spapr_mem_next_to_phys(&cursor, away, &hpa);
+	found[2] = spapr_mem_next_to_phys(&cursor, ua, &hpa);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	KUNIT_EXPECT_TRUE(test, found[0]);
+	KUNIT_EXPECT_FALSE(test, found[1]);
+	KUNIT_EXPECT_TRUE(test, found[2]);
+
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), 0);
+	KUNIT_EXPECT_TRUE(test, has_leaf(&own, ua));
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, ua + PAGE_SIZE,
+						 PAGE_SIZE, PAGE_SHIFT));
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, next), 0);
+	KUNIT_EXPECT_FALSE(test, has_leaf(&own, ua));
+}
+
 /* A window, without a device */
 
 static void free_table(struct iommu_table *tbl)
@@ -362,6 +410,7 @@ static struct kunit_case spapr_mem_cases[] = {
 	KUNIT_CASE_SLOW(test_many),
 	KUNIT_CASE(test_limits),
 	KUNIT_CASE(test_register),
+	KUNIT_CASE(test_leaves),
 	KUNIT_CASE(test_busy),
 	KUNIT_CASE(test_left_behind),
 	{}

@@ -363,6 +363,13 @@ static void *take_group(void *unused)
 	return NULL;
 }
 
+static void *take_slot(void *unused)
+{
+	__kvm_ppc_slot(&guest.vm, 1, MEM1, 0, NULL);
+	taken = true;
+	return NULL;
+}
+
 static int fault_file(void *mem, size_t size)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -370,7 +377,8 @@ static int fault_file(void *mem, size_t size)
 		.range = { (unsigned long)mem, size },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	/* Otherwise poll() answers at once */
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
 	    ioctl(fd, UFFDIO_REGISTER, &range))
@@ -401,6 +409,7 @@ static int sleep_and(void *(*take)(void *))
 {
 	struct pollfd fault = { .events = POLLIN };
 	pthread_t asleep, taker;
+	void *slot;
 	bool gone;
 	int ret = 0;
 
@@ -408,11 +417,12 @@ static int sleep_and(void *(*take)(void *))
 	linked_open(&guest, false, MEM_SIZE);
 	/* Not registered, so not pinned and not there yet */
 	kvm_ppc_slot(&guest.vm, 1, MEM1, MEM1_SIZE, NULL);
+	slot = guest.vm.slots[1].mem;
 	table = linked_table(&guest, LIOBN, 12, guest.start32, TCES);
-	fault.fd = fault_file(guest.vm.slots[1].mem, MEM1_SIZE);
+	fault.fd = fault_file(slot, MEM1_SIZE);
 
 	pthread_create(&asleep, NULL, sleeper, NULL);
-	if (poll(&fault, 1, 2000) != 1) {
+	if (poll(&fault, 1, 20 * 1000) != 1 || fault.revents != POLLIN) {
 		pthread_join(asleep, NULL);
 		linked_close(&guest);
 		return sleeper_ret != KVM_PPC_TO_USER;
@@ -420,7 +430,7 @@ static int sleep_and(void *(*take)(void *))
 	pthread_create(&taker, NULL, take, NULL);
 	usleep(500 * 1000);
 	gone = taken;
-	supply(fault.fd, guest.vm.slots[1].mem);
+	supply(fault.fd, slot);
 	pthread_join(asleep, NULL);
 	pthread_join(taker, NULL);
 
@@ -428,6 +438,9 @@ static int sleep_and(void *(*take)(void *))
 		ret = 1;
 	if (gone && linked_reach(&guest, guest.start32, PAGES, 0, 0))
 		ret = 2;
+	/* Who is told that a slot has gone may use its addresses for others */
+	if (gone && take == take_slot)
+		ret = 3;
 	close(fault.fd);
 	vfio_close(&table);
 	linked_close(&guest);
@@ -444,6 +457,11 @@ static int sleeping_unlink(void)
 	return sleep_and(take_group);
 }
 
+static int sleeping_slot(void)
+{
+	return sleep_and(take_slot);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -457,6 +475,7 @@ static const struct {
 	{ "kill", race_kill },
 	{ "sleeping_table_close", sleeping_table_close },
 	{ "sleeping_unlink", sleeping_unlink },
+	{ "sleeping_slot", sleeping_slot },
 	/* Fatal on some kernels, therefore the last */
 	{ "list", race_list },
 };

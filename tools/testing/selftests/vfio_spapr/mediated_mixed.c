@@ -306,6 +306,30 @@ TEST_F(mixed, hardware_joins_and_leaves)
 }
 
 /* Hardware does not come to memory that it may not reach; nothing changes */
+/* Hardware can map by what another container has registered, and unmap then. */
+TEST_F(mixed, registered_elsewhere)
+{
+	int container, group;
+
+	if (self->v1)
+		SKIP(return, "v1 registers nothing");
+
+	container = vfio_container_open();
+	group = vfio_group_open(self->bed.iommu_group[1]);
+	vfio_group_set_container(group, container);
+	vfio_container_set_iommu(container, variant->type);
+	ASSERT_EQ(0, container_register(container, (unsigned long)self->memory,
+					MEMORY_PAGES * self->page));
+
+	ASSERT_EQ(0, open_alone(self, variant->type));
+	ASSERT_EQ(0, map(self, 0, 2));
+	ASSERT_EQ(0, join_hardware(self));
+	EXPECT_REACHED(self, 1);
+	EXPECT_EQ(0, unmap(self, 0, 2));
+	vfio_close(&group);
+	vfio_close(&container);
+}
+
 TEST_F(mixed, hardware_refused)
 {
 	long locked;
