@@ -143,7 +143,7 @@ static void release_pins(struct tce_mediated *mediated, unsigned long first,
 
 	if (pages)
 		pr_warn_ratelimited("vfio-spapr: mediated devices left %lu pages pinned, which are released\n",
-			pages);
+				    pages);
 }
 
 /* The host pages in which a range of bus addresses lies; it is not empty */

@@ -647,10 +647,11 @@ static long exchange_by_hypervisor(struct spapr_tce_window *window,
 {
 	struct iommu_table *tbl = window->tbl;
 	u64 *pinned = spapr_sparse_find(&window->pinned, index);
-	unsigned long i;
+	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
+	unsigned long i, flags;
 	long ret;
 
-	guard(raw_spinlock_irqsave)(spapr_tce_window_lock(window, index));
+	raw_spin_lock_irqsave(lock, flags);
 	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
 	if (ret == -EIO)
 		window->lost = true;
@@ -658,6 +659,7 @@ static long exchange_by_hypervisor(struct spapr_tce_window *window,
 		list[i].origin = pinned[i];
 		WRITE_ONCE(pinned[i], ret ? 0 : list[i].tce);
 	}
+	raw_spin_unlock_irqrestore(lock, flags);
 
 	return ret;
 }
@@ -846,7 +848,9 @@ EXPORT_SYMBOL_GPL(spapr_tce_map);
 static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 		       unsigned long npages)
 {
+	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	struct iommu_table *tbl = window->tbl;
+	unsigned long flags;
 	__be64 *tce;
 
 	if (window->in_memory) {
@@ -854,9 +858,10 @@ static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 		for (unsigned long i = 0; tce && i < npages; i++)
 			WRITE_ONCE(tce[i], 0);
 	} else {
-		guard(raw_spinlock_irqsave)(spapr_tce_window_lock(window, index));
+		raw_spin_lock_irqsave(lock, flags);
 		if (tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages))
 			window->lost = true;
+		raw_spin_unlock_irqrestore(lock, flags);
 	}
 	spapr_tce_kill(window, index, npages);
 }

@@ -62,6 +62,7 @@ enum kvmppc_tce_end {
 	TCE_END_VIRTUAL,
 	TCE_END_USER,
 	TCE_END_REFUSED,
+	/* private: */
 	TCE_NR_ENDS
 };
 

@@ -231,7 +231,7 @@ int main(void)
 	fault_test("v2: VFIO_SET_IOMMU", set_v2, unset);
 	VFIO_REQUIRE(!set_v2(), "v2");
 	fault_test("v2: VFIO_IOMMU_SPAPR_REGISTER_MEMORY", register_memory,
-	     unregister_memory);
+		   unregister_memory);
 	VFIO_REQUIRE(!register_memory(), "register");
 	VFIO_REQUIRE(!remove_at(0), "remove the default window");
 	fault_test("v2: VFIO_IOMMU_SPAPR_TCE_CREATE", create_window,

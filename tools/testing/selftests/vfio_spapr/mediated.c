@@ -416,6 +416,7 @@ TEST_F(mediated, part_of_a_page)
 TEST_F(mediated, large_pages)
 {
 	unsigned long memory = (unsigned long)self->memory;
+	char *end = self->memory + 4 * MiB;
 	__u64 start;
 	char byte = 4;
 
@@ -437,14 +438,13 @@ TEST_F(mediated, large_pages)
 	start += 2 * MiB - self->page;
 	ASSERT_EQ(2, mediated_pin(&self->device, start, 2, MEDIATED_BOTH));
 	EXPECT_EQ(2, locked(self));
-	EXPECT_EQ(1, mediated_pins_of(&self->device,
-				      self->memory + 4 * MiB - self->page));
+	EXPECT_EQ(1, mediated_pins_of(&self->device, end - self->page));
 	EXPECT_EQ(1, mediated_pins_of(&self->device, self->memory));
 	EXPECT_EQ(0, mediated_run_write(&self->device, start + self->page + 5,
 					&byte, 1));
 	EXPECT_EQ(4, self->memory[5]);
 	EXPECT_EQ(0, mediated_write(&self->device, start + 6, &byte, 1));
-	EXPECT_EQ(4, self->memory[4 * MiB - self->page + 6]);
+	EXPECT_EQ(4, *(end - self->page + 6));
 }
 
 TEST_F(mediated, as_many_as_can_be)
