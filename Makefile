@@ -93,6 +93,15 @@ kernel-fuzz: tree $(busybox)
 		$(B) $(B)/linux $(B)/fuzz $(config)/host.config \
 		$(config)/debug.config $(config)/fuzz.config
 
+## make deb           $B/deb: the kernel as packages for Debian's ppc64el
+deb: setup-deb tree
+	@tools/build/deb $(B) alldefconfig \
+		$(B)/linux/arch/powerpc/configs/powernv_defconfig \
+		$(config)/deb.config
+
+setup-deb:
+	@tools/build/setup debhelper dpkg-dev kmod rsync cpio
+
 $(busybox): | setup
 	@tools/build/ppc64el-packages $@ busybox-static
 
@@ -130,6 +139,11 @@ fuzz: kernel-fuzz
 	@tools/build/selftests $(B) $(B)/fuzz
 	@tools/testing/qemu/fuzz -m '$(M)' -t $(SECONDS)
 
+## make test-deb      boot what make deb makes, on powernv9; FULL=1 on all machines
+test-deb: deb $(busybox)
+	@tools/build/selftests $(B)
+	@tools/testing/qemu/run -k deb -t deb -m '$(M)' -j 1 $(if $(FULL),-f)
+
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
 ##                    mitigations on, KEEP=1 takes the last base counts
@@ -147,13 +161,22 @@ series: tree
 refresh:
 	@tools/build/refresh $(B) $(PATCH)
 
-## make check         checkpatch, sparse, W=1, kernel-doc, order in series/
-check: kernel kernel-base series
+## make check         checkpatch, sparse, W=1, kernel-doc, htmldocs, MAINTAINERS,
+##                    help in Kconfig, order in series/; FULL=1 also make each
+check: setup-check kernel kernel-base series $(if $(FULL),setup-each)
 	@tools/build/check $(B)
+	@[ -z "$(FULL)" ] || tools/build/each $(B)
 
-## make each          build the kernel after each patch in turn
-each: tree
-	@tools/build/each $(B) $(config)/host.config
+setup-check:
+	@tools/build/setup python3-sphinx
+
+## make each          each patch in each configuration, or in
+##                    CONFIGURATIONS='NAME...': builds, boots on the way
+each: setup-each tree $(busybox)
+	@tools/build/each $(B) $(CONFIGURATIONS)
+
+setup-each:
+	@tools/build/setup gcc-powerpc64-linux-gnu
 
 ## make clean         remove $B
 clean:
@@ -163,4 +186,4 @@ clean:
 .NOTPARALLEL:
 .PHONY: bench help setup setup-be tree kernel kernel-base \
 	$(variants:%=kernel-%) kernel-fuzz fuzz rootfs demo test series \
-	refresh check each clean
+	refresh check setup-check each setup-each deb setup-deb test-deb clean
