@@ -9,8 +9,6 @@ MACHINE ?= powernv9
 # Kernel that "make test" runs: host (patched), base (not patched), debug, 4k
 # (pages of 4 KiB), be (big-endian)
 KERNEL ?= host
-# How long the fuzzer runs
-SECONDS ?= 600
 # Emulators at a time: they wait for resets and timers as long as they compute
 JOBS ?= $(shell expr 2 \* $$(nproc))
 
@@ -102,6 +100,12 @@ deb: setup-deb tree
 setup-deb:
 	@tools/build/setup debhelper dpkg-dev kmod rsync cpio
 
+## make kernel-gcov   $B/gcov/vmlinux: patched, counts which lines have run
+kernel-gcov: tree $(busybox)
+	@COVERED="$$(tools/testing/qemu/coverage -o)" tools/build/kernel \
+		$(B) $(B)/linux $(B)/gcov $(config)/host.config \
+		$(config)/gcov.config
+
 $(busybox): | setup
 	@tools/build/ppc64el-packages $@ busybox-static
 
@@ -137,7 +141,23 @@ test: $(kernel) $(plain) $(modular) rootfs $(drc_release)
 ##                    kernel has run; what it finds goes into its corpus
 fuzz: kernel-fuzz
 	@tools/build/selftests $(B) $(B)/fuzz
-	@tools/testing/qemu/fuzz -m '$(M)' -t $(SECONDS)
+	@tools/testing/qemu/fuzz -m '$(M)' -t $(or $(SECONDS),600)
+
+## make soak          two guests whose devices leave and come back all the time,
+##                    for SECONDS=1800, on M=powernv9, with KERNEL
+soak: $(kernel) rootfs $(drc_release)
+	@tools/build/selftests $(B)
+	@tools/testing/qemu/run -k $(KERNEL) -m '$(or $(M),powernv9)' -t soak -f \
+		-v -j 1 -s $(or $(SECONDS),1800)
+
+## make coverage      which lines of the series' files the tests run, M and T as
+##                    for "make test"; $B/coverage has those that they don't
+coverage: kernel-gcov rootfs $(drc_release)
+	@tools/build/selftests $(B) $(B)/gcov
+	@rm -rf $(B)/coverage
+	@COVERAGE=$(B)/coverage/counts tools/testing/qemu/run -k gcov -m '$(M)' \
+		-t '$(T)' -j $(JOBS) >$(B)/coverage.log; tail -n 40 $(B)/coverage.log
+	@tools/testing/qemu/coverage
 
 ## make test-deb      boot what make deb makes, on powernv9; FULL=1 on all machines
 test-deb: deb $(busybox)
@@ -185,5 +205,6 @@ clean:
 # The steps share their build directory
 .NOTPARALLEL:
 .PHONY: bench help setup setup-be tree kernel kernel-base \
-	$(variants:%=kernel-%) kernel-fuzz fuzz rootfs demo test series \
-	refresh check setup-check each setup-each deb setup-deb test-deb clean
+	$(variants:%=kernel-%) kernel-fuzz fuzz kernel-gcov soak \
+	coverage rootfs demo test series refresh check setup-check each \
+	setup-each deb setup-deb test-deb clean

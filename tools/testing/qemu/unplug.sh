@@ -46,10 +46,18 @@ in_guest() {
 	tap_end
 }
 
+has_group() {
+	for fd in /proc/"$(cat /guest/guest/pid)"/fd/*; do
+		case $(readlink "$fd") in
+		*/dev/vfio/[0-9]*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
 monitor_has_let_go() {
 	for _ in $(seq 100); do
-		find /proc/"$(cat /guest/guest/pid)"/fd -type l -exec readlink {} + |
-			grep '/dev/vfio/[0-9]' || return 0
+		has_group || return 0
 		sleep 0.1
 	done
 	return 1
