@@ -237,10 +237,10 @@ static bool left_nothing(void)
 {
 	int ms;
 
-	for (ms = 0; ms < 10000; ms += 100) {
+	for (ms = 0; ms < 10000; ms += 10) {
 		if (!memory_locked() && !memory_pinned())
 			return true;
-		usleep(100 * 1000);
+		usleep(10 * 1000);
 	}
 	return false;
 }

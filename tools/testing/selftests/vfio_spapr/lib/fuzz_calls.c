@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "fault.h"
 #include "fuzz_calls.h"
 #include "kvm_ppc.h"
 #include "mediated.h"
@@ -1301,6 +1302,8 @@ void fuzz_calls_init(const struct testbed *bed, const struct fuzz_watch *watch)
 	fuzz.bed = bed;
 	fuzz.watch = watch;
 	fuzz.pr = kvm_ppc_has_pr();
+	if (!access("/sys/kernel/debug/failslab", F_OK))
+		fault_allow();
 	find_window32();
 	fuzz.mediated.iommu_group = -1;
 	if (mediated_available())
