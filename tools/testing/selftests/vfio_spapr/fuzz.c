@@ -47,7 +47,8 @@
 #define BLOCKS_MAX	(64U << 10)
 /* Two threads repeat their calls, for more than one chance to meet */
 #define ROUNDS		4
-#define TELL_EVERY	1024U
+/* Milliseconds from one line of progress to the next */
+#define TELL_EVERY	60000U
 /* Seconds for one program; the emulated machine may stand still for a while */
 #define PATIENCE	240
 #define AGAIN		100
@@ -481,7 +482,7 @@ static bool fuzz(unsigned long begin)
 {
 	struct fuzz_program program;
 	struct fuzz_dice dice;
-	unsigned long turn;
+	unsigned long turn, told = 0;
 	bool good = true;
 
 	for (turn = 0; ms_now() - begin < options.seconds * 1000UL; turn++) {
@@ -492,8 +493,10 @@ static bool fuzz(unsigned long begin)
 		fuzz_mutate(&program, corpus.n ? &any_entry(&dice)->program :
 			    NULL, &dice);
 		good &= try(&program, true);
-		if (turn % TELL_EVERY == 0)
+		if (ms_now() - told >= TELL_EVERY) {
 			tell(begin);
+			told = ms_now();
+		}
 	}
 	tell(begin);
 	return good;
