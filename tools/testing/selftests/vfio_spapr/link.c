@@ -236,6 +236,61 @@ TEST_F(link, two_groups)
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
 }
 
+/* The second group in a container, hence with a window, of its own */
+static int other_container(struct linked *l)
+{
+	struct testbed *bed = &l->bed;
+	int container = vfio_container_open();
+
+	bed->group[1] = vfio_group_open(bed->iommu_group[1]);
+	vfio_group_set_container(bed->group[1], container);
+	vfio_container_set_iommu(container, VFIO_SPAPR_TCE_v2_IOMMU);
+	container_register(container, (__u64)l->vm.slots[0].mem, MEM_SIZE);
+	container_unmap(container, l->start32, 0x1000);
+	testbed_open_device(bed, 2);
+	return container;
+}
+
+/* Two groups on one table, a window each: what is written is in both */
+TEST_F(link, two_windows)
+{
+	const __u64 at = self->l.start32 + IOBA_NEW;
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	void *mem = kvm_ppc_mem(&self->l.vm, PAGE_NEW);
+	int container = other_container(&self->l);
+
+#define reach_both()							\
+	(reach(&self->l, IOBA_NEW, PAGE_NEW) |				\
+	 edu_reach(&self->bed->edu[2], at, mem, 0, NULL) << 8)
+
+	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
+					 self->bed->group[1]));
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, __kvm_ppc_link(self->l.kvm_vfio, self->bed->group[1],
+				    self->table));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL | ALL << 8, reach_both());
+
+	/* A list that takes the page away, and one that gives it back */
+	list[0] = htobe64(PAGE_OLD | TCE_RW);
+	list[1] = 0;
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, LIOBN,
+				   self->l.start32 + IOBA_OLD, LIST, 2, NULL));
+	EXPECT_EQ(0, reach_both());
+	list[1] = htobe64(PAGE_NEW | TCE_RW);
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, LIOBN,
+				   self->l.start32 + IOBA_OLD, LIST, 2, NULL));
+	EXPECT_EQ(ALL | ALL << 8, reach_both());
+
+	/* What leaves takes its window's link along, and no other */
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->bed->group[0]));
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_STUFF_TCE, LIOBN,
+				   self->l.start32 + IOBA_OLD, 0, 2, NULL));
+	EXPECT_EQ(ALL, reach_both());
+	vfio_close(&container);
+}
+
 /* The group's container stays while the link lasts. */
 TEST_F(link, unset_container)
 {
