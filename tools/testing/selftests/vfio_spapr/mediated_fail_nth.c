@@ -29,6 +29,7 @@ static struct {
 	unsigned int type;
 	unsigned long memory;
 	unsigned long page;
+	__u64 window;
 } bed = { .container = -1, .group = -1 };
 
 /* Each returns 0, or -1 with errno */
@@ -75,6 +76,30 @@ static void unmap(void)
 	};
 
 	ioctl(bed.container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
+static int create_window(void)
+{
+	struct vfio_iommu_spapr_tce_create create = {
+		.argsz = sizeof(create),
+		.page_shift = 16,
+		.window_size = 1ULL << 30,
+		.levels = 1,
+	};
+	int ret = ioctl(bed.container, VFIO_IOMMU_SPAPR_TCE_CREATE, &create);
+
+	bed.window = create.start_addr;
+	return ret;
+}
+
+static void remove_window(void)
+{
+	struct vfio_iommu_spapr_tce_remove remove = {
+		.argsz = sizeof(remove),
+		.start_addr = bed.window,
+	};
+
+	ioctl(bed.container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
 }
 
 static int prepare(void)
@@ -158,6 +183,9 @@ static void test(const char *version, unsigned int type)
 	VFIO_REQUIRE(!map(), "map");
 	unmap();
 	fault_test(named("VFIO_IOMMU_MAP_DMA"), map, unmap);
+	if (type == VFIO_SPAPR_TCE_v2_IOMMU)
+		fault_test(named("VFIO_IOMMU_SPAPR_TCE_CREATE"), create_window,
+			   remove_window);
 	VFIO_REQUIRE(!map(), "map");
 	fault_test(named("vfio_pin_pages()"), pin, unpin);
 	fault_test(named("vfio_dma_rw()"), copy, nothing);
@@ -185,7 +213,7 @@ int main(void)
 	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
 		ksft_exit_skip("an edu device is needed\n");
 	fault_allow();
-	ksft_set_plan(16);
+	ksft_set_plan(17);
 
 	pci_bind(address, "vfio-pci");
 	bed.hardware = pci_iommu_group(address);
