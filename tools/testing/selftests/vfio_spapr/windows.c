@@ -203,14 +203,22 @@ TEST_F(windows, huge_pages)
 /* A huge TCE page does not come from a region that ends inside it. */
 TEST_F(windows, huge_page_in_part)
 {
-	const __u64 huge_size = 16 * MiB;
+	const unsigned int shifts[] = { 24, 21 };
 	const int c = self->container;
-	char *memory = memory_get_huge(HUGE_PAGES, 4 * huge_size, huge_size);
-	__u64 start;
+	unsigned int i, shift = 0;
+	char *memory = NULL;
+	__u64 huge_size, start;
 
-	if (!memory || !(self->info.ddw.pgsizes & huge_size))
-		SKIP(return, "no huge pages of 16 MiB");
-	EXPECT_EQ(0, container_create_window(c, 24, 4 * GiB, 1, &start));
+	for (i = 0; !memory && i < ARRAY_SIZE(shifts); i++) {
+		shift = shifts[i];
+		huge_size = 1ULL << shift;
+		if (self->info.ddw.pgsizes & huge_size)
+			memory = memory_get_huge(HUGE_PAGES, 4 * huge_size,
+						 huge_size);
+	}
+	if (!memory)
+		SKIP(return, "no huge pages of 16 or 2 MiB");
+	EXPECT_EQ(0, container_create_window(c, shift, 4 * GiB, 1, &start));
 	EXPECT_EQ(0, container_register(c, HUGE_PAGES, huge_size / 2));
 	container_map(c, HUGE_PAGES, start, huge_size, READ_WRITE);
 	EXPECT_EQ(0, container_register(c, HUGE_PAGES + huge_size,
