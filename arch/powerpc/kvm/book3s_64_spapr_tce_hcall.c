@@ -314,9 +314,9 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /*
- * Check the request and copy its list to the vCPU's buffer. The memory slot with
- * the list, which is looked up first, stays meanwhile: what its user addresses
- * are used for afterwards is nothing that the guest may see.
+ * Check the request and copy its list to the vCPU's buffer. SRCU keeps the memory
+ * slot with the list, which is looked up first: what its user addresses are used
+ * for afterwards is nothing that the guest may see.
  */
 static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 		       unsigned long ioba, unsigned long tce_list,
@@ -326,8 +326,6 @@ static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 	struct kvmppc_spapr_tce_table *table;
 	unsigned long ua, i;
 	long ret = H_TOO_HARD;
-
-	guard(srcu)(&vcpu->kvm->srcu);
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
@@ -363,9 +361,13 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			       unsigned long npages)
 {
 	long ret = H_TOO_HARD;
+	int idx;
 
-	if (have_buffer(vcpu))
+	if (have_buffer(vcpu)) {
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
 		ret = fetch_list(vcpu, liobn, ioba, tce_list, npages);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	}
 	if (!ret && npages)
 		ret = put_list(vcpu, liobn, ioba, npages);
 
