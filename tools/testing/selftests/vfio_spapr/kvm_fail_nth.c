@@ -27,14 +27,6 @@ static __u64 *view;
 
 /* Each returns 0, or -1 with errno */
 
-static int result(int ret)
-{
-	if (ret >= 0)
-		return 0;
-	errno = -ret;
-	return -1;
-}
-
 static void close_table(void)
 {
 	if (view)
@@ -57,7 +49,7 @@ static int create_small(void)
 static int create(void)
 {
 	table = __kvm_ppc_table(&l.vm, OTHER_LIOBN, 16, 0, TCES);
-	return result(table);
+	return fault_result(table);
 }
 
 /* Closing a file must not touch the error that led to it */
@@ -83,7 +75,7 @@ static int create_and_map(void)
 		return close_after(-1);
 	}
 	view[TCES - 1] = TCE_RW;
-	return close_after(result(view[TCES - 1] == TCE_RW ? 0 : -EIO));
+	return close_after(fault_result(view[TCES - 1] == TCE_RW ? 0 : -EIO));
 }
 
 /* What the kernel has no memory for it hands to user space, as it came */
@@ -100,17 +92,17 @@ static int create_and_put(void)
 	ret = __kvm_ppc_calls(l.vcpu, &call, 1);
 	if (!ret && call.ret != H_SUCCESS && call.ret != KVM_PPC_TO_USER)
 		ret = -EIO;
-	return close_after(result(ret));
+	return close_after(fault_result(ret));
 }
 
 static int group_add(void)
 {
-	return result(__kvm_ppc_group_add(l.kvm_vfio, l.bed.group[0]));
+	return fault_result(__kvm_ppc_group_add(l.kvm_vfio, l.bed.group[0]));
 }
 
 static int group_del(void)
 {
-	return result(__kvm_ppc_group_del(l.kvm_vfio, l.bed.group[0]));
+	return fault_result(__kvm_ppc_group_del(l.kvm_vfio, l.bed.group[0]));
 }
 
 static void del(void)
@@ -120,7 +112,7 @@ static void del(void)
 
 static int set_table(void)
 {
-	return result(__kvm_ppc_link(l.kvm_vfio, l.bed.group[0], table));
+	return fault_result(__kvm_ppc_link(l.kvm_vfio, l.bed.group[0], table));
 }
 
 /* The only way to end a link and keep the table and the group */

@@ -210,6 +210,17 @@ TEST_F(link, two_tables)
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
 }
 
+/* The table linked to the first group, and to the second one, too */
+#define ASSERT_LINKED_BOTH(self)					\
+do {									\
+	ASSERT_EQ(0, __kvm_ppc_group_add((self)->l.kvm_vfio,		\
+					 (self)->bed->group[1]));	\
+	ASSERT_EQ(0, link_table(self));					\
+	ASSERT_EQ(0, __kvm_ppc_link((self)->l.kvm_vfio,			\
+				    (self)->bed->group[1],		\
+				    (self)->table));			\
+} while (0)
+
 /* Two groups on one table; one leaves */
 TEST_F(link, two_groups)
 {
@@ -220,11 +231,7 @@ TEST_F(link, two_groups)
 	if (ret)
 		SKIP(return, "a window belongs to one group here: %d", ret);
 	testbed_open_device(self->bed, 2);
-	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
-					 self->bed->group[1]));
-	ASSERT_EQ(0, link_table(self));
-	ASSERT_EQ(0, __kvm_ppc_link(self->l.kvm_vfio, self->bed->group[1],
-				    self->table));
+	ASSERT_LINKED_BOTH(self);
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
 	EXPECT_EQ(ALL, edu_reach(&self->bed->edu[2], at, mem, 0, NULL));
@@ -263,11 +270,7 @@ TEST_F(link, two_windows)
 	(reach(&self->l, IOBA_NEW, PAGE_NEW) |				\
 	 edu_reach(&self->bed->edu[2], at, mem, 0, NULL) << 8)
 
-	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
-					 self->bed->group[1]));
-	ASSERT_EQ(0, link_table(self));
-	ASSERT_EQ(0, __kvm_ppc_link(self->l.kvm_vfio, self->bed->group[1],
-				    self->table));
+	ASSERT_LINKED_BOTH(self);
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL | ALL << 8, reach_both());
 

@@ -34,14 +34,6 @@ static struct {
 
 /* Each returns 0, or -1 with errno */
 
-static int result(int ret)
-{
-	if (ret >= 0)
-		return 0;
-	errno = -ret;
-	return -1;
-}
-
 static int set_iommu(void)
 {
 	return ioctl(bed.container, VFIO_SET_IOMMU, bed.type);
@@ -117,7 +109,8 @@ static int prepare(void)
 
 static int pin(void)
 {
-	return result(mediated_pin(&bed.device, BUS, PINNED, MEDIATED_BOTH));
+	return fault_result(mediated_pin(&bed.device, BUS, PINNED,
+					 MEDIATED_BOTH));
 }
 
 static void unpin(void)
@@ -129,8 +122,8 @@ static int copy(void)
 {
 	char buffer[128];
 
-	return result(mediated_read(&bed.device, BUS - 64 + bed.page, buffer,
-				    sizeof(buffer)));
+	return fault_result(mediated_read(&bed.device, BUS - 64 + bed.page,
+					  buffer, sizeof(buffer)));
 }
 
 static void nothing(void)
@@ -139,7 +132,7 @@ static void nothing(void)
 
 static int join(void)
 {
-	return result(mediated_join(&bed.other, bed.container));
+	return fault_result(mediated_join(&bed.other, bed.container));
 }
 
 static void leave(void)
@@ -149,7 +142,8 @@ static void leave(void)
 
 static int join_hardware(void)
 {
-	return result(__vfio_group_set_container(bed.group, bed.container));
+	return fault_result(__vfio_group_set_container(bed.group,
+						       bed.container));
 }
 
 static void leave_hardware(void)
@@ -173,7 +167,8 @@ static void test(const char *version, unsigned int type)
 	bed.type = type;
 	bed.container = vfio_container_open();
 	bed.group = vfio_group_open(bed.hardware);
-	VFIO_REQUIRE(!result(mediated_join(&bed.device, bed.container)), "join");
+	VFIO_REQUIRE(!fault_result(mediated_join(&bed.device, bed.container)),
+		     "join");
 	fault_test(named("VFIO_SET_IOMMU"), set_iommu, unset);
 	VFIO_REQUIRE(!set_iommu(), "set the type");
 	mediated_open(&bed.device);

@@ -13,6 +13,7 @@
 #ifndef VFIO_SPAPR_FAULT_H
 #define VFIO_SPAPR_FAULT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include "../../kselftest.h"
 
@@ -28,6 +29,15 @@ void fault_allow(void);
  * Return: whether it always ended as it should.
  */
 bool fault_everywhere(const char *name, int (*act)(void), void (*undo)(void));
+
+/* What an act returns, of a function that returns -errno or what is not less */
+static inline int fault_result(int ret)
+{
+	if (ret >= 0)
+		return 0;
+	errno = -ret;
+	return -1;
+}
 
 /* As a test; here because each file counts the results that it reports itself */
 static inline void fault_test(const char *name, int (*act)(void),
