@@ -57,7 +57,14 @@ CASES = (
      (["a.b"], ["(splat)", "(c does not fail on base)"], [], [])),
 )
 
-print(f"1..{len(CASES)}")
+# output, and what of it explains a failure
+WORDS = (
+    ("the last words", TWO + "# b is not c\nnot ok 2 c\n# Totals: pass:1\n",
+     "# b is not c"),
+    ("nothing was said", "", ""),
+)
+
+print(f"1..{len(CASES) + len(WORDS)}")
 failed = 0
 for number, (name, output, status, due, expected) in enumerate(CASES, 1):
     outcome = RUN.Outcome(output, status, due)
@@ -66,5 +73,9 @@ for number, (name, output, status, due, expected) in enumerate(CASES, 1):
     if got != expected:
         failed += 1
         print(f"# {got} instead of {expected}")
+    print("ok" if got == expected else "not ok", number, "-", name)
+for number, (name, output, expected) in enumerate(WORDS, len(CASES) + 1):
+    got = RUN.Outcome(output, 1, []).last_words
+    failed += got != expected
     print("ok" if got == expected else "not ok", number, "-", name)
 sys.exit(failed != 0)

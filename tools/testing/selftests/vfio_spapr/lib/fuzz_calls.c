@@ -94,7 +94,7 @@ static struct {
 	struct vm vms[VMS];
 	struct table tables[TABLES];
 	pthread_mutex_t making_vm;
-	bool arena_changed, bar_mapped, limited, rebound, viewed;
+	bool arena_changed, bar_mapped, limited, viewed;
 } fuzz = { .making_vm = PTHREAD_MUTEX_INITIALIZER };
 
 /* The picks of a call, taken one by one; and for the thread that makes it */
@@ -674,7 +674,6 @@ static int do_rebind(struct picks *p)
 
 	if (!p->alone || fuzz.bar_mapped || fd_of(&fuzz.device[d]) >= 0)
 		return 0;
-	fuzz.rebound = true;
 	if (!__pci_unbind(address) && pick(p) < 0x80)
 		return 0;
 	return __pci_bind(address, "vfio-pci") ? -1 : 0;
@@ -1277,9 +1276,9 @@ void fuzz_calls_end(unsigned int order)
 		setrlimit(RLIMIT_MEMLOCK, &fuzz.locked);
 		fuzz.limited = false;
 	}
-	for (i = 0; fuzz.rebound && i < TESTBED_DEVICES; i++)
+	/* Even if no call here has unbound it: a child's may have */
+	for (i = 0; i < TESTBED_DEVICES; i++)
 		pci_bind(fuzz.bed->address[i], "vfio-pci");
-	fuzz.rebound = false;
 }
 
 static void find_window32(void)
