@@ -6,8 +6,8 @@
 B ?= build
 # Emulated host: powernv8, powernv9, powernv10, pseries
 MACHINE ?= powernv9
-# Kernel that "make test" runs: host (patched), base (not patched), debug, 4k
-# (pages of 4 KiB), be (big-endian)
+# Kernel that "make test" runs: host (patched), base (not patched), debug, kcsan,
+# 4k (pages of 4 KiB), be (big-endian)
 KERNEL ?= host
 # Emulators at a time: they wait for resets and timers as long as they compute
 JOBS ?= $(shell expr 2 \* $$(nproc))
@@ -20,7 +20,7 @@ MAKEOVERRIDES :=
 unexport M T
 
 machines := powernv8 powernv9 powernv10 pseries
-kernels := host base debug 4k be
+kernels := host base debug kcsan 4k be
 # Configured by host.config and, on top, a fragment of their own name
 variants := debug modular 4k be
 config := tools/testing/qemu/config
@@ -103,6 +103,12 @@ deb: setup-deb tree
 setup-deb:
 	@tools/build/setup debhelper dpkg-dev kmod rsync cpio
 
+## make kernel-kcsan  $B/kcsan/vmlinux: patched, looks for data races
+kernel-kcsan: tree $(busybox)
+	@COVERED="$$(tools/testing/qemu/fuzz -o)" tools/build/kernel \
+		$(B) $(B)/linux $(B)/kcsan $(config)/host.config \
+		$(config)/kcsan.config
+
 ## make kernel-gcov   $B/gcov/vmlinux: patched, counts which lines have run
 kernel-gcov: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/coverage -o)" tools/build/kernel \
@@ -131,7 +137,7 @@ demo: $(kernel) rootfs
 
 ## make test          the tests on all machines, or M='MACHINE...', or only
 ##                    T='NAME...'; KERNEL=base expects the known defects,
-##                    KERNEL=debug, 4k and be test those kernels,
+##                    KERNEL=debug, kcsan, 4k and be test those,
 ##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so
 test: $(kernel) $(plain) $(modular) rootfs $(drc_release)
