@@ -48,7 +48,7 @@ plain := $(if $(filter host base debug,$(KERNEL)),kernel-base)
 tested := $(or $(M),$(if $(filter be,$(KERNEL)),powernv8 powernv9 powernv10))
 
 help:
-	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^## \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 ## make setup         install the Debian packages needed (as root)
 setup:
@@ -208,6 +208,10 @@ setup-each:
 	@tools/build/setup gcc-powerpc64-linux-gnu
 
 ## make clean         remove $B
+##
+## MACHINE is powernv8, powernv9, powernv10 or pseries, default powernv9; KERNEL
+## is host, base, debug, 4k or be, default host; B is the build directory,
+## default build; JOBS is how many emulators run at a time
 clean:
 	rm -rf $(B)
 
