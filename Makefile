@@ -210,7 +210,7 @@ setup-each:
 ## make clean         remove $B
 ##
 ## MACHINE is powernv8, powernv9, powernv10 or pseries, default powernv9; KERNEL
-## is host, base, debug, 4k or be, default host; B is the build directory,
+## is host, base, debug, kcsan, 4k or be, default host; B is the build directory,
 ## default build; JOBS is how many emulators run at a time
 clean:
 	rm -rf $(B)
