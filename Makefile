@@ -105,7 +105,7 @@ setup-deb:
 
 ## make kernel-kcsan  $B/kcsan/vmlinux: patched, looks for data races
 kernel-kcsan: tree $(busybox)
-	@COVERED="$$(tools/testing/qemu/fuzz -o)" tools/build/kernel \
+	@COVERED="$$(tools/testing/qemu/fuzz -o) spapr_tce" tools/build/kernel \
 		$(B) $(B)/linux $(B)/kcsan $(config)/host.config \
 		$(config)/kcsan.config
 
