@@ -16,12 +16,8 @@
 
 FIXTURE(accounting) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
-	size_t page;
 	long page_kib;
 	long before;
-	char *memory;
 };
 
 FIXTURE_SETUP(accounting)
@@ -29,13 +25,9 @@ FIXTURE_SETUP(accounting)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->page_kib = self->page / KiB;
-	self->memory = memory_get(BASE_PAGES, PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	self->container = self->bed.container;
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
+	self->page_kib = self->bed.page / KiB;
+	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU,
+				   PAGES * self->bed.page));
 	self->before = memory_see_locked("before");
 }
 
@@ -47,19 +39,19 @@ FIXTURE_TEARDOWN(accounting)
 /* Regions are charged one by one and given back one by one. */
 TEST_F(accounting, regions)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	int i;
 
 	for (i = 0; i < PAGES; i++) {
-		EXPECT_EQ(0, container_register(c, BASE_PAGES + i * self->page,
-						self->page));
+		EXPECT_EQ(0, container_register(c, BASE_PAGES + i * page,
+						page));
 		EXPECT_EQ(self->before + (i + 1) * self->page_kib,
 			  memory_see_locked("one more"));
 	}
 	for (i = PAGES - 1; i >= 0; i--) {
-		EXPECT_EQ(0, container_unregister(c,
-						  BASE_PAGES + i * self->page,
-						  self->page));
+		EXPECT_EQ(0, container_unregister(c, BASE_PAGES + i * page,
+						  page));
 		EXPECT_EQ(self->before + i * self->page_kib,
 			  memory_see_locked("one less"));
 	}
@@ -68,8 +60,8 @@ TEST_F(accounting, regions)
 /* Refused and repeated calls charge nothing. */
 TEST_F(accounting, refused)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 4 * page));
 	EXPECT_EQ(-EBUSY, container_register(c, BASE_PAGES, 4 * page));
@@ -88,16 +80,16 @@ TEST_F(accounting, refused)
 /* A registration that fails after some pages gives them all back. */
 TEST_F(accounting, fails_in_the_middle)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	int hole;
 
 	for (hole = 0; hole < 4; hole++) {
-		ASSERT_EQ(0, mprotect(self->memory + hole * page, page,
+		ASSERT_EQ(0, mprotect(self->bed.memory + hole * page, page,
 				      PROT_NONE));
 		EXPECT_NE(0, container_register(c, BASE_PAGES, 4 * page));
 		EXPECT_EQ(self->before, memory_see_locked("refused"));
-		ASSERT_EQ(0, mprotect(self->memory + hole * page, page,
+		ASSERT_EQ(0, mprotect(self->bed.memory + hole * page, page,
 				      PROT_READ | PROT_WRITE));
 	}
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 4 * page));
@@ -108,8 +100,8 @@ TEST_F(accounting, fails_in_the_middle)
 /* The limit may be met to the page. */
 TEST_F(accounting, limit)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 
 	ASSERT_TRUE(memory_limit_locked(4 * page));
 	EXPECT_EQ(-ENOMEM, container_register(c, BASE_PAGES, 5 * page));
@@ -122,9 +114,9 @@ TEST_F(accounting, limit)
 					      page));
 	/* The default window's table needs room, too */
 	EXPECT_EQ(-ENOMEM, container_map(c, BASE_PAGES,
-					 self->info.dma32_window_start, page,
+					 self->bed.start, page,
 					 READ_WRITE));
-	EXPECT_EQ(-ENOMEM, container_unmap(c, self->info.dma32_window_start,
+	EXPECT_EQ(-ENOMEM, container_unmap(c, self->bed.start,
 					   page));
 	EXPECT_EQ(-ENOMEM, container_create_window(c, 16, GiB, 1, NULL));
 	EXPECT_EQ(self->before + 4 * self->page_kib,
@@ -138,9 +130,9 @@ TEST_F(accounting, limit)
 /* Mapping and unmapping cost nothing beyond the window's table. */
 TEST_F(accounting, mappings)
 {
-	const int c = self->container;
-	const size_t page = self->page;
-	const __u64 start = self->info.dma32_window_start;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
+	const __u64 start = self->bed.start;
 	long window;
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 8 * page));
@@ -165,13 +157,13 @@ TEST_F(accounting, mappings)
 /* Windows' tables are charged as they are made, by the size they can have. */
 TEST_F(accounting, windows)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	unsigned int shift;
 
 	/* Makes the default window, which stays */
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-	EXPECT_EQ(0, container_unmap(c, self->info.dma32_window_start,
-				     self->page));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start,
+				     self->bed.page));
 	memory_see_locked("default window");
 	for (shift = 30; shift < 37; shift++) {
 		__u64 start;
@@ -191,8 +183,8 @@ TEST_F(accounting, windows)
 TEST_F(accounting, two_containers)
 {
 	struct vfio_pci other;
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const long once = self->before + 8 * self->page_kib;
 
 	vfio_pci_open_group(&other, self->bed.address[2],
@@ -209,11 +201,11 @@ TEST_F(accounting, two_containers)
 	EXPECT_EQ(-ENOENT, container_unregister(c, BASE_PAGES, 8 * page));
 	/* Registered in the process: the other container may map it */
 	EXPECT_EQ(0, container_map(c, BASE_PAGES,
-				   self->info.dma32_window_start, page,
+				   self->bed.start, page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_unmap(c, self->info.dma32_window_start, page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, page));
 	EXPECT_EQ(0, container_remove_window(c,
-					     self->info.dma32_window_start));
+					     self->bed.start));
 	EXPECT_EQ(0, container_unregister(other.container, BASE_PAGES,
 					  8 * page));
 	EXPECT_EQ(self->before, memory_see_locked("none"));
@@ -229,13 +221,13 @@ TEST_F(accounting, two_containers)
 /* Closing the files gives back everything, mapped or not. */
 TEST_F(accounting, close)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 8 * page));
 	EXPECT_EQ(0, container_register(c, BASE_PAGES + 8 * page, 8 * page));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES,
-				   self->info.dma32_window_start, 16 * page,
+				   self->bed.start, 16 * page,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, NULL));
 	testbed_close(&self->bed);
@@ -246,18 +238,19 @@ TEST_F(accounting, close)
 TEST_F(accounting, both_versions)
 {
 	struct vfio_pci other;
-	const size_t page = self->page;
+	const size_t page = self->bed.page;
 
 	vfio_pci_open_group(&other, self->bed.address[2], VFIO_SPAPR_TCE_IOMMU);
 	EXPECT_EQ(0, container_enable(other.container));
 	memory_see_locked("v1 enabled");
-	EXPECT_EQ(0, container_register(self->container, BASE_PAGES, 4 * page));
+	EXPECT_EQ(0, container_register(self->bed.container, BASE_PAGES,
+					4 * page));
 	memory_see_locked("v2 registered");
 	EXPECT_EQ(0, container_map(other.container, BASE_PAGES,
-				   self->info.dma32_window_start, 4 * page,
+				   self->bed.start, 4 * page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_map(self->container, BASE_PAGES,
-				   self->info.dma32_window_start, 4 * page,
+	EXPECT_EQ(0, container_map(self->bed.container, BASE_PAGES,
+				   self->bed.start, 4 * page,
 				   READ_WRITE));
 	memory_see_locked("both mapped");
 	vfio_pci_close(&other);

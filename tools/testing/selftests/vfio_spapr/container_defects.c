@@ -22,11 +22,6 @@
 
 FIXTURE(defects) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
-	__u64 start, end;	/* default window, end is the first byte after */
-	size_t page;
-	char *memory;
 };
 
 FIXTURE_SETUP(defects)
@@ -34,14 +29,8 @@ FIXTURE_SETUP(defects)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	self->container = self->bed.container;
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
-	self->start = self->info.dma32_window_start;
-	self->end = self->start + self->info.dma32_window_size;
+	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU,
+				   PAGES * self->bed.page));
 }
 
 FIXTURE_TEARDOWN(defects)
@@ -54,8 +43,7 @@ static void use_v1(struct __test_metadata *const _metadata,
 {
 	testbed_close(&self->bed);
 	testbed_open(&self->bed, VFIO_SPAPR_TCE_IOMMU);
-	self->container = self->bed.container;
-	EXPECT_EQ(0, container_enable(self->container));
+	EXPECT_EQ(0, container_enable(self->bed.container));
 }
 
 static double seconds(void)
@@ -70,27 +58,30 @@ static double seconds(void)
 TEST_F(defects, map_past_end_v1)
 {
 	use_v1(_metadata, self);
-	EXPECT_EQ(-EINVAL, container_map(self->container, BASE_PAGES,
-					 self->end - TCE_PAGE, 2 * TCE_PAGE,
+	EXPECT_EQ(-EINVAL, container_map(self->bed.container, BASE_PAGES,
+					 self->bed.end - TCE_PAGE, 2 * TCE_PAGE,
 					 READ_WRITE));
-	EXPECT_EQ(-EINVAL, container_map(self->container, BASE_PAGES,
-					 self->start + TCE_PAGE,
-					 self->end - self->start, READ_WRITE));
+	EXPECT_EQ(-EINVAL,
+		  container_map(self->bed.container, BASE_PAGES,
+				self->bed.start + TCE_PAGE,
+				self->bed.end - self->bed.start, READ_WRITE));
 	/* A size that wraps back into the window */
-	EXPECT_EQ(-EINVAL, container_map(self->container, BASE_PAGES,
-					 self->start + 2 * TCE_PAGE,
+	EXPECT_EQ(-EINVAL, container_map(self->bed.container, BASE_PAGES,
+					 self->bed.start + 2 * TCE_PAGE,
 					 -TCE_PAGE, READ_WRITE));
 }
 
 TEST_F(defects, map_past_end_v2)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->page));
-	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, self->end - TCE_PAGE,
-					 2 * TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->bed.page));
+	EXPECT_EQ(-EINVAL,
+		  container_map(c, BASE_PAGES, self->bed.end - TCE_PAGE,
+				2 * TCE_PAGE, READ_WRITE));
 	/* Nothing is left of what was refused */
-	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, PAGES * self->page));
+	EXPECT_EQ(0,
+		  container_unregister(c, BASE_PAGES, PAGES * self->bed.page));
 }
 
 /* Two threads and a window that comes and goes */
@@ -123,15 +114,15 @@ static void *race_maps(void *arg)
 
 TEST_F(defects, remove_while_mapping)
 {
-	const int c = self->container;
-	struct race race = { .container = c, .page = self->page };
+	const int c = self->bed.container;
+	struct race race = { .container = c, .page = self->bed.page };
 	double end = seconds() + 10;
 	pthread_t thread;
 	__u64 start = 0;
 	long locked;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->page));
-	race.start = self->start;
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->bed.page));
+	race.start = self->bed.start;
 	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
 					     &race.second));
 	EXPECT_EQ(0, container_remove_window(c, race.second));
@@ -148,8 +139,9 @@ TEST_F(defects, remove_while_mapping)
 	pthread_join(thread, NULL);
 	transcript_mute(0);
 	EXPECT_EQ(locked, memory_locked());
-	EXPECT_EQ(0, container_remove_window(c, self->start));
-	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, PAGES * self->page));
+	EXPECT_EQ(0, container_remove_window(c, self->bed.start));
+	EXPECT_EQ(0,
+		  container_unregister(c, BASE_PAGES, PAGES * self->bed.page));
 }
 
 /* Threads that all need the default window make it once. */
@@ -169,15 +161,15 @@ TEST_F(defects, default_window_twice)
 
 	transcript_mute(1);
 	for (round = 0; round < 50; round++) {
-		struct race race = { .page = self->page };
+		struct race race = { .page = self->bed.page };
 		pthread_t threads[4];
 		long locked;
 
 		testbed_close(&self->bed);
 		testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
 		race.container = self->bed.container;
-		race.start = self->start;
-		container_register(race.container, BASE_PAGES, self->page);
+		race.start = self->bed.start;
+		container_register(race.container, BASE_PAGES, self->bed.page);
 		locked = memory_locked();
 		for (i = 0; i < 4; i++)
 			ASSERT_EQ(0, pthread_create(&threads[i], NULL,
@@ -186,35 +178,35 @@ TEST_F(defects, default_window_twice)
 		for (i = 0; i < 4; i++)
 			pthread_join(threads[i], NULL);
 		ASSERT_EQ(0, container_remove_window(race.container,
-						     self->start));
+						     self->bed.start));
 		ASSERT_EQ(locked, memory_locked());
 		ASSERT_GT(0, container_remove_window(race.container,
-						     self->start));
+						     self->bed.start));
 	}
 }
 
 /* Memory that a device reaches stays registered. */
 TEST_F(defects, unregister_mapped)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	long locked;
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 4 * page));
-	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, self->start, page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, self->bed.start, page,
 				   READ_WRITE));
 	locked = memory_locked();
 	EXPECT_EQ(-EBUSY, container_unregister(c, BASE_PAGES, 4 * page));
 	EXPECT_EQ(locked, memory_locked());
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(3, edu_reach(&self->bed.edu[0], self->start,
-			       self->memory + page, 0, NULL));
+	EXPECT_EQ(3, edu_reach(&self->bed.edu[0], self->bed.start,
+			       self->bed.memory + page, 0, NULL));
 	/* The region is as before: mapped, unmapped, then given up */
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start + page, page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start + page, page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_unmap(c, self->start, page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, page));
 	EXPECT_EQ(-EBUSY, container_unregister(c, BASE_PAGES, 4 * page));
-	EXPECT_EQ(0, container_unmap(c, self->start + page, page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start + page, page));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 4 * page));
 	EXPECT_EQ(locked - 4 * (long)(page / KiB), memory_locked());
 }
@@ -223,20 +215,20 @@ TEST_F(defects, unregister_mapped)
 TEST_F(defects, unregister_mapped_by_another)
 {
 	struct vfio_pci other;
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 
 	vfio_pci_open_group(&other, self->bed.address[2],
 			    VFIO_SPAPR_TCE_v2_IOMMU);
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, page));
 	EXPECT_EQ(0, container_register(other.container, BASE_PAGES, page));
-	EXPECT_EQ(0, container_map(other.container, BASE_PAGES, self->start,
+	EXPECT_EQ(0, container_map(other.container, BASE_PAGES, self->bed.start,
 				   page, READ_WRITE));
 	/* The other container's registration keeps it */
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, page));
 	EXPECT_EQ(-EBUSY, container_unregister(other.container, BASE_PAGES,
 					       page));
-	EXPECT_EQ(0, container_unmap(other.container, self->start, page));
+	EXPECT_EQ(0, container_unmap(other.container, self->bed.start, page));
 	EXPECT_EQ(0, container_unregister(other.container, BASE_PAGES, page));
 	vfio_pci_close(&other);
 }
@@ -245,28 +237,29 @@ TEST_F(defects, unregister_mapped_by_another)
 TEST_F(defects, disable_mapped)
 {
 	use_v1(_metadata, self);
-	EXPECT_EQ(0, container_map(self->container, BASE_PAGES, self->start,
-				   4 * self->page, READ_WRITE));
+	EXPECT_EQ(0, container_map(self->bed.container, BASE_PAGES,
+				   self->bed.start, 4 * self->bed.page,
+				   READ_WRITE));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(3, edu_reach(&self->bed.edu[0], self->start, self->memory,
-			       0, NULL));
-	EXPECT_EQ(0, container_disable(self->container));
-	EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->start, self->memory,
-			       0, NULL) & 3);
+	EXPECT_EQ(3, edu_reach(&self->bed.edu[0], self->bed.start,
+			       self->bed.memory, 0, NULL));
+	EXPECT_EQ(0, container_disable(self->bed.container));
+	EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->bed.start,
+			       self->bed.memory, 0, NULL) & 3);
 	/* ... and does not come back by itself */
-	EXPECT_EQ(0, container_enable(self->container));
-	EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->start, self->memory,
-			       0, NULL) & 3);
+	EXPECT_EQ(0, container_enable(self->bed.container));
+	EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->bed.start,
+			       self->bed.memory, 0, NULL) & 3);
 }
 
 /* A window that was not made costs nothing. */
 TEST_F(defects, create_charges_nothing)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	long locked;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-	EXPECT_EQ(0, container_unmap(c, self->start, self->page));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, self->bed.page));
 	locked = memory_see_locked("before");
 	if (testbed_is_partition()) {
 		EXPECT_EQ(-EINVAL, container_create_window(c, 16, 96 * MiB, 1,
@@ -285,7 +278,7 @@ TEST_F(defects, create_charges_nothing)
 /* A refused size says nothing about the next one. */
 TEST_F(defects, refused_size)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	__u64 start;
 
 	/* Less than a page of the window */
@@ -300,18 +293,19 @@ TEST_F(defects, refused_size)
 	testbed_close(&self->bed);
 	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
 	EXPECT_EQ(0, container_register(self->bed.container, BASE_PAGES,
-					self->page));
-	EXPECT_EQ(0, container_map(self->bed.container, BASE_PAGES,
-				   self->start, self->page, READ_WRITE));
+					self->bed.page));
+	EXPECT_EQ(0,
+		  container_map(self->bed.container, BASE_PAGES,
+				self->bed.start, self->bed.page, READ_WRITE));
 }
 
 /* The same where the hypervisor says no: two windows beside no default one */
 TEST_F(defects, refused_second_window)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	__u64 first, second;
 
-	EXPECT_EQ(0, container_remove_window(c, self->start));
+	EXPECT_EQ(0, container_remove_window(c, self->bed.start));
 	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, &first));
 	if (!container_create_window(c, 16, GiB, 1, &second))
 		EXPECT_EQ(0, container_remove_window(c, second));
@@ -323,29 +317,29 @@ TEST_F(defects, refused_second_window)
 /* A bad range is an error, not a 1. */
 TEST_F(defects, positive_answer)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, self->start + 8,
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
+	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, self->bed.start + 8,
 					 TCE_PAGE, READ_WRITE));
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start + 8, TCE_PAGE));
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->end - TCE_PAGE,
+	EXPECT_EQ(-EINVAL, container_unmap(c, self->bed.start + 8, TCE_PAGE));
+	EXPECT_EQ(-EINVAL, container_unmap(c, self->bed.end - TCE_PAGE,
 					   2 * TCE_PAGE));
 }
 
 /* So is a registration that comes to a hole after some pages. */
 TEST_F(defects, registers_part)
 {
-	ASSERT_EQ(0, munmap(self->memory + self->page, self->page));
-	EXPECT_EQ(-EFAULT, container_register(self->container, BASE_PAGES,
-					      3 * self->page));
+	ASSERT_EQ(0, munmap(self->bed.memory + self->bed.page, self->bed.page));
+	EXPECT_EQ(-EFAULT, container_register(self->bed.container, BASE_PAGES,
+					      3 * self->bed.page));
 }
 
 /* A region of no pages is no region; the kernel does not warn of it. */
 TEST_F(defects, registers_nothing)
 {
-	EXPECT_GT(0, container_register(self->container, BASE_PAGES, 0));
-	EXPECT_GT(0, container_unregister(self->container, BASE_PAGES, 0));
+	EXPECT_GT(0, container_register(self->bed.container, BASE_PAGES, 0));
+	EXPECT_GT(0, container_unregister(self->bed.container, BASE_PAGES, 0));
 }
 
 /*
@@ -355,23 +349,26 @@ TEST_F(defects, registers_nothing)
  */
 TEST_F(defects, first_page_fails)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-	EXPECT_EQ(0, container_unmap(c, self->start, 0));
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, 0, READ_WRITE));
-	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES + 2 * self->page,
-					 self->start, self->page, READ_WRITE));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, 0));
+	EXPECT_EQ(0,
+		  container_map(c, BASE_PAGES, self->bed.start, 0, READ_WRITE));
+	EXPECT_EQ(-EINVAL,
+		  container_map(c, BASE_PAGES + 2 * self->bed.page,
+				self->bed.start, self->bed.page, READ_WRITE));
 	use_v1(_metadata, self);
-	EXPECT_EQ(-EFAULT, container_map(self->container, TCE_PAGE,
-					 self->start, TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(-EFAULT,
+		  container_map(self->bed.container, TCE_PAGE, self->bed.start,
+				TCE_PAGE, READ_WRITE));
 }
 
 /* A window takes the time of what is in it, not of what could be. */
 TEST_F(defects, large_window)
 {
 	const bool partition = testbed_is_partition();
-	const int c = self->container;
+	const int c = self->bed.container;
 	/* As many TCEs whatever the page size */
 	const unsigned int largest = 31 + page_shift();
 	unsigned int shift, levels;
@@ -379,10 +376,11 @@ TEST_F(defects, large_window)
 	__u64 start;
 	long ret = -1;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * self->page));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * self->bed.page));
 	begin = seconds();
 	for (shift = largest; shift > largest - 11; shift--) {
-		for (levels = 1; levels <= self->info.ddw.levels; levels++) {
+		for (levels = 1; levels <= self->bed.info.ddw.levels;
+		     levels++) {
 			ret = container_create_window(c, page_shift(),
 						      1ULL << shift, levels,
 						      &start);
@@ -394,11 +392,11 @@ TEST_F(defects, large_window)
 	}
 	ASSERT_EQ(0, ret);
 	created = seconds();
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, start, self->bed.page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_map(c, BASE_PAGES + self->page,
-				   start + (1ULL << shift) - self->page,
-				   self->page, READ_WRITE));
+	EXPECT_EQ(0, container_map(c, BASE_PAGES + self->bed.page,
+				   start + (1ULL << shift) - self->bed.page,
+				   self->bed.page, READ_WRITE));
 	EXPECT_EQ(0, container_unmap(c, start, 1ULL << shift));
 	EXPECT_EQ(0, container_remove_window(c, start));
 	printf("# 2^%u bytes%s: made in %.1f s, cleared and removed in %.1f s\n",

@@ -11,19 +11,15 @@
 
 #include "lib/harness.h"
 #include "lib/container.h"
+#include "lib/container_alike.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/transcript.h"
 
-#define TCE_PAGE	(4 * KiB)	/* of the default window */
 #define MEMORY_SIZE	(1 * MiB)
 
 FIXTURE(v1) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
-	__u64 start, end;	/* default window, end is the first byte after */
-	char *memory;
 };
 
 FIXTURE_SETUP(v1)
@@ -31,13 +27,8 @@ FIXTURE_SETUP(v1)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->memory = memory_get(BASE_PAGES, MEMORY_SIZE,
-				  PROT_READ | PROT_WRITE);
-	testbed_open(&self->bed, VFIO_SPAPR_TCE_IOMMU);
-	self->container = self->bed.container;
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
-	self->start = self->info.dma32_window_start;
-	self->end = self->start + self->info.dma32_window_size;
+	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_IOMMU,
+				   MEMORY_SIZE));
 }
 
 FIXTURE_TEARDOWN(v1)
@@ -48,13 +39,13 @@ FIXTURE_TEARDOWN(v1)
 /* Nothing is mapped before ENABLE, whatever the arguments are. */
 TEST_F(v1, not_enabled)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	struct vfio_iommu_type1_dma_map map = { 0 };
 	struct vfio_iommu_type1_dma_unmap unmap = { 0 };
 
-	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->start, TCE_PAGE,
-					READ_WRITE));
-	EXPECT_EQ(-EPERM, container_unmap(c, self->start, TCE_PAGE));
+	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->bed.start,
+					TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(-EPERM, container_unmap(c, self->bed.start, TCE_PAGE));
 	EXPECT_EQ(-EPERM, __container_map(c, &map));
 	EXPECT_EQ(-EPERM, __container_unmap(c, &unmap));
 	EXPECT_EQ(-EPERM, container_ioctl(c, VFIO_IOMMU_MAP_DMA, NULL, "null"));
@@ -62,15 +53,15 @@ TEST_F(v1, not_enabled)
 
 	EXPECT_EQ(0, container_enable(c));
 	EXPECT_EQ(0, container_disable(c));
-	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->start, TCE_PAGE,
-					READ_WRITE));
+	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->bed.start,
+					TCE_PAGE, READ_WRITE));
 }
 
 /* ENABLE charges the whole default window once, DISABLE gives it back. */
 TEST_F(v1, enable_charges)
 {
-	const int c = self->container;
-	const long window = self->info.dma32_window_size / KiB;
+	const int c = self->bed.container;
+	const long window = self->bed.info.dma32_window_size / KiB;
 	const long before = memory_see_locked("before");
 
 	EXPECT_EQ(0, container_enable(c));
@@ -89,8 +80,8 @@ TEST_F(v1, enable_charges)
 /* The limit may be met but not exceeded. */
 TEST_F(v1, enable_limit)
 {
-	const int c = self->container;
-	const unsigned long window = self->info.dma32_window_size;
+	const int c = self->bed.container;
+	const unsigned long window = self->bed.info.dma32_window_size;
 
 	ASSERT_TRUE(memory_limit_locked(window));
 	EXPECT_EQ(0, container_enable(c));
@@ -100,8 +91,8 @@ TEST_F(v1, enable_limit)
 	memory_see_locked("refused");
 	ASSERT_TRUE(memory_limit_locked(0));
 	EXPECT_EQ(-ENOMEM, container_enable(c));
-	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->start, TCE_PAGE,
-					READ_WRITE));
+	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->bed.start,
+					TCE_PAGE, READ_WRITE));
 	EXPECT_EQ(0, container_disable(c));
 	memory_see_locked("disabled");
 }
@@ -109,13 +100,13 @@ TEST_F(v1, enable_limit)
 /* The window's own table is charged too, when the first call needs it. */
 TEST_F(v1, enable_limit_table)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 
-	ASSERT_TRUE(memory_limit_locked(self->info.dma32_window_size));
+	ASSERT_TRUE(memory_limit_locked(self->bed.info.dma32_window_size));
 	EXPECT_EQ(0, container_enable(c));
-	EXPECT_EQ(-ENOMEM, container_map(c, BASE_PAGES, self->start, TCE_PAGE,
-					 READ_WRITE));
-	EXPECT_EQ(-ENOMEM, container_unmap(c, self->start, TCE_PAGE));
+	EXPECT_EQ(-ENOMEM, container_map(c, BASE_PAGES, self->bed.start,
+					 TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(-ENOMEM, container_unmap(c, self->bed.start, TCE_PAGE));
 	memory_see_locked("refused");
 }
 
@@ -123,61 +114,19 @@ TEST_F(v1, enable_limit_table)
 TEST_F(v1, second_group)
 {
 	EXPECT_EQ(-EBUSY, testbed_join(&self->bed));
-	EXPECT_EQ(0, container_enable(self->container));
+	EXPECT_EQ(0, container_enable(self->bed.container));
 	EXPECT_EQ(-EBUSY, testbed_join(&self->bed));
 }
 
 /* A map's arguments, wrong one by one */
 TEST_F(v1, map_arguments)
 {
-	const int c = self->container;
-	const struct vfio_iommu_type1_dma_map good = {
-		.argsz = sizeof(good),
-		.flags = READ_WRITE,
-		.vaddr = BASE_PAGES,
-		.iova = self->start,
-		.size = TCE_PAGE,
-	};
-	const __u32 sizes[] = { 0, 31, 32, 33, ~0U };
+	const int c = self->bed.container;
+	const struct vfio_iommu_type1_dma_map good = good_map(self->bed.start);
 	struct vfio_iommu_type1_dma_map map;
-	unsigned int i;
 
 	EXPECT_EQ(0, container_enable(c));
-	EXPECT_EQ(-EFAULT, container_ioctl(c, VFIO_IOMMU_MAP_DMA, NULL,
-					   "null"));
-
-	/* argsz covers the structure, more is no fault */
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		map = good;
-		map.argsz = sizes[i];
-		EXPECT_EQ(sizes[i] < sizeof(map) ? -EINVAL : 0,
-			  __container_map(c, &map));
-	}
-
-	/* Reading and writing are the known flags, one is needed */
-	for (i = 0; i < 8; i++) {
-		map = good;
-		map.flags = i;
-		EXPECT_EQ(i == 0 || i > READ_WRITE ? -EINVAL : 0,
-			  __container_map(c, &map));
-	}
-	map = good;
-	map.flags |= 1U << 31;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-
-	/* Address and size are multiples of the window's page */
-	map = good;
-	map.vaddr += 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-	map.vaddr = good.vaddr + TCE_PAGE / 2;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-	map = good;
-	map.size = 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-	map.size = TCE_PAGE + 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-	map.size = TCE_PAGE - 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
+	expect_map_arguments(_metadata, c, &good);
 
 	/* So is the bus address: see "differences" */
 	map = good;
@@ -187,32 +136,32 @@ TEST_F(v1, map_arguments)
 	EXPECT_NE(0, __container_map(c, &map));
 
 	/* Nothing is no range */
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start + TCE_PAGE, 0,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start + TCE_PAGE, 0,
 				   READ_WRITE));
 
 	/* Two faults: which one is told */
 	map = good;
-	map.iova = self->end;
+	map.iova = self->bed.end;
 	map.vaddr += 1;
 	__container_map(c, &map);
 	map.flags = 0;
 	__container_map(c, &map);
-	map.iova = self->start;
+	map.iova = self->bed.start;
 	__container_map(c, &map);
 }
 
 /* Bus addresses at and outside the window's edges */
 TEST_F(v1, map_edges)
 {
-	const int c = self->container;
-	const __u64 last = self->end - TCE_PAGE;
+	const int c = self->bed.container;
+	const __u64 last = self->bed.end - TCE_PAGE;
 
 	EXPECT_EQ(0, container_enable(c));
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, TCE_PAGE,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start, TCE_PAGE,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + TCE_PAGE, last, TCE_PAGE,
 				   READ_WRITE));
-	EXPECT_EQ(-ENXIO, container_map(c, BASE_PAGES, self->end, TCE_PAGE,
+	EXPECT_EQ(-ENXIO, container_map(c, BASE_PAGES, self->bed.end, TCE_PAGE,
 					READ_WRITE));
 	EXPECT_EQ(-ENXIO, container_map(c, BASE_PAGES, 1ULL << 59, TCE_PAGE,
 					READ_WRITE));
@@ -223,109 +172,50 @@ TEST_F(v1, map_edges)
 
 	testbed_open_device(&self->bed, 0);
 	EXPECT_EQ(EDU_READS | EDU_WRITES,
-		  edu_reach(&self->bed.edu[0], self->start, self->memory,
-			    last, self->memory + TCE_PAGE));
+		  edu_reach(&self->bed.edu[0], self->bed.start,
+			    self->bed.memory, last,
+			    self->bed.memory + TCE_PAGE));
 	EXPECT_EQ(EDU_READS | EDU_WRITES,
-		  edu_reach(&self->bed.edu[0], last, self->memory + TCE_PAGE,
-			    self->start, self->memory));
+		  edu_reach(&self->bed.edu[0], last,
+			    self->bed.memory + TCE_PAGE, self->bed.start,
+			    self->bed.memory));
 	/* The last 8 bytes of a TCE's page are reached, too */
 	EXPECT_EQ(EDU_READS | EDU_WRITES,
 		  edu_reach(&self->bed.edu[0], last + TCE_PAGE - 8,
-			    self->memory + 2 * TCE_PAGE - 8,
-			    self->start, self->memory));
+			    self->bed.memory + 2 * TCE_PAGE - 8,
+			    self->bed.start, self->bed.memory));
 }
 
 /* An unmap's arguments, wrong one by one */
 TEST_F(v1, unmap_arguments)
 {
-	const int c = self->container;
-	const struct vfio_iommu_type1_dma_unmap good = {
-		.argsz = sizeof(good),
-		.iova = self->start,
-		.size = TCE_PAGE,
-	};
-	const __u32 sizes[] = { 0, 23, 24, 25, ~0U };
-	struct vfio_iommu_type1_dma_unmap unmap;
-	unsigned int i;
+	const int c = self->bed.container;
 
 	EXPECT_EQ(0, container_enable(c));
-	EXPECT_EQ(-EFAULT, container_ioctl(c, VFIO_IOMMU_UNMAP_DMA, NULL,
-					   "null"));
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		unmap = good;
-		unmap.argsz = sizes[i];
-		EXPECT_EQ(sizes[i] < sizeof(unmap) ? -EINVAL : 0,
-			  __container_unmap(c, &unmap));
-	}
-	for (i = 1; i; i <<= 1) {
-		unmap = good;
-		unmap.flags = i;
-		EXPECT_EQ(-EINVAL, __container_unmap(c, &unmap));
-	}
-
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start, 1));
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start, TCE_PAGE - 1));
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start, TCE_PAGE + 1));
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start, -1ULL));
-	EXPECT_EQ(-ENXIO, container_unmap(c, self->end, TCE_PAGE));
-	EXPECT_EQ(-ENXIO, container_unmap(c, 1ULL << 59, TCE_PAGE));
-	EXPECT_EQ(-ENXIO, container_unmap(c, -TCE_PAGE, TCE_PAGE));
-
-	/* A range that is not in the window as a whole: see "differences" */
-	EXPECT_NE(0, container_unmap(c, self->start + 1, TCE_PAGE));
-	EXPECT_NE(0, container_unmap(c, self->end - TCE_PAGE, 2 * TCE_PAGE));
-	EXPECT_NE(0, container_unmap(c, self->start,
-				     self->end - self->start + TCE_PAGE));
-	EXPECT_NE(0, container_unmap(c, self->start, -TCE_PAGE));
-
-	/* What is not mapped can be unmapped */
-	EXPECT_EQ(0, container_unmap(c, self->start,
-				     self->end - self->start));
-	EXPECT_EQ(0, container_unmap(c, self->start + TCE_PAGE, 0));
+	expect_unmap_structure(_metadata, c, self->bed.start);
+	expect_unmap_ranges(_metadata, c, self->bed.start, self->bed.end);
 }
 
 /* The device may do what the flags say, and nothing after UNMAP_DMA. */
 TEST_F(v1, directions)
 {
-	const int c = self->container;
-	const __u64 scratch = self->start + 16 * TCE_PAGE;
-	char *scratch_memory = self->memory + 16 * TCE_PAGE;
-	unsigned int flags, found;
-
-	EXPECT_EQ(0, container_enable(c));
-	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_map(c, (__u64)scratch_memory, scratch, TCE_PAGE,
-				   READ_WRITE));
-
-	for (flags = READ_ONLY; flags <= READ_WRITE; flags++) {
-		EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start,
-					   TCE_PAGE, flags));
-		found = edu_reach(&self->bed.edu[0], self->start, self->memory,
-				  scratch, scratch_memory);
-		if (flags & READ_ONLY)
-			EXPECT_EQ(EDU_READS, found & EDU_READS);
-		EXPECT_EQ(!!(flags & WRITE_ONLY), !!(found & EDU_WRITES));
-
-		EXPECT_EQ(0, container_unmap(c, self->start, TCE_PAGE));
-		EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->start,
-				       self->memory, scratch, scratch_memory) &
-			     (EDU_READS | EDU_WRITES));
-	}
+	EXPECT_EQ(0, container_enable(self->bed.container));
+	expect_directions(_metadata, &self->bed, 16 * TCE_PAGE);
 }
 
 /* What the process itself may not write is not mapped, not even to read. */
 TEST_F(v1, protection)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const size_t page = page_size();
 	/* Not the window's first page, see first_page_fails in container_defects.c */
-	const __u64 iova = self->start + TCE_PAGE;
+	const __u64 iova = self->bed.start + TCE_PAGE;
 	unsigned int flags;
 
 	EXPECT_EQ(0, container_enable(c));
-	ASSERT_EQ(0, mprotect(self->memory, page, PROT_READ));
-	ASSERT_EQ(0, mprotect(self->memory + page, page, PROT_NONE));
-	ASSERT_EQ(0, munmap(self->memory + 2 * page, page));
+	ASSERT_EQ(0, mprotect(self->bed.memory, page, PROT_READ));
+	ASSERT_EQ(0, mprotect(self->bed.memory + page, page, PROT_NONE));
+	ASSERT_EQ(0, munmap(self->bed.memory + 2 * page, page));
 
 	for (flags = READ_ONLY; flags <= READ_WRITE; flags++) {
 		EXPECT_EQ(-EFAULT, container_map(c, BASE_PAGES, iova,
@@ -349,10 +239,10 @@ TEST_F(v1, protection)
  */
 TEST_F(v1, map_fails_in_the_middle)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const size_t page = page_size();
-	const __u64 scratch = self->start + MEMORY_SIZE;
-	char *old = self->memory + 8 * page;
+	const __u64 scratch = self->bed.start + MEMORY_SIZE;
+	char *old = self->bed.memory + 8 * page;
 	const struct edu *edu = &self->bed.edu[0];
 	unsigned int i;
 
@@ -361,21 +251,21 @@ TEST_F(v1, map_fails_in_the_middle)
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + 15 * page, scratch,
 				   TCE_PAGE, READ_WRITE));
 
-	EXPECT_EQ(0, container_map(c, (__u64)old, self->start, 4 * page,
+	EXPECT_EQ(0, container_map(c, (__u64)old, self->bed.start, 4 * page,
 				   READ_WRITE));
-	ASSERT_EQ(0, mprotect(self->memory + 2 * page, page, PROT_NONE));
-	EXPECT_EQ(-EFAULT, container_map(c, BASE_PAGES, self->start, 4 * page,
-					 READ_WRITE));
+	ASSERT_EQ(0, mprotect(self->bed.memory + 2 * page, page, PROT_NONE));
+	EXPECT_EQ(-EFAULT, container_map(c, BASE_PAGES, self->bed.start,
+					 4 * page, READ_WRITE));
 
 	for (i = 0; i < 4; i++) {
-		__u64 iova = self->start + i * page;
+		__u64 iova = self->bed.start + i * page;
 		unsigned int found;
 
 		if (i < 2)
-			edu_reach(edu, iova, self->memory + i * page, scratch,
-				  self->memory + 15 * page);
+			edu_reach(edu, iova, self->bed.memory + i * page,
+				  scratch, self->bed.memory + 15 * page);
 		found = edu_reach(edu, iova, old + i * page, scratch,
-				  self->memory + 15 * page);
+				  self->bed.memory + 15 * page);
 		EXPECT_EQ(i < 2 ? 0 : EDU_READS | EDU_WRITES,
 			  found & (EDU_READS | EDU_WRITES));
 	}
@@ -384,39 +274,41 @@ TEST_F(v1, map_fails_in_the_middle)
 /* A map over a mapping replaces it. */
 TEST_F(v1, replace)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const size_t page = page_size();
 	const struct edu *edu = &self->bed.edu[0];
 
 	EXPECT_EQ(0, container_enable(c));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, 4 * page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start, 4 * page,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + 4 * page,
-				   self->start + page, page, READ_WRITE));
+				   self->bed.start + page, page, READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + 4 * page,
-				   self->start + page, page, READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, self->start, self->memory, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, self->start + page, self->memory + page,
-			       self->start, self->memory) & 3);
-	EXPECT_EQ(3, edu_reach(edu, self->start + page,
-			       self->memory + 4 * page, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, self->start + 2 * page,
-			       self->memory + 2 * page, 0, NULL));
+				   self->bed.start + page, page, READ_WRITE));
+	EXPECT_EQ(3,
+		  edu_reach(edu, self->bed.start, self->bed.memory, 0, NULL));
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start + page,
+			       self->bed.memory + page, self->bed.start,
+			       self->bed.memory) & 3);
+	EXPECT_EQ(3, edu_reach(edu, self->bed.start + page,
+			       self->bed.memory + 4 * page, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * page,
+			       self->bed.memory + 2 * page, 0, NULL));
 
 	/* The middle of a mapping can be taken out */
-	EXPECT_EQ(0, container_unmap(c, self->start + page, page));
-	EXPECT_EQ(3, edu_reach(edu, self->start + 2 * page,
-			       self->memory + 2 * page, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, self->start + page,
-			       self->memory + 4 * page, self->start,
-			       self->memory) & 3);
+	EXPECT_EQ(0, container_unmap(c, self->bed.start + page, page));
+	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * page,
+			       self->bed.memory + 2 * page, 0, NULL));
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start + page,
+			       self->bed.memory + 4 * page, self->bed.start,
+			       self->bed.memory) & 3);
 }
 
 /* A TCE's page is reached and not the rest of the processor's page. */
 TEST_F(v1, part_of_a_page)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const struct edu *edu = &self->bed.edu[0];
 	const unsigned int pieces = 2 * page_size() / TCE_PAGE;
 
@@ -424,27 +316,27 @@ TEST_F(v1, part_of_a_page)
 	testbed_open_device(&self->bed, 0);
 	/* From the end of the processor's second page into the next */
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + (pieces - 1) * TCE_PAGE,
-				   self->start + TCE_PAGE, 2 * TCE_PAGE,
+				   self->bed.start + TCE_PAGE, 2 * TCE_PAGE,
 				   READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, self->start + TCE_PAGE,
-			       self->memory + (pieces - 1) * TCE_PAGE, 0,
+	EXPECT_EQ(3, edu_reach(edu, self->bed.start + TCE_PAGE,
+			       self->bed.memory + (pieces - 1) * TCE_PAGE, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(edu, self->start + 2 * TCE_PAGE,
-			       self->memory + pieces * TCE_PAGE, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, self->start,
-			       self->memory + (pieces - 2) * TCE_PAGE,
-			       self->start + TCE_PAGE, self->memory +
+	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * TCE_PAGE,
+			       self->bed.memory + pieces * TCE_PAGE, 0, NULL));
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start,
+			       self->bed.memory + (pieces - 2) * TCE_PAGE,
+			       self->bed.start + TCE_PAGE, self->bed.memory +
 			       (pieces - 1) * TCE_PAGE) & 3);
-	EXPECT_EQ(0, edu_reach(edu, self->start + 3 * TCE_PAGE,
-			       self->memory + (pieces + 1) * TCE_PAGE,
-			       self->start + TCE_PAGE, self->memory +
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start + 3 * TCE_PAGE,
+			       self->bed.memory + (pieces + 1) * TCE_PAGE,
+			       self->bed.start + TCE_PAGE, self->bed.memory +
 			       (pieces - 1) * TCE_PAGE) & 3);
 }
 
 /* Pages stay with the device when the process gives them up. */
 TEST_F(v1, memory_given_up)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const size_t page = page_size();
 	const struct edu *edu = &self->bed.edu[0];
 	char *other = memory_get(BASE_PAGES + GiB, page,
@@ -452,20 +344,20 @@ TEST_F(v1, memory_given_up)
 
 	EXPECT_EQ(0, container_enable(c));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start, page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_map(c, (__u64)other, self->start + page, page,
-				   READ_WRITE));
-	*(__u64 *)self->memory = 0x600df00d600df00d;
-	ASSERT_EQ(0, munmap(self->memory, page));
+	EXPECT_EQ(0, container_map(c, (__u64)other, self->bed.start + page,
+				   page, READ_WRITE));
+	*(__u64 *)self->bed.memory = 0x600df00d600df00d;
+	ASSERT_EQ(0, munmap(self->bed.memory, page));
 	memory_get(BASE_PAGES, page, PROT_READ | PROT_WRITE);
 
-	EXPECT_TRUE(edu_load(edu, self->start, 0, 8));
-	EXPECT_TRUE(edu_store(edu, self->start + page, 0, 8));
+	EXPECT_TRUE(edu_load(edu, self->bed.start, 0, 8));
+	EXPECT_TRUE(edu_store(edu, self->bed.start + page, 0, 8));
 	EXPECT_EQ(0x600df00d600df00d, *(volatile __u64 *)other);
-	EXPECT_EQ(0, edu_reach(edu, self->start, self->memory,
-			       self->start + page, other) & 3);
-	EXPECT_EQ(0, container_unmap(c, self->start, page));
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start, self->bed.memory,
+			       self->bed.start + page, other) & 3);
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, page));
 }
 
 TEST_HARNESS_MAIN

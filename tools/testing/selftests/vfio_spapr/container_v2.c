@@ -9,20 +9,15 @@
 
 #include "lib/harness.h"
 #include "lib/container.h"
+#include "lib/container_alike.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/transcript.h"
 
-#define TCE_PAGE	(4 * KiB)	/* of the default window */
 #define PAGES		16
 
 FIXTURE(v2) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
-	__u64 start, end;	/* default window, end is the first byte after */
-	char *memory;
-	size_t page;
 };
 
 FIXTURE_SETUP(v2)
@@ -30,14 +25,8 @@ FIXTURE_SETUP(v2)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	self->container = self->bed.container;
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
-	self->start = self->info.dma32_window_start;
-	self->end = self->start + self->info.dma32_window_size;
+	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU,
+				   PAGES * self->bed.page));
 }
 
 FIXTURE_TEARDOWN(v2)
@@ -48,36 +37,38 @@ FIXTURE_TEARDOWN(v2)
 /* Mapping begins with the first registration. */
 TEST_F(v2, nothing_registered)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 
-	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->start, TCE_PAGE,
-					READ_WRITE));
-	EXPECT_EQ(-EPERM, container_unmap(c, self->start, TCE_PAGE));
-	EXPECT_EQ(-EPERM, container_unregister(c, BASE_PAGES, self->page));
+	EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->bed.start,
+					TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(-EPERM, container_unmap(c, self->bed.start, TCE_PAGE));
+	EXPECT_EQ(-EPERM, container_unregister(c, BASE_PAGES, self->bed.page));
 	EXPECT_EQ(-EPERM, container_ioctl(c, VFIO_IOMMU_MAP_DMA, NULL, "null"));
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, self->page));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
+	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, self->bed.page));
 	/* ... and does not end with the last */
-	EXPECT_EQ(0, container_unmap(c, self->start, TCE_PAGE));
-	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, self->start + TCE_PAGE,
-					 TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, TCE_PAGE));
+	EXPECT_EQ(-EINVAL,
+		  container_map(c, BASE_PAGES, self->bed.start + TCE_PAGE,
+				TCE_PAGE, READ_WRITE));
 }
 
 /* A failed registration does not open the way to mapping. */
 TEST_F(v2, registration_refused)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 
-	EXPECT_EQ(-EINVAL, container_register(c, BASE_PAGES + 1, self->page));
-	EXPECT_EQ(-EPERM, container_unmap(c, self->start, TCE_PAGE));
-	EXPECT_EQ(-ENOENT, container_unregister(c, BASE_PAGES, self->page));
+	EXPECT_EQ(-EINVAL,
+		  container_register(c, BASE_PAGES + 1, self->bed.page));
+	EXPECT_EQ(-EPERM, container_unmap(c, self->bed.start, TCE_PAGE));
+	EXPECT_EQ(-ENOENT, container_unregister(c, BASE_PAGES, self->bed.page));
 }
 
 TEST_F(v2, register_arguments)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const struct vfio_iommu_spapr_register_memory good = {
 		.argsz = sizeof(good),
 		.vaddr = BASE_PAGES,
@@ -127,13 +118,13 @@ TEST_F(v2, register_arguments)
 /* A region is all there and writable, or it is not registered at all. */
 TEST_F(v2, register_protection)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const long before = memory_see_locked("before");
 
-	ASSERT_EQ(0, mprotect(self->memory, page, PROT_READ));
-	ASSERT_EQ(0, mprotect(self->memory + 4 * page, page, PROT_NONE));
-	ASSERT_EQ(0, munmap(self->memory + 8 * page, page));
+	ASSERT_EQ(0, mprotect(self->bed.memory, page, PROT_READ));
+	ASSERT_EQ(0, mprotect(self->bed.memory + 4 * page, page, PROT_NONE));
+	ASSERT_EQ(0, munmap(self->bed.memory + 8 * page, page));
 
 	EXPECT_EQ(-EFAULT, container_register(c, BASE_PAGES, page));
 	EXPECT_EQ(-EFAULT, container_register(c, BASE_PAGES + 4 * page, page));
@@ -156,8 +147,8 @@ TEST_F(v2, register_protection)
 /* Regions may touch but not overlap; they end as they were made. */
 TEST_F(v2, regions)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const __u64 here = BASE_PAGES + 4 * page;
 
 	EXPECT_EQ(0, container_register(c, here, 4 * page));
@@ -194,114 +185,53 @@ TEST_F(v2, regions)
 /* A map's arguments, wrong one by one */
 TEST_F(v2, map_arguments)
 {
-	const int c = self->container;
-	const struct vfio_iommu_type1_dma_map good = {
-		.argsz = sizeof(good),
-		.flags = READ_WRITE,
-		.vaddr = BASE_PAGES,
-		.iova = self->start,
-		.size = TCE_PAGE,
-	};
-	const __u32 sizes[] = { 0, 31, 32, 33, ~0U };
+	const int c = self->bed.container;
+	const struct vfio_iommu_type1_dma_map good = good_map(self->bed.start);
 	struct vfio_iommu_type1_dma_map map;
-	unsigned int i;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->page));
-	EXPECT_EQ(-EFAULT, container_ioctl(c, VFIO_IOMMU_MAP_DMA, NULL,
-					   "null"));
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		map = good;
-		map.argsz = sizes[i];
-		EXPECT_EQ(sizes[i] < sizeof(map) ? -EINVAL : 0,
-			  __container_map(c, &map));
-	}
-	for (i = 0; i < 8; i++) {
-		map = good;
-		map.flags = i;
-		EXPECT_EQ(i == 0 || i > READ_WRITE ? -EINVAL : 0,
-			  __container_map(c, &map));
-	}
-	map = good;
-	map.flags |= 1U << 31;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * self->bed.page));
+	expect_map_arguments(_metadata, c, &good);
 
 	map = good;
-	map.vaddr += 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-	map = good;
-	map.size = TCE_PAGE - 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-	map.size = TCE_PAGE + 1;
-	EXPECT_EQ(-EINVAL, __container_map(c, &map));
-
-	map = good;
-	map.iova = self->end;
+	map.iova = self->bed.end;
 	EXPECT_EQ(-ENXIO, __container_map(c, &map));
 	map.iova = 1ULL << 59;
 	EXPECT_EQ(-ENXIO, __container_map(c, &map));
 	map.iova = -TCE_PAGE;
 	EXPECT_EQ(-ENXIO, __container_map(c, &map));
-	map.iova = self->end - TCE_PAGE;
+	map.iova = self->bed.end - TCE_PAGE;
 	EXPECT_EQ(0, __container_map(c, &map));
 
 	/* Nothing is no range */
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start + TCE_PAGE, 0,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start + TCE_PAGE, 0,
 				   READ_WRITE));
 
 	/* See "differences" */
 	map = good;
 	map.iova += 1;
 	EXPECT_NE(0, __container_map(c, &map));
-	map.iova = self->start + TCE_PAGE / 2;
+	map.iova = self->bed.start + TCE_PAGE / 2;
 	EXPECT_NE(0, __container_map(c, &map));
 }
 
+/* An unmap's arguments, wrong one by one */
 TEST_F(v2, unmap_arguments)
 {
-	const int c = self->container;
-	const __u32 sizes[] = { 0, 23, 24, 25, 64, ~0U };
-	struct vfio_iommu_type1_dma_unmap unmap;
-	unsigned int i;
+	const int c = self->bed.container;
 
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-	EXPECT_EQ(-EFAULT, container_ioctl(c, VFIO_IOMMU_UNMAP_DMA, NULL,
-					   "null"));
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		unmap = (struct vfio_iommu_type1_dma_unmap) {
-			.argsz = sizes[i],
-			.iova = self->start,
-			.size = TCE_PAGE,
-		};
-		EXPECT_EQ(sizes[i] < sizeof(unmap) ? -EINVAL : 0,
-			  __container_unmap(c, &unmap));
-	}
-	for (i = 1; i; i <<= 1) {
-		unmap = (struct vfio_iommu_type1_dma_unmap) {
-			.argsz = sizeof(unmap),
-			.flags = i,
-			.iova = self->start,
-			.size = TCE_PAGE,
-		};
-		EXPECT_EQ(-EINVAL, __container_unmap(c, &unmap));
-	}
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start, TCE_PAGE - 1));
-	EXPECT_EQ(-EINVAL, container_unmap(c, self->start, -1ULL));
-	EXPECT_EQ(-ENXIO, container_unmap(c, self->end, TCE_PAGE));
-	EXPECT_EQ(-ENXIO, container_unmap(c, -TCE_PAGE, TCE_PAGE));
-	EXPECT_NE(0, container_unmap(c, self->start + 1, TCE_PAGE));
-	EXPECT_NE(0, container_unmap(c, self->end - TCE_PAGE, 2 * TCE_PAGE));
-	EXPECT_NE(0, container_unmap(c, self->start, -TCE_PAGE));
-	EXPECT_EQ(0, container_unmap(c, self->start, self->end - self->start));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
+	expect_unmap_structure(_metadata, c, self->bed.start);
+	expect_unmap_ranges(_metadata, c, self->bed.start, self->bed.end);
 }
 
 /* Only registered memory is mapped, and a TCE has its page from one region. */
 TEST_F(v2, map_unregistered)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const __u64 here = BASE_PAGES + 4 * page;
 	/* Not the window's first page, see first_page_fails in container_defects.c */
-	const __u64 iova = self->start + TCE_PAGE;
+	const __u64 iova = self->bed.start + TCE_PAGE;
 	const struct edu *edu = &self->bed.edu[0];
 
 	EXPECT_EQ(0, container_register(c, here, 2 * page));
@@ -315,22 +245,24 @@ TEST_F(v2, map_unregistered)
 	EXPECT_EQ(-EINVAL, container_map(c, here + 4 * page, iova, TCE_PAGE,
 					 READ_WRITE));
 	EXPECT_EQ(-EINVAL, container_map(c, -page, iova, page, READ_WRITE));
-	EXPECT_EQ(0, container_map(c, here + 4 * page - TCE_PAGE, self->start,
-				   TCE_PAGE, READ_WRITE));
+	EXPECT_EQ(0, container_map(c, here + 4 * page - TCE_PAGE,
+				   self->bed.start, TCE_PAGE, READ_WRITE));
 	/* One map over two regions */
-	EXPECT_EQ(0, container_map(c, here, self->start, 4 * page, READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, self->start + 2 * page - TCE_PAGE,
-			       self->memory + 6 * page - TCE_PAGE, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, self->start + 2 * page,
-			       self->memory + 6 * page, 0, NULL));
+	EXPECT_EQ(0, container_map(c, here, self->bed.start, 4 * page,
+				   READ_WRITE));
+	EXPECT_EQ(3,
+		  edu_reach(edu, self->bed.start + 2 * page - TCE_PAGE,
+			    self->bed.memory + 6 * page - TCE_PAGE, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * page,
+			       self->bed.memory + 6 * page, 0, NULL));
 	/* ... and over their end */
 	EXPECT_EQ(-EINVAL, container_map(c, here + 2 * page,
-					 self->start + 8 * page, 3 * page,
+					 self->bed.start + 8 * page, 3 * page,
 					 READ_WRITE));
-	EXPECT_EQ(0, edu_reach(edu, self->start + 8 * page,
-			       self->memory + 6 * page, self->start,
-			       self->memory + 4 * page) & 3);
-	EXPECT_EQ(0, container_unmap(c, self->start, 4 * page));
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start + 8 * page,
+			       self->bed.memory + 6 * page, self->bed.start,
+			       self->bed.memory + 4 * page) & 3);
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, 4 * page));
 	EXPECT_EQ(0, container_unregister(c, here, 2 * page));
 	EXPECT_EQ(0, container_unregister(c, here + 2 * page, 2 * page));
 	memory_see_locked("at the end");
@@ -342,8 +274,8 @@ TEST_F(v2, map_unregistered)
  */
 TEST_F(v2, map_fails_in_the_middle)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const struct edu *edu = &self->bed.edu[0];
 	const __u64 old = BASE_PAGES + 8 * page;
 	unsigned int i;
@@ -351,76 +283,59 @@ TEST_F(v2, map_fails_in_the_middle)
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * page));
 	EXPECT_EQ(0, container_register(c, old, 8 * page));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_map(c, old + 7 * page, self->start + 7 * page,
-				   page, READ_WRITE));
-	EXPECT_EQ(0, container_map(c, old, self->start, 4 * page, READ_WRITE));
-	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, self->start, 4 * page,
-					 READ_WRITE));
+	EXPECT_EQ(0,
+		  container_map(c, old + 7 * page, self->bed.start + 7 * page,
+				page, READ_WRITE));
+	EXPECT_EQ(0,
+		  container_map(c, old, self->bed.start, 4 * page, READ_WRITE));
+	EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, self->bed.start,
+					 4 * page, READ_WRITE));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(3,
-			  edu_reach(edu, self->start + i * page,
-				    self->memory + (8 + i) * page,
-				    self->start + 7 * page,
-				    self->memory + 15 * page) & 3);
-	EXPECT_EQ(0, edu_reach(edu, self->start, self->memory,
-			       self->start + 7 * page,
-			       self->memory + 15 * page) & 3);
+			  edu_reach(edu, self->bed.start + i * page,
+				    self->bed.memory + (8 + i) * page,
+				    self->bed.start + 7 * page,
+				    self->bed.memory + 15 * page) & 3);
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start, self->bed.memory,
+			       self->bed.start + 7 * page,
+			       self->bed.memory + 15 * page) & 3);
 
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 2 * page));
-	EXPECT_EQ(0, container_unmap(c, self->start, 8 * page));
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, 8 * page));
 	EXPECT_EQ(0, container_unregister(c, old, 8 * page));
 }
 
 /* The device may do what the flags say, and nothing after UNMAP_DMA. */
 TEST_F(v2, directions)
 {
-	const int c = self->container;
-	const __u64 scratch = self->start + self->page;
-	char *scratch_memory = self->memory + self->page;
-	unsigned int flags, found;
-
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * self->page));
-	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_map(c, (__u64)scratch_memory, scratch, TCE_PAGE,
-				   READ_WRITE));
-	for (flags = READ_ONLY; flags <= READ_WRITE; flags++) {
-		EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start,
-					   TCE_PAGE, flags));
-		found = edu_reach(&self->bed.edu[0], self->start, self->memory,
-				  scratch, scratch_memory);
-		if (flags & READ_ONLY)
-			EXPECT_EQ(EDU_READS, found & EDU_READS);
-		EXPECT_EQ(!!(flags & WRITE_ONLY), !!(found & EDU_WRITES));
-
-		EXPECT_EQ(0, container_unmap(c, self->start, TCE_PAGE));
-		EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->start,
-				       self->memory, scratch, scratch_memory) &
-			     (EDU_READS | EDU_WRITES));
-	}
+	EXPECT_EQ(0, container_register(self->bed.container, BASE_PAGES,
+					2 * self->bed.page));
+	expect_directions(_metadata, &self->bed, self->bed.page);
 }
 
 /* Memory is registered as it is then; what lies there later is no matter. */
 TEST_F(v2, memory_given_up)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	const struct edu *edu = &self->bed.edu[0];
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * page));
-	*(__u64 *)self->memory = 0x600df00d600df00d;
-	ASSERT_EQ(0, munmap(self->memory, page));
+	*(__u64 *)self->bed.memory = 0x600df00d600df00d;
+	ASSERT_EQ(0, munmap(self->bed.memory, page));
 	memory_get(BASE_PAGES, page, PROT_READ | PROT_WRITE);
 
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, 2 * page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start, 2 * page,
 				   READ_WRITE));
-	EXPECT_TRUE(edu_load(edu, self->start, 0, 8));
-	EXPECT_TRUE(edu_store(edu, self->start + page, 0, 8));
+	EXPECT_TRUE(edu_load(edu, self->bed.start, 0, 8));
+	EXPECT_TRUE(edu_store(edu, self->bed.start + page, 0, 8));
 	EXPECT_EQ(0x600df00d600df00d,
-		  *(volatile __u64 *)(self->memory + page));
-	EXPECT_EQ(0, edu_reach(edu, self->start, self->memory,
-			       self->start + page, self->memory + page) & 3);
-	EXPECT_EQ(0, container_unmap(c, self->start, 2 * page));
+		  *(volatile __u64 *)(self->bed.memory + page));
+	EXPECT_EQ(0, edu_reach(edu, self->bed.start, self->bed.memory,
+			       self->bed.start + page,
+			       self->bed.memory + page) & 3);
+	EXPECT_EQ(0, container_unmap(c, self->bed.start, 2 * page));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 2 * page));
 }
 

@@ -25,12 +25,7 @@
 
 FIXTURE(eeh) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
 	bool enabled;		/* this machine has EEH */
-	__u64 start;
-	size_t page;
-	char *memory;
 };
 
 FIXTURE_SETUP(eeh)
@@ -38,14 +33,11 @@ FIXTURE_SETUP(eeh)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, 4 * self->page,
-				  PROT_READ | PROT_WRITE);
+	testbed_take_memory(&self->bed, 4 * self->bed.page);
 	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	self->container = self->bed.container;
-	self->enabled = container_check_extension(self->container, VFIO_EEH);
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
-	self->start = self->info.dma32_window_start;
+	self->enabled =
+		container_check_extension(self->bed.container, VFIO_EEH);
+	ASSERT_EQ(0, testbed_get_info(&self->bed));
 }
 
 FIXTURE_TEARDOWN(eeh)
@@ -68,7 +60,7 @@ static long inject(int container, __u32 type, __u32 func, __u64 addr,
 /* Wrong arguments, one by one */
 TEST_F(eeh, arguments)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const __u32 sizes[] = {
 		0, OP_SIZE - 1, OP_SIZE, OP_SIZE + 1, ~0U,
 	};
@@ -112,7 +104,7 @@ TEST_F(eeh, arguments)
 /* Each operation that harms nothing, in and out of turn */
 TEST_F(eeh, operations)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const __u32 ops[] = {
 		VFIO_EEH_PE_GET_STATE, VFIO_EEH_PE_DISABLE,
 		VFIO_EEH_PE_GET_STATE, VFIO_EEH_PE_ENABLE,
@@ -146,9 +138,9 @@ TEST_F(eeh, v1)
 TEST_F(eeh, two_groups)
 {
 	testbed_join(&self->bed);
-	container_eeh(self->container, VFIO_EEH_PE_ENABLE);
-	container_eeh(self->container, VFIO_EEH_PE_GET_STATE);
-	container_eeh(self->container, VFIO_EEH_PE_UNFREEZE_DMA);
+	container_eeh(self->bed.container, VFIO_EEH_PE_ENABLE);
+	container_eeh(self->bed.container, VFIO_EEH_PE_GET_STATE);
+	container_eeh(self->bed.container, VFIO_EEH_PE_UNFREEZE_DMA);
 }
 
 /* A device can do its work again after a reset of its PE. */
@@ -195,16 +187,17 @@ TEST_F(eeh, hot_reset)
 {
 	if (!self->enabled)
 		SKIP(return, "no EEH");
-	recovers(_metadata, &self->bed, self->container, self->start,
-		 self->memory, self->page, VFIO_EEH_PE_RESET_HOT);
+	recovers(_metadata, &self->bed, self->bed.container, self->bed.start,
+		 self->bed.memory, self->bed.page, VFIO_EEH_PE_RESET_HOT);
 }
 
 TEST_F(eeh, fundamental_reset)
 {
 	if (!self->enabled)
 		SKIP(return, "no EEH");
-	recovers(_metadata, &self->bed, self->container, self->start,
-		 self->memory, self->page, VFIO_EEH_PE_RESET_FUNDAMENTAL);
+	recovers(_metadata, &self->bed, self->bed.container, self->bed.start,
+		 self->bed.memory, self->bed.page,
+		 VFIO_EEH_PE_RESET_FUNDAMENTAL);
 }
 
 TEST_HARNESS_MAIN

@@ -19,11 +19,6 @@
 
 FIXTURE(groups) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
-	__u64 start;
-	size_t page;
-	char *memory;
 };
 
 FIXTURE_SETUP(groups)
@@ -31,15 +26,10 @@ FIXTURE_SETUP(groups)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	self->container = self->bed.container;
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
-	ASSERT_EQ(0, container_register(self->container, BASE_PAGES,
-					PAGES * self->page));
-	self->start = self->info.dma32_window_start;
+	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU,
+				   PAGES * self->bed.page));
+	ASSERT_EQ(0, container_register(self->bed.container, BASE_PAGES,
+					PAGES * self->bed.page));
 }
 
 FIXTURE_TEARDOWN(groups)
@@ -58,19 +48,19 @@ TEST_F(groups, siblings)
 {
 	struct testbed *bed = &self->bed;
 
-	EXPECT_EQ(0, container_map(self->container, BASE_PAGES, self->start,
-				   self->page, READ_WRITE));
+	EXPECT_EQ(0, container_map(bed->container, BASE_PAGES, bed->start,
+				   bed->page, READ_WRITE));
 	testbed_open_device(bed, 0);
 	testbed_open_device(bed, 1);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[1], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[1], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(0, container_unmap(self->container, self->start,
-				     self->page));
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(0, container_unmap(bed->container, bed->start,
+				     bed->page));
+	EXPECT_EQ(0, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[1], self->start, self->memory, 0,
+	EXPECT_EQ(0, edu_reach(&bed->edu[1], bed->start, bed->memory, 0,
 			       NULL) & 3);
 }
 
@@ -78,18 +68,18 @@ TEST_F(groups, siblings)
 TEST_F(groups, join_early)
 {
 	struct testbed *bed = &self->bed;
-	const int c = self->container;
+	const int c = bed->container;
 
 	EXPECT_EQ(testbed_is_partition() ? -EPERM : 0, testbed_join(bed));
 	if (testbed_is_partition())
 		return;
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
 			       NULL));
 }
 
@@ -97,12 +87,12 @@ TEST_F(groups, join_early)
 TEST_F(groups, join_live)
 {
 	struct testbed *bed = &self->bed;
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = bed->container;
+	const size_t page = bed->page;
 	const bool partition = testbed_is_partition();
 	__u64 second = ~0ULL;
 
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, page,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
 					     &second));
@@ -110,57 +100,57 @@ TEST_F(groups, join_live)
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
 	EXPECT_EQ(partition ? -EPERM : 0, testbed_join(bed));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 	if (partition)
 		return;
 
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], second, self->memory + page, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[2], second, bed->memory + page, 0,
 			       NULL));
 	/* Both lose what is unmapped, and a window that is removed */
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start + page, page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start + page, page,
 				   READ_WRITE));
-	EXPECT_EQ(0, container_unmap(c, self->start, page));
+	EXPECT_EQ(0, container_unmap(c, bed->start, page));
 	EXPECT_EQ(0, container_remove_window(c, second));
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], self->start, self->memory,
-			       self->start + page, self->memory) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[2], self->start, self->memory,
-			       self->start + page, self->memory) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], second, self->memory + page,
-			       self->start + page, self->memory) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[2], second, self->memory + page,
-			       self->start + page, self->memory) & 3);
+	EXPECT_EQ(0, edu_reach(&bed->edu[0], bed->start, bed->memory,
+			       bed->start + page, bed->memory) & 3);
+	EXPECT_EQ(0, edu_reach(&bed->edu[2], bed->start, bed->memory,
+			       bed->start + page, bed->memory) & 3);
+	EXPECT_EQ(0, edu_reach(&bed->edu[0], second, bed->memory + page,
+			       bed->start + page, bed->memory) & 3);
+	EXPECT_EQ(0, edu_reach(&bed->edu[2], second, bed->memory + page,
+			       bed->start + page, bed->memory) & 3);
 }
 
 /* Who leaves reaches nothing; who stays keeps the windows. */
 TEST_F(groups, second_leaves)
 {
 	struct testbed *bed = &self->bed;
-	const int c = self->container;
+	const int c = bed->container;
 	struct vfio_iommu_spapr_tce_info info;
 
 	if (testbed_is_partition())
 		SKIP(return, "one group in a container of a partition");
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	EXPECT_EQ(0, testbed_join(bed));
 	EXPECT_EQ(0, leave(bed, 1));
 	testbed_open_device(bed, 0);
 	/* See "differences" */
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 	container_get_info(c, &info);
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 	/* It can come back */
 	EXPECT_EQ(0, testbed_join(bed));
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
 			       NULL));
 }
 
@@ -168,28 +158,28 @@ TEST_F(groups, second_leaves)
 TEST_F(groups, first_leaves)
 {
 	struct testbed *bed = &self->bed;
-	const int c = self->container;
+	const int c = bed->container;
 	struct vfio_iommu_spapr_tce_info info;
 	__u64 second = ~0ULL;
 
 	if (testbed_is_partition())
 		SKIP(return, "one group in a container of a partition");
 	EXPECT_EQ(0, testbed_join(bed));
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	EXPECT_EQ(0, leave(bed, 0));
 	container_get_info(c, &info);
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_create_window(c, page_shift(), GiB, 1,
 					     &second));
-	EXPECT_EQ(0, container_map(c, BASE_PAGES + self->page, second,
-				   self->page, READ_WRITE));
+	EXPECT_EQ(0, container_map(c, BASE_PAGES + bed->page, second,
+				   bed->page, READ_WRITE));
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
 			       NULL));
 	EXPECT_EQ(3, edu_reach(&bed->edu[2], second,
-			       self->memory + self->page, 0, NULL));
+			       bed->memory + bed->page, 0, NULL));
 	/* Its open device keeps it */
 	EXPECT_EQ(-EBUSY, leave(bed, 1));
 }
@@ -205,16 +195,16 @@ TEST_F(groups, one_container)
 	EXPECT_EQ(-EINVAL, leave(bed, 0));
 	EXPECT_EQ(0, __vfio_group_set_container(bed->group[0], other));
 	EXPECT_EQ(0, container_set_iommu(other, VFIO_SPAPR_TCE_v2_IOMMU));
-	EXPECT_EQ(0, container_register(other, BASE_PAGES, self->page));
-	EXPECT_EQ(0, container_map(other, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_register(other, BASE_PAGES, bed->page));
+	EXPECT_EQ(0, container_map(other, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 	/* An open device keeps its group */
 	EXPECT_EQ(-EBUSY, leave(bed, 0));
 	vfio_close(&other);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 }
 
@@ -222,10 +212,10 @@ TEST_F(groups, one_container)
 TEST_F(groups, change)
 {
 	struct testbed *bed = &self->bed;
-	const int c = self->container;
+	const int c = bed->container;
 	int round;
 
-	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start, self->page,
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	memory_see_locked("mapped");
 	for (round = 0; round < 3; round++) {
@@ -233,15 +223,15 @@ TEST_F(groups, change)
 		memory_see_locked("left");
 		EXPECT_EQ(0, __vfio_group_set_container(bed->group[0], c));
 		EXPECT_EQ(0, container_set_iommu(c, VFIO_SPAPR_TCE_v2_IOMMU));
-		EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, self->start,
-						self->page, READ_WRITE));
-		EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
-		EXPECT_EQ(0, container_map(c, BASE_PAGES, self->start,
-					   self->page, READ_WRITE));
+		EXPECT_EQ(-EPERM, container_map(c, BASE_PAGES, bed->start,
+						bed->page, READ_WRITE));
+		EXPECT_EQ(0, container_register(c, BASE_PAGES, bed->page));
+		EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start,
+					   bed->page, READ_WRITE));
 		memory_see_locked("mapped again");
 	}
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], self->start, self->memory, 0,
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 }
 

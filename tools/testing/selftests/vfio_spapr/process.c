@@ -20,9 +20,6 @@
 
 FIXTURE(process) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	size_t page;
-	char *memory;
 };
 
 FIXTURE_VARIANT(process) {
@@ -45,11 +42,8 @@ FIXTURE_SETUP(process)
 	TRANSCRIPT_BEGIN(_metadata, variant->name);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	testbed_open(&self->bed, variant->type);
-	ASSERT_EQ(0, container_get_info(self->bed.container, &self->info));
+	ASSERT_EQ(0, testbed_start(&self->bed, variant->type,
+				   PAGES * self->bed.page));
 }
 
 FIXTURE_TEARDOWN(process)
@@ -63,6 +57,14 @@ static long claim(const struct testbed *bed, unsigned int type, size_t size)
 	return type == VFIO_SPAPR_TCE_IOMMU ?
 	       container_enable(bed->container) :
 	       container_register(bed->container, BASE_PAGES, size);
+}
+
+/* Make it so, and let the device reach the memory there */
+static void claim_and_map(const struct testbed *bed, unsigned int type,
+			  size_t size)
+{
+	claim(bed, type, size);
+	container_map(bed->container, BASE_PAGES, bed->start, size, READ_WRITE);
 }
 
 /* Every call of a process that has the file but not the container */
@@ -97,37 +99,37 @@ static pid_t in_child(void)
 TEST_F(process, fork)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
+	const __u64 start = bed->start;
 
-	EXPECT_EQ(0, claim(bed, variant->type, self->page));
+	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 	EXPECT_EQ(0, container_map(bed->container, BASE_PAGES, start,
-				   self->page, READ_WRITE));
+				   bed->page, READ_WRITE));
 	memory_see_locked("before the fork");
 	if (!in_child()) {
-		try_everything(bed->container, start, self->page);
+		try_everything(bed->container, start, bed->page);
 		_exit(0);
 	}
 	memory_see_locked("after the child");
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, self->memory, 0, NULL));
-	EXPECT_EQ(0, container_unmap(bed->container, start, self->page));
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL));
+	EXPECT_EQ(0, container_unmap(bed->container, start, bed->page));
 }
 
 /* Pages that the device reaches stay the parent's. */
 TEST_F(process, fork_copies_for_the_child)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
-	volatile __u64 *word = (void *)self->memory;
+	const __u64 start = bed->start;
+	volatile __u64 *word = (void *)bed->memory;
 	int go[2];
 	pid_t child;
 	int status;
 	char c;
 
 	*word = 1;
-	EXPECT_EQ(0, claim(bed, variant->type, self->page));
+	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 	EXPECT_EQ(0, container_map(bed->container, BASE_PAGES, start,
-				   self->page, READ_WRITE));
+				   bed->page, READ_WRITE));
 	ASSERT_EQ(0, pipe(go));
 	child = fork();
 	if (!child) {
@@ -139,7 +141,7 @@ TEST_F(process, fork_copies_for_the_child)
 	}
 	*word = 3;
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, self->memory, 0, NULL));
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL));
 	EXPECT_EQ(3, *word);
 	close(go[0]);
 	close(go[1]);
@@ -151,18 +153,16 @@ TEST_F(process, fork_copies_for_the_child)
 TEST_F(process, child_claims)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
+	const __u64 start = bed->start;
 
 	if (!in_child()) {
-		claim(bed, variant->type, self->page);
-		container_map(bed->container, BASE_PAGES, start, self->page,
-			      READ_WRITE);
+		claim_and_map(bed, variant->type, bed->page);
 		_exit(0);
 	}
-	try_everything(bed->container, start, self->page);
+	try_everything(bed->container, start, bed->page);
 	/* What the child had mapped is still reached: not this process's */
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, self->memory, 0, NULL) & 1);
+	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL) & 1);
 	testbed_close(bed);
 	memory_see_locked("closed");
 }
@@ -208,7 +208,7 @@ static int receive_file(int socket)
 TEST_F(process, file_passed)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
+	const __u64 start = bed->start;
 	int sockets[2];
 	pid_t child;
 
@@ -218,14 +218,14 @@ TEST_F(process, file_passed)
 		int file = receive_file(sockets[1]);
 
 		close(bed->container);
-		try_everything(file, start, self->page);
+		try_everything(file, start, bed->page);
 		_exit(0);
 	}
-	EXPECT_EQ(0, claim(bed, variant->type, self->page));
+	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 	EXPECT_EQ(0, send_file(sockets[0], bed->container));
 	EXPECT_EQ(child, waitpid(child, NULL, 0));
 	EXPECT_EQ(0, container_map(bed->container, BASE_PAGES, start,
-				   self->page, READ_WRITE));
+				   bed->page, READ_WRITE));
 	memory_see_locked("after the child");
 }
 
@@ -233,7 +233,7 @@ TEST_F(process, file_passed)
 TEST_F(process, killed)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
+	const __u64 start = bed->start;
 	pid_t child;
 	int status;
 
@@ -241,11 +241,9 @@ TEST_F(process, killed)
 	child = fork();
 	if (!child) {
 		testbed_open(bed, variant->type);
-		claim(bed, variant->type, PAGES * self->page);
-		container_map(bed->container, BASE_PAGES, start,
-			      PAGES * self->page, READ_WRITE);
+		claim_and_map(bed, variant->type, PAGES * bed->page);
 		testbed_open_device(bed, 0);
-		edu_reach(&bed->edu[0], start, self->memory, 0, NULL);
+		edu_reach(&bed->edu[0], start, bed->memory, 0, NULL);
 		kill(getpid(), SIGKILL);
 	}
 	EXPECT_EQ(child, waitpid(child, &status, 0));
@@ -253,29 +251,27 @@ TEST_F(process, killed)
 
 	testbed_open(bed, variant->type);
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, self->memory, 0, NULL) & 3);
-	EXPECT_EQ(0, claim(bed, variant->type, self->page));
+	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL) & 3);
+	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 	EXPECT_EQ(0, container_map(bed->container, BASE_PAGES, start,
-				   self->page, READ_WRITE));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, self->memory, 0, NULL));
+				   bed->page, READ_WRITE));
+	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL));
 }
 
 /* The process may die before the container, whose file another one has. */
 TEST_F(process, dies_before_the_container)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
+	const __u64 start = bed->start;
 
 	if (!in_child()) {
-		claim(bed, variant->type, PAGES * self->page);
-		container_map(bed->container, BASE_PAGES, start,
-			      PAGES * self->page, READ_WRITE);
+		claim_and_map(bed, variant->type, PAGES * bed->page);
 		_exit(0);
 	}
-	EXPECT_EQ(-EPERM, container_unmap(bed->container, start, self->page));
+	EXPECT_EQ(-EPERM, container_unmap(bed->container, start, bed->page));
 	testbed_close(bed);
 	testbed_open(bed, variant->type);
-	EXPECT_EQ(0, claim(bed, variant->type, self->page));
+	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 	memory_see_locked("claimed again");
 }
 
@@ -283,7 +279,6 @@ TEST_F(process, dies_before_the_container)
 TEST_F(process, exec)
 {
 	struct testbed *bed = &self->bed;
-	const __u64 start = self->info.dma32_window_start;
 	pid_t child;
 	int status;
 
@@ -291,16 +286,14 @@ TEST_F(process, exec)
 	child = fork();
 	if (!child) {
 		testbed_open(bed, variant->type);
-		claim(bed, variant->type, PAGES * self->page);
-		container_map(bed->container, BASE_PAGES, start,
-			      PAGES * self->page, READ_WRITE);
+		claim_and_map(bed, variant->type, PAGES * bed->page);
 		execl("/bin/true", "true", NULL);
 		_exit(1);
 	}
 	EXPECT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_EQ(0, status);
 	testbed_open(bed, variant->type);
-	EXPECT_EQ(0, claim(bed, variant->type, self->page));
+	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 }
 
 TEST_HARNESS_MAIN

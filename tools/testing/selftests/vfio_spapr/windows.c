@@ -25,11 +25,7 @@
 
 FIXTURE(windows) {
 	struct testbed bed;
-	struct vfio_iommu_spapr_tce_info info;
-	int container;
 	bool partition;		/* windows belong to a hypervisor */
-	char *memory;
-	size_t page;
 };
 
 FIXTURE_SETUP(windows)
@@ -37,13 +33,9 @@ FIXTURE_SETUP(windows)
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	if (!testbed_find(&self->bed))
 		SKIP(return, "no devices");
-	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
 	self->partition = testbed_is_partition();
-	testbed_open(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	self->container = self->bed.container;
-	ASSERT_EQ(0, container_get_info(self->container, &self->info));
+	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU,
+				   PAGES * self->bed.page));
 }
 
 FIXTURE_TEARDOWN(windows)
@@ -53,7 +45,7 @@ FIXTURE_TEARDOWN(windows)
 
 TEST_F(windows, create_arguments)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const struct vfio_iommu_spapr_tce_create good = {
 		.argsz = sizeof(good),
 		.page_shift = 16,
@@ -79,7 +71,7 @@ TEST_F(windows, create_arguments)
 	}
 	/* A page size that the window cannot have */
 	for (i = 0; i < 64; i++) {
-		if (self->info.ddw.pgsizes & 1ULL << i)
+		if (self->bed.info.ddw.pgsizes & 1ULL << i)
 			continue;
 		create = good;
 		create.page_shift = i;
@@ -97,7 +89,7 @@ TEST_F(windows, create_arguments)
 /* Sizes are powers of two */
 TEST_F(windows, create_sizes)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const __u64 sizes[] = {
 		0, 3 * MiB, GiB + 64 * KiB, GiB - 64 * KiB, ~0ULL,
 	};
@@ -111,8 +103,8 @@ TEST_F(windows, create_sizes)
 /* Every page size that GET_INFO tells can be had, and the device sees it. */
 TEST_F(windows, page_sizes)
 {
-	const int c = self->container;
-	const size_t page = self->page;
+	const int c = self->bed.container;
+	const size_t page = self->bed.page;
 	unsigned int shift;
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * page));
@@ -122,7 +114,7 @@ TEST_F(windows, page_sizes)
 		const __u64 size = 1ULL << shift;
 		__u64 start, end;
 
-		if (!(self->info.ddw.pgsizes & size))
+		if (!(self->bed.info.ddw.pgsizes & size))
 			continue;
 		if (container_create_window(c, shift, LEAST_TCES * size, 1,
 					    &start))
@@ -135,7 +127,7 @@ TEST_F(windows, page_sizes)
 					READ_WRITE));
 		if (size <= page)
 			EXPECT_EQ(3, edu_reach(&self->bed.edu[0], start,
-					       self->memory, 0, NULL));
+					       self->bed.memory, 0, NULL));
 		/* Half a page is no page */
 		EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, start,
 						 size / 2, READ_WRITE));
@@ -152,12 +144,12 @@ TEST_F(windows, page_sizes)
 /* Huge TCE pages over huge pages of memory, at most as large as these */
 TEST_F(windows, huge_pages)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const struct edu *edu = &self->bed.edu[0];
 	unsigned int huge, shift;
 
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
 	for (huge = 20; huge < 31; huge++) {
 		const __u64 huge_size = 1ULL << huge;
 		char *memory = memory_get_huge(HUGE_PAGES, 4 * huge_size,
@@ -171,7 +163,7 @@ TEST_F(windows, huge_pages)
 			const __u64 size = 1ULL << shift;
 			__u64 start;
 
-			if (!(self->info.ddw.pgsizes & size))
+			if (!(self->bed.info.ddw.pgsizes & size))
 				continue;
 			if (container_create_window(c, shift, 4 * GiB, 1,
 						    &start))
@@ -204,7 +196,7 @@ TEST_F(windows, huge_pages)
 TEST_F(windows, huge_page_in_part)
 {
 	const unsigned int shifts[] = { 24, 21 };
-	const int c = self->container;
+	const int c = self->bed.container;
 	unsigned int i, shift = 0;
 	char *memory = NULL;
 	__u64 huge_size, start;
@@ -212,7 +204,7 @@ TEST_F(windows, huge_page_in_part)
 	for (i = 0; !memory && i < ARRAY_SIZE(shifts); i++) {
 		shift = shifts[i];
 		huge_size = 1ULL << shift;
-		if (self->info.ddw.pgsizes & huge_size)
+		if (self->bed.info.ddw.pgsizes & huge_size)
 			memory = memory_get_huge(HUGE_PAGES, 4 * huge_size,
 						 huge_size);
 	}
@@ -222,14 +214,14 @@ TEST_F(windows, huge_page_in_part)
 	EXPECT_EQ(0, container_register(c, HUGE_PAGES, huge_size / 2));
 	container_map(c, HUGE_PAGES, start, huge_size, READ_WRITE);
 	EXPECT_EQ(0, container_register(c, HUGE_PAGES + huge_size,
-					huge_size + self->page));
+					huge_size + self->bed.page));
 	container_map(c, HUGE_PAGES + huge_size, start, huge_size, READ_WRITE);
 	container_map(c, HUGE_PAGES + 2 * huge_size, start, huge_size,
 		      READ_WRITE);
 	EXPECT_EQ(0, container_unmap(c, start, 4 * huge_size));
 	EXPECT_EQ(0, container_unregister(c, HUGE_PAGES, huge_size / 2));
 	EXPECT_EQ(0, container_unregister(c, HUGE_PAGES + huge_size,
-					  huge_size + self->page));
+					  huge_size + self->bed.page));
 	EXPECT_EQ(0, container_register(c, HUGE_PAGES, huge_size));
 	EXPECT_EQ(0, container_register(c, HUGE_PAGES + huge_size,
 					3 * huge_size));
@@ -240,7 +232,7 @@ TEST_F(windows, huge_page_in_part)
 
 TEST_F(windows, remove_arguments)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const __u32 sizes[] = { 0, 15 };
 	struct vfio_iommu_spapr_tce_remove remove;
 	unsigned int i;
@@ -264,20 +256,20 @@ TEST_F(windows, remove_arguments)
 	EXPECT_EQ(-EINVAL, container_remove_window(c, ~0ULL));
 	/* The default window, before and after it is gone */
 	EXPECT_EQ(0, container_remove_window(c,
-					     self->info.dma32_window_start));
+					     self->bed.start));
 	EXPECT_EQ(-EINVAL, container_remove_window(c, 0));
 }
 
 /* The default window appears with the first call that needs one. */
 TEST_F(windows, default_window)
 {
-	const int c = self->container;
-	const __u64 start = self->info.dma32_window_start;
-	const __u64 size = self->info.dma32_window_size;
+	const int c = self->bed.container;
+	const __u64 start = self->bed.start;
+	const __u64 size = self->bed.info.dma32_window_size;
 	__u64 second = ~0ULL;
 
 	memory_see_locked("before");
-	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->page));
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, self->bed.page));
 	memory_see_locked("registered");
 	EXPECT_EQ(0, container_unmap(c, start, 4 * KiB));
 	memory_see_locked("default window");
@@ -304,7 +296,7 @@ TEST_F(windows, default_window)
 /* TCE_CREATE makes the default window first, TCE_REMOVE forgets it. */
 TEST_F(windows, default_window_order)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	__u64 first = ~0ULL, second = ~0ULL;
 
 	EXPECT_EQ(0, container_create_window(c, 16, GiB, 1, &second));
@@ -327,7 +319,7 @@ TEST_F(windows, default_window_order)
 /* Any address in a window names it. */
 TEST_F(windows, remove_inside)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	__u64 start = 0;
 
 	EXPECT_EQ(0, container_remove_window(c, 0));
@@ -340,7 +332,7 @@ TEST_F(windows, remove_inside)
 /* One table more levels: only where the platform has them */
 TEST_F(windows, levels)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	/* Larger ones are for container_defects.c: PHB3 takes its time to clear them */
 	const __u64 sizes[] = { MiB, GiB, 1ULL << 36 };
 	unsigned int i, levels;
@@ -364,10 +356,10 @@ TEST_F(windows, levels)
 /* Maps at both ends of a sparse window reach what they should. */
 TEST_F(windows, sparse)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const __u64 size = 1ULL << 36;
 	const struct edu *edu = &self->bed.edu[0];
-	const size_t page = self->page;
+	const size_t page = self->bed.page;
 	__u64 start;
 
 	if (self->partition)
@@ -385,18 +377,18 @@ TEST_F(windows, sparse)
 	EXPECT_EQ(-ENXIO, container_map(c, BASE_PAGES, start + size, page,
 					READ_WRITE));
 	memory_see_locked("mapped");
-	EXPECT_EQ(3, edu_reach(edu, start, self->memory, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, start + size / 2, self->memory + page, 0,
-			       NULL));
+	EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, start + size / 2, self->bed.memory + page,
+			       0, NULL));
 	EXPECT_EQ(3, edu_reach(edu, start + size - page,
-			       self->memory + 2 * page, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, start + size / 4, self->memory, start,
-			       self->memory) & 3);
+			       self->bed.memory + 2 * page, 0, NULL));
+	EXPECT_EQ(0, edu_reach(edu, start + size / 4, self->bed.memory, start,
+			       self->bed.memory) & 3);
 	EXPECT_EQ(0, container_unmap(c, start + size / 2, size / 2));
 	EXPECT_EQ(0, edu_reach(edu, start + size - page,
-			       self->memory + 2 * page, start,
-			       self->memory) & 3);
-	EXPECT_EQ(3, edu_reach(edu, start, self->memory, 0, NULL));
+			       self->bed.memory + 2 * page, start,
+			       self->bed.memory) & 3);
+	EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory, 0, NULL));
 	EXPECT_EQ(0, container_unmap(c, start, size));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 4 * page));
 	EXPECT_EQ(0, container_remove_window(c, start));
@@ -406,10 +398,10 @@ TEST_F(windows, sparse)
 /* With the window its mappings end. */
 TEST_F(windows, remove_mapped)
 {
-	const int c = self->container;
+	const int c = self->bed.container;
 	const struct edu *edu = &self->bed.edu[0];
-	const __u64 start = self->info.dma32_window_start;
-	const size_t page = self->page;
+	const __u64 start = self->bed.start;
+	const size_t page = self->bed.page;
 	__u64 second = ~0ULL;
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * page));
@@ -420,12 +412,12 @@ TEST_F(windows, remove_mapped)
 				   READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, start, page,
 				   READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, second, self->memory, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, start, self->memory + page, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, second, self->bed.memory, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory + page, 0, NULL));
 
 	EXPECT_EQ(0, container_remove_window(c, second));
-	EXPECT_EQ(0, edu_reach(edu, second, self->memory, start,
-			       self->memory + page) & 3);
+	EXPECT_EQ(0, edu_reach(edu, second, self->bed.memory, start,
+			       self->bed.memory + page) & 3);
 	EXPECT_EQ(0, container_unmap(c, start, page));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 2 * page));
 }

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "container.h"
+#include "memory.h"
 #include "testbed.h"
 #include "transcript.h"
 
@@ -45,6 +47,7 @@ bool testbed_find(struct testbed *bed)
 	int i;
 
 	memset(bed, 0, sizeof(*bed));
+	bed->page = page_size();
 	bed->container = -1;
 	for (i = 0; i < TESTBED_GROUPS; i++)
 		bed->group[i] = -1;
@@ -71,6 +74,11 @@ bool testbed_is_partition(void)
 	return access("/proc/device-tree/ibm,opal", F_OK) != 0;
 }
 
+void testbed_take_memory(struct testbed *bed, size_t size)
+{
+	bed->memory = memory_get(BASE_PAGES, size, PROT_READ | PROT_WRITE);
+}
+
 void testbed_open(struct testbed *bed, unsigned int type)
 {
 	bed->container = vfio_container_open();
@@ -78,6 +86,22 @@ void testbed_open(struct testbed *bed, unsigned int type)
 	vfio_group_set_container(bed->group[0], bed->container);
 	if (type)
 		vfio_container_set_iommu(bed->container, type);
+}
+
+long testbed_get_info(struct testbed *bed)
+{
+	long ret = container_get_info(bed->container, &bed->info);
+
+	bed->start = bed->info.dma32_window_start;
+	bed->end = bed->start + bed->info.dma32_window_size;
+	return ret;
+}
+
+long testbed_start(struct testbed *bed, unsigned int type, size_t size)
+{
+	testbed_take_memory(bed, size);
+	testbed_open(bed, type);
+	return testbed_get_info(bed);
 }
 
 int testbed_join(struct testbed *bed)
@@ -102,16 +126,20 @@ void testbed_open_device(struct testbed *bed, unsigned int device)
 	bed->edu[device].bar = vfio_device_map_bar(fd, 0, &bed->bar_size);
 }
 
+void testbed_close_device(struct testbed *bed, unsigned int device)
+{
+	if (bed->edu[device].bar)
+		munmap((void *)bed->edu[device].bar, bed->bar_size);
+	bed->edu[device].bar = NULL;
+	vfio_close(&bed->device[device]);
+}
+
 void testbed_close(struct testbed *bed)
 {
 	int i;
 
-	for (i = 0; i < TESTBED_DEVICES; i++) {
-		if (bed->edu[i].bar)
-			munmap((void *)bed->edu[i].bar, bed->bar_size);
-		bed->edu[i].bar = NULL;
-		vfio_close(&bed->device[i]);
-	}
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		testbed_close_device(bed, i);
 	for (i = 0; i < TESTBED_GROUPS; i++)
 		vfio_close(&bed->group[i]);
 	vfio_close(&bed->container);

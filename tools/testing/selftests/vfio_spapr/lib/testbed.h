@@ -23,6 +23,12 @@ struct testbed {
 	int device[TESTBED_DEVICES];
 	struct edu edu[TESTBED_DEVICES];
 	size_t bar_size;
+	/* Size of the kernel's pages, and memory for DMA */
+	size_t page;
+	char *memory;
+	/* The container's windows; @end is the first byte after the default one */
+	struct vfio_iommu_spapr_tce_info info;
+	__u64 start, end;
 };
 
 /**
@@ -36,17 +42,29 @@ bool testbed_find(struct testbed *bed);
 /* Whether the machine is a partition whose windows belong to a hypervisor */
 bool testbed_is_partition(void);
 
+/* Get @size bytes of memory at BASE_PAGES, see memory.h */
+void testbed_take_memory(struct testbed *bed, size_t size);
+
 /*
  * Open a container with the first group in it; with the IOMMU set unless @type
  * is 0
  */
 void testbed_open(struct testbed *bed, unsigned int type);
 
+/* Ask the container for its windows: 0 or -errno */
+long testbed_get_info(struct testbed *bed);
+
+/* All three, with nothing between them: 0 or -errno */
+long testbed_start(struct testbed *bed, unsigned int type, size_t size);
+
 /* Open the second group and join it to the container: 0 or -errno */
 int testbed_join(struct testbed *bed);
 
 /* Open a device of a group that is in a container, ready for DMA */
 void testbed_open_device(struct testbed *bed, unsigned int device);
+
+/* Close a device and end the mapping that holds it as well */
+void testbed_close_device(struct testbed *bed, unsigned int device);
 
 /* Close devices, groups and container, in this order, whatever is open */
 void testbed_close(struct testbed *bed);
