@@ -22,16 +22,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/vfio_pci.h"
 #include "modules/external_user_test.h"
-
-/*
- * Emulated hosts share the processors of the machine they run on: a test may
- * take its time, and no test may rely on that of another thread.
- */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	300
 
 /* Long enough for what comes too early to show. */
 #define DELAY_MS	300

@@ -265,13 +265,6 @@ static int race_list(void)
 	return end();
 }
 
-static void close_device(void)
-{
-	munmap((void *)bed->edu[0].bar, bed->bar_size);
-	bed->edu[0].bar = NULL;
-	vfio_close(&bed->device[0]);
-}
-
 /* reopen - files of the group again, after it has been taken away */
 static int reopen(void)
 {
@@ -297,7 +290,7 @@ static int race_unbind(void)
 
 	begin();
 	while (!ret && time_left(&until)) {
-		close_device();
+		testbed_close_device(bed, 0);
 		for (i = 0; i < 2; i++)
 			pci_unbind(bed->address[i]);
 		for (i = 0; i < 2; i++)

@@ -14,15 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/leak.h"
 #include "lib/linked.h"
 #include "lib/memory.h"
 #include "lib/transcript.h"
-
-/* Emulated devices and a busy machine under the emulator take their time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 240
 
 #define MIB		0x100000ul
 #define MEM_SIZE	(16 * MIB)
@@ -78,14 +74,6 @@ static void spin(struct linked *l, struct kvm_ppc_spin *s)
 	kvm_ppc_spin_start(s, vcpu, n);
 }
 
-/* close_device - the file and the mapping that holds it as well */
-static void close_device(struct testbed *bed)
-{
-	munmap((void *)bed->edu[0].bar, bed->bar_size);
-	bed->edu[0].bar = NULL;
-	vfio_close(&bed->device[0]);
-}
-
 FIXTURE(link) {
 	struct linked l;
 	struct testbed *bed;
@@ -94,12 +82,12 @@ FIXTURE(link) {
 
 FIXTURE_SETUP(link)
 {
+	const char *lacking = linked_find(&self->l);
+
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	self->bed = &self->l.bed;
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(self->bed))
-		SKIP(return, "no devices");
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	linked_open(&self->l, false, MEM_SIZE);
 	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
 				    self->l.start32 >> 12, TCES);
@@ -300,7 +288,7 @@ TEST_F(link, unset_container)
 	struct kvm_ppc_spin s;
 
 	ASSERT_EQ(0, link_table(self));
-	close_device(self->bed);
+	testbed_close_device(self->bed, 0);
 	spin(&self->l, &s);
 	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->bed->group[0]));
 	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
@@ -316,7 +304,7 @@ TEST_F(link, only_owned)
 
 	/* No container at all; pages as large as those of the host's window */
 	table = kvm_ppc_table(&self->l.vm, 2, 16, self->l.start32 >> 16, TCES);
-	close_device(self->bed);
+	testbed_close_device(self->bed, 0);
 	ASSERT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
 					 self->bed->group[0]));
 	ASSERT_EQ(0, __vfio_group_unset_container(self->bed->group[0]));
@@ -367,12 +355,12 @@ FIXTURE(end) {
 
 FIXTURE_SETUP(end)
 {
+	const char *lacking = linked_find(&self->l);
+
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	self->bed = &self->l.bed;
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(self->bed))
-		SKIP(return, "no devices");
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	linked_open(&self->l, false, MEM_SIZE);
 	self->table = linked_table(&self->l, LIOBN, 12, self->l.start32, TCES);
 	ASSERT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
@@ -460,7 +448,7 @@ TEST_F(end, files_close)
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
 	vfio_close(&self->bed->group[0]);
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
-	close_device(self->bed);
+	testbed_close_device(self->bed, 0);
 	EXPECT_EQ(0, kvm_ppc_spin_stop(&self->s));
 	self->spins = false;
 	vfio_close(&self->l.kvm_vfio);
@@ -473,7 +461,7 @@ TEST_F(end, unbind)
 {
 	int i;
 
-	close_device(self->bed);
+	testbed_close_device(self->bed, 0);
 	for (i = 0; i < 2; i++)
 		pci_unbind(self->bed->address[i]);
 	put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW);
@@ -486,7 +474,7 @@ TEST_F(end, hot_remove)
 {
 	int i;
 
-	close_device(self->bed);
+	testbed_close_device(self->bed, 0);
 	for (i = 0; i < 2; i++)
 		pci_remove(self->bed->address[i]);
 	put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW);
@@ -506,12 +494,12 @@ TEST(killed)
 	int ready[2], status;
 	char byte;
 	pid_t pid;
+	const char *lacking;
 
 	transcript_begin("killed", NULL);
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(&l.bed))
-		SKIP(return, "no devices");
+	lacking = linked_find(&l);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	ASSERT_EQ(0, pipe(ready));
 	pid = fork();
 	if (!pid) {
@@ -540,12 +528,12 @@ TEST(any_order)
 	static struct linked l;
 	int round, i, n, order[6], table, *file[6], swap;
 	unsigned int seed = 1;
+	const char *lacking;
 
 	transcript_begin("any_order", NULL);
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(&l.bed))
-		SKIP(return, "no devices");
+	lacking = linked_find(&l);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	for (round = 0; round < 10; round++) {
 		linked_open(&l, false, MEM_SIZE);
 		table = linked_table(&l, LIOBN, 12, l.start32, TCES);
@@ -604,12 +592,12 @@ static int link_twice_over(void)
 TEST(twice_leaks_nothing)
 {
 	int status;
+	const char *lacking;
 
 	transcript_begin("twice_leaks_nothing", NULL);
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(&leaking.bed))
-		SKIP(return, "no devices");
+	lacking = linked_find(&leaking);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	EXPECT_EQ(0, leak_of(link_twice_over, &status));
 	EXPECT_EQ(0, status);
 }

@@ -11,14 +11,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/linked.h"
 #include "lib/nic.h"
 #include "lib/transcript.h"
-
-/* Emulated devices and a busy machine under the emulator take their time. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 240
 
 #define MIB		0x100000ul
 #define MEM_SIZE	(16 * MIB)
@@ -38,12 +34,12 @@ FIXTURE(host) {
 
 FIXTURE_SETUP(host)
 {
+	const char *lacking = linked_find(&self->l);
+
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	self->bed = &self->l.bed;
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(self->bed))
-		SKIP(return, "no devices");
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	if (nic_find(self->bed->iommu_group[0], self->nic))
 		SKIP(return, "no network card in the group");
 }

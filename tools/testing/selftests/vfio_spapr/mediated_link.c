@@ -90,14 +90,15 @@ static void spin(SELF(mediated_link) self)
 
 FIXTURE_SETUP(mediated_link)
 {
+	const char *lacking;
+
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	self->bed = &self->l.bed;
 	if (!mediated_available())
 		SKIP(return, "mediated_dma is not loaded");
-	if (!kvm_ppc_has_hv())
-		SKIP(return, "no KVM");
-	if (!testbed_find(self->bed))
-		SKIP(return, "no devices");
+	lacking = linked_find(&self->l);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 
 	mediated_create(&self->device, 0);
 	linked_open(&self->l, false, MEM_SIZE);

@@ -7,6 +7,13 @@
 #include "linked.h"
 #include "transcript.h"
 
+const char *linked_find(struct linked *l)
+{
+	if (!kvm_ppc_has_hv())
+		return "no KVM";
+	return testbed_find(&l->bed) ? NULL : "no devices";
+}
+
 void linked_open(struct linked *l, bool pr, size_t mem_size)
 {
 	struct vfio_iommu_spapr_tce_info info;

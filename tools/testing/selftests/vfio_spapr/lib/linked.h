@@ -30,8 +30,16 @@ struct linked {
 };
 
 /**
+ * linked_find() - Find the devices and see to KVM
+ * @l: no file of it is open afterwards
+ *
+ * Return: what the machine lacks, NULL for nothing.
+ */
+const char *linked_find(struct linked *l);
+
+/**
  * linked_open() - Start a guest that has the first edu
- * @l: with the devices that testbed_find() found in its @bed
+ * @l: with the devices that linked_find() found in its @bed
  * @pr: KVM-PR rather than KVM-HV
  * @mem_size: see kvm_ppc_vm_init(); this memory is registered with the
  *	container, others can be by linked_slot()
