@@ -111,9 +111,7 @@ FIXTURE_SETUP(mediated)
 		SKIP(return, "mediated_dma is not loaded");
 
 	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, MEMORY_SIZE,
-				  PROT_READ | PROT_WRITE);
-	memset(self->memory, 1, MEMORY_SIZE);
+	self->memory = memory_get_present(MEMORY_SIZE);
 
 	mediated_create(&self->device, 0);
 	mediated_create(&self->other, 1);

@@ -5,10 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <linux/vfio.h>
 
 #include "lib/harness.h"
@@ -53,9 +50,7 @@ FIXTURE_SETUP(iommufd)
 		SKIP(return, "mediated_dma is not loaded");
 
 	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, MEMORY_PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	memset(self->memory, 1, MEMORY_PAGES * self->page);
+	self->memory = memory_get_present(MEMORY_PAGES * self->page);
 	mediated_create(&self->device, 0);
 	self->ready = true;
 

@@ -5,9 +5,6 @@
  * and a page stays accounted once, whoever it is accounted for.
  */
 #include <errno.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "lib/harness.h"
 #include "lib/container.h"
@@ -125,10 +122,7 @@ static int join_hardware(SELF(mixed) self)
 
 static void leave_hardware(SELF(mixed) self)
 {
-	if (self->bed.edu[0].bar)
-		munmap((void *)self->bed.edu[0].bar, self->bed.bar_size);
-	self->bed.edu[0].bar = NULL;
-	vfio_close(&self->bed.device[0]);
+	testbed_close_device(&self->bed, 0);
 	vfio_close(&self->bed.group[0]);
 }
 
@@ -166,9 +160,7 @@ FIXTURE_SETUP(mixed)
 
 	self->v1 = variant->type == VFIO_SPAPR_TCE_IOMMU;
 	self->page = page_size();
-	self->memory = memory_get(BASE_PAGES, MEMORY_PAGES * self->page,
-				  PROT_READ | PROT_WRITE);
-	memset(self->memory, 1, MEMORY_PAGES * self->page);
+	self->memory = memory_get_present(MEMORY_PAGES * self->page);
 	mediated_create(&self->device, 0);
 	self->ready = true;
 }

@@ -40,6 +40,13 @@ void *memory_get(unsigned long address, size_t size, int protection)
 	return memory;
 }
 
+void *memory_get_present(size_t size)
+{
+	void *memory = memory_get(BASE_PAGES, size, PROT_READ | PROT_WRITE);
+
+	return memset(memory, 1, size);
+}
+
 /*
  * Set the number of huge pages to @pages if there are fewer, or whatever there
  * are if @exactly; a shortage shows in mmap(). Returns how many there were.

@@ -34,6 +34,12 @@ unsigned int page_shift(void);
  */
 void *memory_get(unsigned long address, size_t size, int protection);
 
+/*
+ * The same at BASE_PAGES, to read and to write, with a 1 in each byte: all of
+ * its pages are there
+ */
+void *memory_get_present(size_t size);
+
 /**
  * memory_get_huge() - Map memory of huge pages
  * @address: where, aligned to the huge page
