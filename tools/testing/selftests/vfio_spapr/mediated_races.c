@@ -1,34 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Mediated devices that pin, unpin and copy, against each other and against all
- * that changes what is mapped: map and unmap, windows, registration, DMA
- * disabled, devices closed with all that they have pinned, groups of both kinds
- * that join and leave.
+ * that changes what is mapped (lib/actors.h): map and unmap, windows,
+ * registration, DMA disabled, devices closed with all that they have pinned,
+ * groups of both kinds that join and leave.
  *
  * As in races.c, what counts is that the kernel survives, that errors are such
  * as can be, and that nothing is left: no page pinned, no memory locked.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <linux/vfio.h>
 
 #include "../kselftest.h"
+#include "lib/actors.h"
+#include "lib/container.h"
 #include "lib/edu.h"
 #include "lib/mediated.h"
 #include "lib/memory.h"
+#include "lib/transcript.h"
 #include "lib/vfio_pci.h"
 
 #define SECONDS		8
 #define PAGES		16
 #define REGION_PAGES	8
-#define ACTORS_MAX	10
 
 static struct {
 	int container;
@@ -38,15 +32,7 @@ static struct {
 	/* The first one stays, the other comes and goes */
 	struct mediated stays, comes;
 	int hardware;		/* IOMMU group, -1 for none */
-	volatile bool stop;
-	volatile int surprise;
-	volatile unsigned long done[ACTORS_MAX];
 } shared;
-
-static unsigned int dice(unsigned int *seed, unsigned int faces)
-{
-	return rand_r(seed) % faces;
-}
 
 /* A page on the bus, in the default window or in the second one */
 static __u64 somewhere(unsigned int *seed)
@@ -56,34 +42,18 @@ static __u64 somewhere(unsigned int *seed)
 	return start + dice(seed, PAGES) * shared.page;
 }
 
-/* 0 or -errno of an ioctl of the container's */
-static int call(unsigned long request, void *arg)
-{
-	return ioctl(shared.container, request, arg) < 0 ? -errno : 0;
-}
-
 static int map(unsigned int *seed)
 {
-	struct vfio_iommu_type1_dma_map map = {
-		.argsz = sizeof(map),
-		.flags = dice(seed, 4) ? 3 : 1,
-		.vaddr = shared.memory + dice(seed, PAGES) * shared.page,
-		.iova = somewhere(seed),
-		.size = shared.page,
-	};
-
-	return call(VFIO_IOMMU_MAP_DMA, &map);
+	return container_map(shared.container,
+			     shared.memory + dice(seed, PAGES) * shared.page,
+			     somewhere(seed), shared.page,
+			     dice(seed, 4) ? READ_WRITE : READ_ONLY);
 }
 
 static int unmap(unsigned int *seed)
 {
-	struct vfio_iommu_type1_dma_unmap unmap = {
-		.argsz = sizeof(unmap),
-		.iova = somewhere(seed),
-		.size = shared.page << dice(seed, 2),
-	};
-
-	return call(VFIO_IOMMU_UNMAP_DMA, &unmap);
+	return container_unmap(shared.container, somewhere(seed),
+			       shared.page << dice(seed, 2));
 }
 
 static int pin(unsigned int *seed)
@@ -151,101 +121,31 @@ static int drop_in(unsigned int *seed)
 
 static int memory(unsigned int *seed)
 {
-	struct vfio_iommu_spapr_register_memory memory = {
-		.argsz = sizeof(memory),
-		.vaddr = shared.memory +
-			 dice(seed, 2) * REGION_PAGES * shared.page,
-		.size = REGION_PAGES * shared.page,
-	};
+	unsigned long size = REGION_PAGES * shared.page;
+	unsigned long vaddr = shared.memory + dice(seed, 2) * size;
 
-	return call(dice(seed, 2) ? VFIO_IOMMU_SPAPR_REGISTER_MEMORY :
-				    VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
-		    &memory);
+	return dice(seed, 2) ?
+	       container_register(shared.container, vaddr, size) :
+	       container_unregister(shared.container, vaddr, size);
 }
 
 static int window(unsigned int *seed)
 {
-	struct vfio_iommu_spapr_tce_create create = {
-		.argsz = sizeof(create),
-		.page_shift = page_shift(),
-		.window_size = 1 << 30,
-		.levels = 1,
-	};
-	struct vfio_iommu_spapr_tce_remove remove = {
-		.argsz = sizeof(remove),
-		.start_addr = dice(seed, 2) ? 0 : 1ULL << 59,
-	};
-
 	usleep(2000);
 
-	return dice(seed, 2) ? call(VFIO_IOMMU_SPAPR_TCE_CREATE, &create) :
-			       call(VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
+	return dice(seed, 2) ?
+	       container_create_window(shared.container, page_shift(), GiB, 1,
+				       NULL) :
+	       container_remove_window(shared.container,
+				       dice(seed, 2) ? 0 : 1ULL << 59);
 }
 
 static int enabling(unsigned int *seed)
 {
 	usleep(2000);
 
-	return call(dice(seed, 3) ? VFIO_IOMMU_ENABLE : VFIO_IOMMU_DISABLE,
-		    NULL);
-}
-
-typedef int (*actor_t)(unsigned int *seed);
-
-struct actor {
-	actor_t act;
-	unsigned int nr;
-	pthread_t thread;
-};
-
-static bool explained(int error)
-{
-	switch (-error) {
-	case EINVAL:
-	case ENXIO:
-	case ENOENT:
-	case EPERM:
-	case EBUSY:
-	case ENOSPC:
-	case EFAULT:
-		return true;
-	}
-	return false;
-}
-
-static void *play(void *arg)
-{
-	struct actor *actor = arg;
-	unsigned int seed = 4711 * (actor->nr + 1);
-
-	while (!shared.stop) {
-		int ret = actor->act(&seed);
-
-		if (!ret)
-			shared.done[actor->nr]++;
-		else if (!explained(ret))
-			shared.surprise = ret;
-	}
-
-	return NULL;
-}
-
-static void run(const actor_t *acts, unsigned int nr_acts)
-{
-	struct actor actor[ACTORS_MAX];
-	unsigned int i;
-
-	shared.stop = false;
-	shared.surprise = 0;
-	memset((void *)shared.done, 0, sizeof(shared.done));
-	for (i = 0; i < nr_acts; i++) {
-		actor[i] = (struct actor) { .act = acts[i], .nr = i };
-		pthread_create(&actor[i].thread, NULL, play, &actor[i]);
-	}
-	sleep(SECONDS);
-	shared.stop = true;
-	for (i = 0; i < nr_acts; i++)
-		pthread_join(actor[i].thread, NULL);
+	return dice(seed, 3) ? container_enable(shared.container) :
+			       container_disable(shared.container);
 }
 
 static void open_files(void)
@@ -283,22 +183,12 @@ static int all_pins(void)
 static void race(const char *name, unsigned int type, const actor_t *acts,
 		 unsigned int nr_acts)
 {
-	bool all = true;
+	struct actors_done done;
 
 	shared.type = type;
 	open_files();
-	run(acts, nr_acts);
-
-	for (unsigned int i = 0; i < nr_acts; i++) {
-		ksft_print_msg("%s: actor %u succeeded %lu times\n", name, i,
-			       shared.done[i]);
-		all &= shared.done[i] > 0;
-	}
-	ksft_test_result(all, "%s: each kind of call succeeded at times\n",
-			 name);
-	if (shared.surprise)
-		ksft_print_msg("%s\n", strerror(-shared.surprise));
-	ksft_test_result(!shared.surprise, "%s: errors are explained\n", name);
+	done = actors_run(acts, nr_acts, SECONDS, actors_explained);
+	actors_test(name, nr_acts, &done);
 
 	close_files();
 	ksft_test_result(!memory_locked(), "%s: no memory is left locked\n",
@@ -323,6 +213,7 @@ int main(void)
 		ksft_exit_skip("mediated_dma is not loaded\n");
 	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
 		ksft_exit_skip("no edu device\n");
+	transcript_mute(1);
 	ksft_set_plan(16);
 
 	pci_bind(address, "vfio-pci");
@@ -330,10 +221,7 @@ int main(void)
 	mediated_create(&shared.stays, 0);
 	mediated_create(&shared.comes, 1);
 	shared.page = page_size();
-	shared.memory = (unsigned long)memory_get(BASE_PAGES,
-						  PAGES * shared.page,
-						  PROT_READ | PROT_WRITE);
-	memset((void *)shared.memory, 1, PAGES * shared.page);
+	shared.memory = (unsigned long)memory_get_present(PAGES * shared.page);
 
 	race("v2", VFIO_SPAPR_TCE_v2_IOMMU, v2, ARRAY_SIZE(v2));
 	race("v2 mixed", VFIO_SPAPR_TCE_v2_IOMMU, v2_mixed,

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A container's ioctls against each other.
- *
- * Threads call with valid arguments, in no order, so each call may meet a
+ * A container's ioctls against each other (lib/actors.h): each may meet a
  * window, a registration or a whole container that another thread is about to
- * end. What they return is no matter, apart from errors that no state of the
- * container explains. What counts is that the kernel survives (a splat fails
- * the test) and that nothing is left in the end: no locked memory, no mapping
- * that keeps memory registered, a group that can be used again.
+ * end.
+ *
+ * What counts is that the kernel survives (a splat fails the test) and that
+ * nothing is left in the end: no locked memory, no mapping that keeps memory
+ * registered, a group that can be used again.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -22,8 +17,11 @@
 #include <linux/vfio.h>
 
 #include "../kselftest.h"
+#include "lib/actors.h"
+#include "lib/container.h"
 #include "lib/edu.h"
 #include "lib/memory.h"
+#include "lib/transcript.h"
 #include "lib/vfio_pci.h"
 
 #define SECONDS		6
@@ -38,15 +36,7 @@ static struct {
 	int group;
 	unsigned long memory;
 	unsigned long page;
-	volatile bool stop;
-	volatile int surprise;		/* an errno that cannot be */
-	volatile unsigned long done[8];	/* calls that succeeded, by actor */
 } shared;
-
-static unsigned int dice(unsigned int *seed, unsigned int faces)
-{
-	return rand_r(seed) % faces;
-}
 
 /* Bus address in one of the windows, where they start on any machine */
 static __u64 somewhere(unsigned int *seed, __u64 size)
@@ -64,84 +54,60 @@ static unsigned long region(unsigned int i)
 static int map(unsigned int *seed)
 {
 	__u64 size = shared.page << dice(seed, 4);
-	struct vfio_iommu_type1_dma_map map = {
-		.argsz = sizeof(map),
-		.flags = 1 + dice(seed, 3),
-		.vaddr = region(dice(seed, REGIONS)),
-		.iova = somewhere(seed, size),
-		.size = size,
-	};
 
-	return ioctl(shared.container, VFIO_IOMMU_MAP_DMA, &map);
+	return container_map(shared.container, region(dice(seed, REGIONS)),
+			     somewhere(seed, size), size, 1 + dice(seed, 3));
 }
 
 static int unmap(unsigned int *seed)
 {
 	__u64 size = shared.page << dice(seed, 4);
-	struct vfio_iommu_type1_dma_unmap unmap = {
-		.argsz = sizeof(unmap),
-		.iova = somewhere(seed, size),
-		.size = size,
-	};
 
-	return ioctl(shared.container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+	return container_unmap(shared.container, somewhere(seed, size), size);
 }
 
 static int memory(unsigned int *seed)
 {
-	struct vfio_iommu_spapr_register_memory memory = {
-		.argsz = sizeof(memory),
-		.vaddr = region(dice(seed, REGIONS)),
-		.size = REGION_PAGES * shared.page,
-	};
+	unsigned long vaddr = region(dice(seed, REGIONS));
+	unsigned long size = REGION_PAGES * shared.page;
 
-	return ioctl(shared.container, dice(seed, 2) ?
-		     VFIO_IOMMU_SPAPR_REGISTER_MEMORY :
-		     VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &memory);
+	return dice(seed, 2) ?
+	       container_register(shared.container, vaddr, size) :
+	       container_unregister(shared.container, vaddr, size);
 }
 
 static int window(unsigned int *seed)
 {
-	struct vfio_iommu_spapr_tce_create create = {
-		.argsz = sizeof(create),
-		.page_shift = WINDOW_SHIFT,
-		.window_size = WINDOW_SIZE,
-		.levels = 1,
-	};
-	struct vfio_iommu_spapr_tce_remove remove = {
-		.argsz = sizeof(remove),
-		.start_addr = somewhere(seed, 0),
-	};
-
 	return dice(seed, 2) ?
-	       ioctl(shared.container, VFIO_IOMMU_SPAPR_TCE_CREATE, &create) :
-	       ioctl(shared.container, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
+	       container_create_window(shared.container, WINDOW_SHIFT,
+				       WINDOW_SIZE, 1, NULL) :
+	       container_remove_window(shared.container, somewhere(seed, 0));
 }
 
 static int info(unsigned int *seed)
 {
-	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
+	struct vfio_iommu_spapr_tce_info info;
 
-	return ioctl(shared.container, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info);
+	return container_get_info(shared.container, &info);
 }
 
 static int enabling(unsigned int *seed)
 {
-	return ioctl(shared.container, dice(seed, 2) ? VFIO_IOMMU_ENABLE :
-						       VFIO_IOMMU_DISABLE);
+	return dice(seed, 2) ? container_enable(shared.container) :
+			       container_disable(shared.container);
 }
 
 /* Ends the container's IOMMU and begins another, under the other threads */
-static int regroup(unsigned int type)
+static int regroup(unsigned long type)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
 
 	nanosleep(&pause, NULL);
 	if (ioctl(shared.group, VFIO_GROUP_UNSET_CONTAINER) ||
 	    ioctl(shared.group, VFIO_GROUP_SET_CONTAINER, &shared.container))
-		return -1;
+		return -errno;
 
-	return ioctl(shared.container, VFIO_SET_IOMMU, type);
+	return container_set_iommu(shared.container, type);
 }
 
 static int regroup_v1(unsigned int *seed)
@@ -154,63 +120,10 @@ static int regroup_v2(unsigned int *seed)
 	return regroup(VFIO_SPAPR_TCE_v2_IOMMU);
 }
 
-typedef int (*actor_t)(unsigned int *seed);
-
-struct actor {
-	actor_t act;
-	unsigned int nr;
-	pthread_t thread;
-};
-
-/* EINVAL also comes from a container that has no IOMMU at the moment */
+/* Also what a container without IOMMU says */
 static bool explained(int error)
 {
-	switch (error) {
-	case EINVAL:
-	case ENXIO:
-	case ENOENT:
-	case EPERM:
-	case EBUSY:
-	case ENOSPC:
-	case ENODEV:
-	case EFAULT:
-	case ENOTTY:
-		return true;
-	}
-	return false;
-}
-
-static void *play(void *arg)
-{
-	struct actor *actor = arg;
-	unsigned int seed = 4711 * (actor->nr + 1);
-
-	while (!shared.stop) {
-		if (!actor->act(&seed))
-			shared.done[actor->nr]++;
-		else if (!explained(errno))
-			shared.surprise = errno;
-	}
-
-	return NULL;
-}
-
-static void run(actor_t *acts, unsigned int nr_acts)
-{
-	struct actor actor[nr_acts];
-	unsigned int i;
-
-	shared.stop = false;
-	shared.surprise = 0;
-	memset((void *)shared.done, 0, sizeof(shared.done));
-	for (i = 0; i < nr_acts; i++) {
-		actor[i] = (struct actor) { .act = acts[i], .nr = i };
-		pthread_create(&actor[i].thread, NULL, play, &actor[i]);
-	}
-	sleep(SECONDS);
-	shared.stop = true;
-	for (i = 0; i < nr_acts; i++)
-		pthread_join(actor[i].thread, NULL);
+	return actors_explained(error) || error == -ENODEV || error == -ENOTTY;
 }
 
 static void open_files(int iommu_group, unsigned int type)
@@ -221,20 +134,14 @@ static void open_files(int iommu_group, unsigned int type)
 	vfio_container_set_iommu(shared.container, type);
 }
 
-static void judge(const char *name, unsigned int nr_acts)
+static void race(const char *name, int iommu_group, unsigned int type,
+		 const actor_t *acts, unsigned int nr_acts)
 {
-	bool all = true;
+	struct actors_done done;
 
-	for (unsigned int i = 0; i < nr_acts; i++) {
-		ksft_print_msg("%s: actor %u succeeded %lu times\n", name, i,
-			       shared.done[i]);
-		all &= shared.done[i] > 0;
-	}
-	ksft_test_result(all, "%s: each kind of call succeeded at times\n",
-			 name);
-	if (shared.surprise)
-		ksft_print_msg("%s\n", strerror(shared.surprise));
-	ksft_test_result(!shared.surprise, "%s: errors are explained\n", name);
+	open_files(iommu_group, type);
+	done = actors_run(acts, nr_acts, SECONDS, explained);
+	actors_test(name, nr_acts, &done);
 
 	close(shared.group);
 	close(shared.container);
@@ -242,26 +149,21 @@ static void judge(const char *name, unsigned int nr_acts)
 			 name);
 }
 
-static void race(const char *name, int iommu_group, unsigned int type,
-		 actor_t *acts, unsigned int nr_acts)
-{
-	open_files(iommu_group, type);
-	run(acts, nr_acts);
-	judge(name, nr_acts);
-}
-
 int main(void)
 {
-	actor_t v2[] = { memory, map, unmap, window, map, info };
-	actor_t v2_regroup[] = { memory, map, unmap, window, regroup_v2 };
-	actor_t v1[] = { enabling, map, unmap, info };
-	actor_t v1_regroup[] = { enabling, map, unmap, regroup_v1 };
+	static const actor_t v2[] = { memory, map, unmap, window, map, info };
+	static const actor_t v2_regroup[] = { memory, map, unmap, window,
+					      regroup_v2 };
+	static const actor_t v1[] = { enabling, map, unmap, info };
+	static const actor_t v1_regroup[] = { enabling, map, unmap,
+					      regroup_v1 };
 	char address[PCI_ADDRESS_LEN];
 	int iommu_group;
 
 	ksft_print_header();
 	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
 		ksft_exit_skip("no edu device\n");
+	transcript_mute(1);
 	ksft_set_plan(12);
 
 	pci_bind(address, "vfio-pci");

@@ -26,15 +26,20 @@ void transcript_begin(const char *test, const char *variant)
 	line_number = 0;
 }
 
+/* Whether a line is not to be written; it is counted all the same */
+static int only_counted(void)
+{
+	if (muted)
+		line_number++;
+	return muted;
+}
+
 static void put_line(const char *question, const char *answer)
 {
 	char line[768];
 	int length;
 
 	line_number++;
-	if (muted)
-		return;
-
 	length = snprintf(line, sizeof(line), "# T %s %u %s => %s\n",
 			  test_name, line_number, question, answer);
 	if (length >= (int)sizeof(line)) {
@@ -50,6 +55,8 @@ static void put_call(long ret, const char *format, va_list args)
 {
 	char question[512], answer[64];
 
+	if (only_counted())
+		return;
 	vsnprintf(question, sizeof(question), format, args);
 	if (ret < 0)
 		snprintf(answer, sizeof(answer), "-1 %s", strerrorname_np(-ret));
@@ -80,26 +87,32 @@ long transcript_errno(long ret, const char *format, ...)
 	return ret;
 }
 
-void transcript_answer(const char *format, ...)
+static void put_seen(const char *question, const char *format, va_list args)
 {
 	char answer[512];
+
+	if (only_counted())
+		return;
+	vsnprintf(answer, sizeof(answer), format, args);
+	put_line(question, answer);
+}
+
+void transcript_answer(const char *format, ...)
+{
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(answer, sizeof(answer), format, args);
+	put_seen("  gives", format, args);
 	va_end(args);
-	put_line("  gives", answer);
 }
 
 void transcript_see(const char *question, const char *format, ...)
 {
-	char answer[512];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(answer, sizeof(answer), format, args);
+	put_seen(question, format, args);
 	va_end(args);
-	put_line(question, answer);
 }
 
 void transcript_mute(int mute)
