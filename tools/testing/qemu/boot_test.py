@@ -3,19 +3,13 @@
 """How boot sorts a console's bytes, in whatever pieces they come."""
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import io
-import os
 import sys
 
 sys.dont_write_bytecode = True
-PATH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "boot")
-sys.path.insert(0, os.path.dirname(PATH))
-LOADER = importlib.machinery.SourceFileLoader("boot", PATH)
-BOOT = importlib.util.module_from_spec(
-    importlib.util.spec_from_loader("boot", LOADER))
-LOADER.exec_module(BOOT)
+import program  # noqa: E402
+
+BOOT = program.load("boot")
 
 # Firmware talks before the kernel, in a command's line, in a record
 SAID = (b"[   0.100,5] OPAL\r\n[    0.000000] Linux version 6\n"

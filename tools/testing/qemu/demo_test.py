@@ -2,18 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The demo's verdict: each thing that did not hold makes it fail."""
 
-import importlib.machinery
-import importlib.util
-import os
 import sys
 import types
 
 sys.dont_write_bytecode = True
-PATH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "demo")
-LOADER = importlib.machinery.SourceFileLoader("demo", PATH)
-DEMO = importlib.util.module_from_spec(
-    importlib.util.spec_from_loader("demo", LOADER))
-LOADER.exec_module(DEMO)
+import program  # noqa: E402
+
+DEMO = program.load("demo")
 
 SERVER = types.SimpleNamespace(sum="5a")
 COUNTS = " H_PUT_TCE real={}/9 virtual={}/9 user={}/9 refused={}/9"

@@ -2,17 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the runner makes of a test's output and exit status."""
 
-import importlib.machinery
-import importlib.util
-import os
 import sys
 
 sys.dont_write_bytecode = True
-PATH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "run")
-LOADER = importlib.machinery.SourceFileLoader("run", PATH)
-RUN = importlib.util.module_from_spec(
-    importlib.util.spec_from_loader("run", LOADER))
-LOADER.exec_module(RUN)
+import program  # noqa: E402
+
+RUN = program.load("run")
 
 TWO = "TAP version 13\n1..2\n# words\nok 1 a.b\n"
 
