@@ -27,7 +27,6 @@
 #define SECONDS		6
 #define REGIONS		4
 #define REGION_PAGES	16
-#define WINDOW_SHIFT	16
 #define WINDOW_SIZE	(1ULL << 30)
 
 /* What the threads share; calls on a closed file would be errors of the test */
@@ -76,11 +75,13 @@ static int memory(unsigned int *seed)
 	       container_unregister(shared.container, vaddr, size);
 }
 
+/* With TCEs of the kernel's page size, the largest that all memory is good for */
 static int window(unsigned int *seed)
 {
 	return dice(seed, 2) ?
-	       container_create_window(shared.container, WINDOW_SHIFT,
-				       WINDOW_SIZE, 1, NULL) :
+	       container_create_window(shared.container,
+				       __builtin_ctzl(shared.page), WINDOW_SIZE,
+				       1, NULL) :
 	       container_remove_window(shared.container, somewhere(seed, 0));
 }
 
