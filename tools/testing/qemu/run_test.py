@@ -52,12 +52,16 @@ CASES = (
      (["a.b"], ["(splat)", "(c does not fail on base)"], [], [])),
 )
 
-# output, exit status, failures that may come, and those that remain
+# output, exit status, failures due on base, those that may come, and those that
+# remain
 VARYING = (
-    ("a failure that may come", TWO + "not ok 2 c\n", 1, ["c"], []),
-    ("one that need not come", TWO + "ok 2 c\n", 0, ["c", "(splat)"], []),
-    ("a splat that may come", TWO, 126, ["(splat)"], []),
-    ("another one beside it", TWO + "not ok 2 c\n", 1, ["d"], ["c"]),
+    ("a failure that may come", TWO + "not ok 2 c\n", 1, [], ["c"], []),
+    ("one that need not come", TWO + "ok 2 c\n", 0, [], ["c", "(splat)"], []),
+    ("a splat that may come", TWO, 126, [], ["(splat)"], []),
+    ("another one beside it", TWO + "not ok 2 c\n", 1, [], ["d"], ["c"]),
+    ("one that is due, too", TWO + "not ok 2 c\n", 1, ["c"], ["*"], []),
+    ("one that is due, and did not come", TWO + "not ok 2 c\n", 1, ["d"],
+     ["*"], ["(d does not fail on base)"]),
 )
 
 # output, and what of it explains a failure
@@ -77,9 +81,9 @@ for number, (name, output, status, due, expected) in enumerate(CASES, 1):
         failed += 1
         print(f"# {got} instead of {expected}")
     print("ok" if got == expected else "not ok", number, "-", name)
-for number, (name, output, status, may, expected) in \
+for number, (name, output, status, due, may, expected) in \
         enumerate(VARYING, len(CASES) + 1):
-    got = RUN.Outcome(output, status, [], may).failed
+    got = RUN.Outcome(output, status, due, may).failed
     failed += got != expected
     print("ok" if got == expected else "not ok", number, "-", name)
 for number, (name, output, expected) in \
