@@ -218,6 +218,6 @@ clean:
 # The steps share their build directory
 .NOTPARALLEL:
 .PHONY: bench help setup setup-be tree kernel kernel-base \
-	$(variants:%=kernel-%) kernel-fuzz fuzz kernel-gcov soak \
+	$(variants:%=kernel-%) kernel-fuzz fuzz kernel-kcsan kernel-gcov soak \
 	coverage rootfs demo test series refresh check setup-check each \
 	setup-each deb setup-deb test-deb clean
