@@ -12,7 +12,6 @@ programs="container_info container_v1 container_v2 windows accounting groups
 	process eeh driver_order random"
 
 here=$(dirname "$(realpath "$0")")
-selftests=$here/../selftests/vfio_spapr
 . "$here/tap.sh"
 
 dir=$(mktemp -d)
@@ -55,7 +54,7 @@ if [ ! -e "$BASE" ]; then
 	exit "$status"
 fi
 runs "$BASE" "$LOG.base" >"$dir/base" 2>&1
-if "$selftests/compare.awk" "$selftests/differences" "$dir/base" "$dir/out" \
+if "$here/compare.awk" "$here/differences" "$dir/base" "$dir/out" \
 		>"$dir/compared"; then
 	verdict=ok
 else

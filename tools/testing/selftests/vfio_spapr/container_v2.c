@@ -131,7 +131,7 @@ TEST_F(v2, register_protection)
 	EXPECT_EQ(-EFAULT, container_register(c, BASE_PAGES + 8 * page, page));
 	/* Beginning, middle, end */
 	EXPECT_EQ(-EFAULT, container_register(c, BASE_PAGES, 3 * page));
-	/* See "differences" */
+	/* Pinned in part: earlier kernels return how many pages were */
 	container_register(c, BASE_PAGES + 3 * page, 3 * page);
 	container_register(c, BASE_PAGES + 3 * page, 2 * page);
 	container_register(c, BASE_PAGES + 7 * page, 3 * page);
@@ -206,7 +206,7 @@ TEST_F(v2, map_arguments)
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start + TCE_PAGE, 0,
 				   READ_WRITE));
 
-	/* See "differences" */
+	/* Off its pages: earlier kernels return 1, no errno */
 	map = good;
 	map.iova += 1;
 	EXPECT_NE(0, __container_map(c, &map));
@@ -270,7 +270,8 @@ TEST_F(v2, map_unregistered)
 
 /*
  * A map that cannot be completed leaves everything as it was; nothing of the
- * regions stays taken. See "differences".
+ * regions stays taken. Earlier kernels clear what was mapped in the part before
+ * the failure.
  */
 TEST_F(v2, map_fails_in_the_middle)
 {

@@ -139,7 +139,7 @@ TEST_F(groups, second_leaves)
 	EXPECT_EQ(0, testbed_join(bed));
 	EXPECT_EQ(0, leave(bed, 1));
 	testbed_open_device(bed, 0);
-	/* See "differences" */
+	/* Earlier kernels clear the TCEs that the first group uses */
 	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
 			       NULL));
 	container_get_info(c, &info);

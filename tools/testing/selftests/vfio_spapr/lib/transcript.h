@@ -8,7 +8,7 @@
  * The part before "=>" depends on the test alone, the part after it on the
  * kernel. Nothing that varies from one run to the next may be in a line; user
  * memory therefore lies at fixed addresses, see memory.h. The lines are
- * diagnostics to TAP. "compare" reads them.
+ * diagnostics to TAP.
  */
 #ifndef VFIO_SPAPR_TRANSCRIPT_H
 #define VFIO_SPAPR_TRANSCRIPT_H

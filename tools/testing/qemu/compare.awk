@@ -4,8 +4,9 @@
 # compare.awk DIFFERENCES BASE-OUTPUT OTHER-OUTPUT
 #
 # Compares the transcripts in the outputs of the same tests under two kernels,
-# call by call (lib/transcript.h). An answer may differ where DIFFERENCES says
-# so; its own opening comment tells how. What else differs is shown.
+# call by call (lib/transcript.h of vfio_spapr). An answer may differ where
+# DIFFERENCES says so; its own opening comment tells how. What else differs is
+# shown.
 #
 # A test whose calls differ is compared up to the first such call. A difference
 # that is allowed but does not occur is no fault: it may need another machine.
