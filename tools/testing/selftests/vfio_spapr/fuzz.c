@@ -4,10 +4,11 @@
  *
  *	fuzz [-t SECONDS] [-s SEED] [-p PROGRAM] [FOLDER]
  *
- * Runs the programs of the corpus, a line each in the files of the FOLDER, and
- * then, until the SECONDS are over, changed ones. On a kernel with KCOV a
- * program that reaches something new is added to the corpus. On others the
- * corpus stays as it is and gets half of the time at most.
+ * Runs the programs of the corpus, a line each in the files of the FOLDER,
+ * which is fuzz_corpus here if there is one, and then, until the SECONDS are
+ * over, changed ones. On a kernel with KCOV a program that reaches something
+ * new is added to the corpus. On others the corpus stays as it is and gets half
+ * of the time at most.
  *
  * With -p only this PROGRAM runs, a hundred times.
  *
@@ -42,6 +43,7 @@
 #include "lib/transcript.h"
 #include "../kselftest.h"
 
+#define CORPUS		"fuzz_corpus"
 #define CORPUS_MAX	8192U
 #define STEPS		(128U << 10)
 #define BLOCKS_MAX	(64U << 10)
@@ -635,6 +637,8 @@ int main(int argc, char **argv)
 			return KSFT_FAIL;
 	}
 	options.folder = argv[optind];
+	if (!options.folder && !access(CORPUS, F_OK))
+		options.folder = CORPUS;
 
 	ksft_print_header();
 	if (!kvm_ppc_has_hv())
