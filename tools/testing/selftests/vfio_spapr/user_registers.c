@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KVM_RUN leaves the floating-point and vector registers of its caller alone,
+ * those that a function call preserves at least.
+ *
+ * What else runs on the CPU is what can go wrong: here another thread.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "lib/harness.h"
+#include "lib/kvm_ppc.h"
+
+#define MEM_SIZE	(16ul * 1024 * 1024)
+#define RUNS		3000
+
+/* f14 to f31 and the halves of v20 to v31, which are vs52 to vs63 */
+#define FPRS(X)	X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) \
+		X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+#define VRS(X)	X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) X(61) \
+		X(62) X(63)
+#define NR_FPRS	18
+#define NR_VRS	12
+
+struct registers {
+	__u64 fpr[NR_FPRS];
+	__u64 vr[NR_VRS][2];
+};
+
+#define SET_FPR(n)							\
+	asm volatile("mtvsrd " #n ", %0" : : "r" (r->fpr[n - 14]));
+#define SET_VR(n)							\
+	asm volatile("lxvd2x " #n ", 0, %0" : : "b" (r->vr[n - 52]) : "memory");
+#define GET_FPR(n)							\
+	asm volatile("mfvsrd %0, " #n : "=r" (r->fpr[n - 14]));
+#define GET_VR(n)							\
+	asm volatile("stxvd2x " #n ", 0, %0" : : "b" (r->vr[n - 52]) : "memory");
+
+/* The compiler is not told: nothing that is called from here may keep them */
+static void __attribute__((noinline)) set(const struct registers *r)
+{
+	FPRS(SET_FPR)
+	VRS(SET_VR)
+}
+
+static void __attribute__((noinline)) get(struct registers *r)
+{
+	FPRS(GET_FPR)
+	VRS(GET_VR)
+}
+
+static volatile bool stop;
+
+static void *compete(void *arg)
+{
+	while (!stop)
+		sched_yield();
+	return NULL;
+}
+
+FIXTURE(user_registers) {
+	struct kvm_ppc_vm vm;
+	pthread_t competitor;
+	bool ready;
+};
+
+FIXTURE_VARIANT(user_registers) {
+	bool pr;
+};
+
+FIXTURE_VARIANT_ADD(user_registers, hv) {
+	.pr = false,
+};
+
+FIXTURE_VARIANT_ADD(user_registers, pr) {
+	.pr = true,
+};
+
+FIXTURE_SETUP(user_registers)
+{
+	if (variant->pr ? !kvm_ppc_has_pr() : !kvm_ppc_has_hv())
+		SKIP(return, "no such KVM");
+	kvm_ppc_vm_init(&self->vm, variant->pr, MEM_SIZE);
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&self->competitor, NULL, compete, NULL));
+	self->ready = true;
+}
+
+FIXTURE_TEARDOWN(user_registers)
+{
+	if (!self->ready)
+		return;
+	stop = true;
+	pthread_join(self->competitor, NULL);
+	kvm_ppc_vm_close(&self->vm);
+	kvm_ppc_vm_free(&self->vm);
+}
+
+TEST_F(user_registers, survive)
+{
+	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&self->vm, 1);
+	struct registers mine, now;
+	unsigned int run, lost = 0;
+
+	memset(&mine, 0x5a, sizeof(mine));
+	for (run = 0; run < RUNS; run++) {
+		set(&mine);
+		kvm_ppc_hcall(vcpu, H_GET_TCE, 1, 0, 0, 0, NULL);
+		get(&now);
+		lost += !!memcmp(&mine, &now, sizeof(mine));
+	}
+	EXPECT_EQ(0, lost);
+}
+
+TEST_HARNESS_MAIN
