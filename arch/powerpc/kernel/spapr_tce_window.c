@@ -715,9 +715,11 @@ static long map_pinned(struct spapr_tce_window *window, unsigned long index,
 	/*
 	 * For writing, whatever the TCE permits: a page pinned for reading is
 	 * not the process's page any more once the process has written to it.
+	 * For as long as user space likes: once pinned, the page could not be
+	 * moved to where such pages belong for those who pin it next.
 	 */
-	got = pin_user_pages_fast(first << PAGE_SHIFT, nr_pages, FOLL_WRITE,
-				  pages);
+	got = pin_user_pages_fast(first << PAGE_SHIFT, nr_pages,
+				  FOLL_WRITE | FOLL_LONGTERM, pages);
 	if (got <= 0)
 		return -EFAULT;
 
