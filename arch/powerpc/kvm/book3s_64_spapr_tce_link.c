@@ -16,11 +16,13 @@
  * claim has no link any more and only keeps its hold on the group, which can't
  * be given up inside the callbacks' locks, until it is dropped.
  *
- * The device sees what the table says from the moment the link exists: entries
- * that were there before are written into the window while hypercalls for the
- * table wait. Those whose memory is not registered, or all of them if the
- * window is its owner's to write (one of a container v1, or with mediated
- * devices), are left to user space, as hypercalls would leave them.
+ * Once a group is linked, the device sees what the table says: entries that were
+ * there before are written into the window. As user space says how many there
+ * are, that is done a slice at a time: hypercalls for the table wait for one,
+ * and so do those who end the link, with locks that all VFIO users share.
+ * Entries whose memory is not registered, or all of them if the window is its
+ * owner's to write (one of a container v1, or with mediated devices), are left
+ * to user space, as hypercalls would leave them.
  */
 #include <linux/cleanup.h>
 #include <linux/err.h>
@@ -356,11 +358,11 @@ static int replay_tce(struct kvmppc_spapr_tce_table *table,
 	return 0;
 }
 
-/* The next TCE with a permission in the guest's view, from *@index on */
+/* The next TCE with a permission in the guest's view, in *@index to @end - 1 */
 static bool view_next(const struct kvmppc_spapr_tce_table *table,
-		      unsigned long *index, u64 *tce)
+		      unsigned long *index, unsigned long end, u64 *tce)
 {
-	for (; *index < table->size; (*index)++) {
+	for (; *index < end; (*index)++) {
 		const u64 *view = READ_ONCE(table->view[*index >>
 							TCE_VIEW_SHIFT]);
 
@@ -381,36 +383,6 @@ static bool view_next(const struct kvmppc_spapr_tce_table *table,
 	return false;
 }
 
-/* Make the window say what the table says already, or if that fails nothing */
-static int replay(struct kvmppc_spapr_tce_table *table,
-		  struct kvmppc_spapr_tce_link *link)
-{
-	struct spapr_tce *list __free(kfree) =
-		kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*list),
-			      GFP_KERNEL_ACCOUNT);
-	unsigned long index, end;
-	int ret = 0;
-	u64 tce;
-
-	if (!list)
-		return -ENOMEM;
-
-	for (index = 0; view_next(table, &index, &tce); index++) {
-		ret = fatal_signal_pending(current) ? -EINTR :
-		      replay_tce(table, link, index, tce, list);
-		if (ret)
-			break;
-	}
-	if (!ret)
-		return 0;
-
-	for (end = index, index = 0;
-	     view_next(table, &index, &tce) && index <= end; index++)
-		kvmppc_tce_clear_one(link, index);
-
-	return ret;
-}
-
 static struct kvmppc_spapr_tce_link *
 find_link(struct kvmppc_spapr_tce_table *table, struct spapr_tce_window *window)
 {
@@ -423,13 +395,13 @@ find_link(struct kvmppc_spapr_tce_table *table, struct spapr_tce_window *window)
 	return NULL;
 }
 
-/* Make the window seen by hypercalls, filled with what the table says */
+/* Make the window seen by hypercalls */
 static int link_create(struct kvmppc_spapr_tce_claim *claim)
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
 	struct kvmppc_spapr_tce_link *link;
-	int ret = 0;
 
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return -ENOMEM;
@@ -437,43 +409,103 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	link->window = claim->window;
 	link->subpage_shift = table->page_shift -
 			      claim->window->page_shift;
-	link->nr_claims = 1;
-
-	/* From here on no walk changes the table or looks at its links */
+	/* No walk sees a link come */
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	if (!spapr_tce_window_by_owner(link->window))
-		ret = replay(table, link);
-	if (!ret) {
-		list_add_rcu(&link->node, &table->links);
-		claim->link = link;
-	}
+	list_add_rcu(&link->node, &table->links);
 	update_links_state(table, 0);
-	if (ret)
-		kfree(link);
+	claim->link = link;
+
+	return 0;
+}
+
+/*
+ * Make the window say what the table says in a slice of it. Meanwhile no walk
+ * changes the table or looks at its links.
+ */
+static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
+			unsigned long index, unsigned long end,
+			struct spapr_tce *list)
+{
+	struct kvmppc_spapr_tce_table *table = claim->table;
+	int ret = 0;
+	u64 tce;
+
+	guard(mutex)(&table->kvm->arch.spapr_tce_lock);
+	if (claim->dead)
+		return -EINVAL;
+	/* It does not change while the lock is held */
+	if (spapr_tce_window_by_owner(claim->window))
+		return 0;
+
+	update_links_state(table, TCE_LINKS_FROZEN);
+	spapr_tce_quiesce();
+	for (; !ret && view_next(table, &index, end, &tce); index++)
+		ret = replay_tce(table, claim->link, index, tce, list);
+	update_links_state(table, 0);
 
 	return ret;
 }
 
-/* The last step of a claim: from here on it can be found */
-static int claim_link(struct kvmppc_spapr_tce_claim *claim)
+/* Make the window say what the table has said before there was the link */
+static int replay(struct kvmppc_spapr_tce_claim *claim)
 {
-	struct kvmppc_spapr_tce_table *table = claim->table;
+	struct spapr_tce *list __free(kfree) =
+		kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*list),
+			      GFP_KERNEL_ACCOUNT);
+	const unsigned long size = claim->table->size;
+	unsigned long index, end;
+	int ret = 0;
+	u64 tce;
 
+	if (!list)
+		return -ENOMEM;
+
+	for (index = 0; !ret && view_next(claim->table, &index, size, &tce);
+	     index = end) {
+		end = min(index + SPAPR_TCE_LIST_MAX, size);
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      replay_slice(claim, index, end, list);
+		cond_resched();
+	}
+
+	return ret;
+}
+
+/* Share the link that there is, or else make one, and say so in *@made */
+static int claim_join(struct kvmppc_spapr_tce_claim *claim, bool *made)
+{
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
 	if (claim->dead)
 		return -EINVAL;
 
-	claim->link = find_link(table, claim->window);
-	if (claim->link) {
-		claim->link->nr_claims++;
-	} else {
+	claim->link = find_link(claim->table, claim->window);
+	*made = !claim->link;
+	if (*made) {
 		int ret = link_create(claim);
 
 		if (ret)
 			return ret;
 	}
 
+	claim->link->nr_claims++;
+	return 0;
+}
+
+/* The last step of a claim: from here on it can be found */
+static int claim_link(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_table *table = claim->table;
+	bool made;
+	int ret;
+
+	ret = claim_join(claim, &made);
+	if (!ret && made)
+		ret = replay(claim);
+	if (ret)
+		return ret;
+
+	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
 	list_add_tail(&claim->node, &table->claims);
 	return 0;
 }
@@ -520,11 +552,12 @@ static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
  * @file: file of the VFIO group; the caller holds it until it has called
  *	kvm_spapr_tce_unlink_group()
  *
- * Entries that the table has are written into the window first. Linking what
- * is linked does nothing.
+ * Entries that the table has are written into the window before this returns.
+ * On failure those that were stay there, as after an unlink. Linking what is
+ * linked does nothing.
  *
- * Context: process context, may sleep; one caller at a time for each @file.
- * Takes locks of VFIO and of the TCE engine.
+ * Context: process context, may sleep; one caller at a time for @kvm. Takes
+ * locks of VFIO and of the TCE engine.
  * Return: 0; -EBADF for @tablefd; -EINVAL if it is not a table of @kvm's, the
  * group is not ready for DMA, or it has no window that begins at the table's
  * bus address, is as large and has pages no larger; -ENODEV for a group that is
@@ -566,8 +599,9 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
  * @file: file of the VFIO group
  *
  * When this returns, no hypercall reaches the group's windows, unless by
- * another group that shares them; and the group is not held any more. A group
- * that was never linked is fine.
+ * another group that shares them; and the group is not held any more, unless
+ * the file of a table that it was linked to is being closed meanwhile, which
+ * puts it soon. A group that was never linked is fine.
  *
  * Context: process context, may sleep. Takes locks of VFIO and of the engine.
  */
@@ -580,6 +614,8 @@ void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
 		list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
 			take_claims(table, file, &taken);
 	claims_drop(&taken);
+	/* For claims that the closing of a table's file has just taken */
+	spapr_tce_quiesce();
 }
 
 /**

@@ -8,6 +8,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -179,6 +180,49 @@ TEST_F(link, entries_before)
 	ret = link_table(self);
 	if (!ret)
 		EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
+}
+
+struct linker {
+	struct linked *l;
+	int table, ret;
+};
+
+static void *link_all(void *arg)
+{
+	struct linker *linker = arg;
+
+	linker->ret = __kvm_ppc_link(linker->l->kvm_vfio,
+				     linker->l->bed.group[0], linker->table);
+	return NULL;
+}
+
+/*
+ * User space says how many entries there are before, and who takes the window
+ * away does not wait for all of them.
+ */
+TEST_F(link, ends_while_filled)
+{
+	struct linker linker = { .l = &self->l };
+	const __u64 size = self->l.size32 / 0x1000;
+	pthread_t thread;
+	__u64 *view, i;
+
+	linker.table = kvm_ppc_table(&self->l.vm, 2, 12, self->l.start32 >> 12,
+				     size);
+	view = mmap(NULL, size * 8, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    linker.table, 0);
+	ASSERT_NE(MAP_FAILED, view);
+	for (i = 0; i < size; i++)
+		view[i] = PAGE_OLD | TCE_RW;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, link_all, &linker));
+	usleep(50 * 1000);
+	EXPECT_EQ(0, container_remove_window(self->bed->container,
+					     self->l.start32));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(-EINVAL, linker.ret);
+	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
+	munmap(view, size * 8);
+	close(linker.table);
 }
 
 /* Two tables, a window each */
