@@ -245,13 +245,20 @@ pinned() {
 	     END { print pages }' /proc/vmstat
 }
 
+# KiB of free pages that processors keep to themselves, up to a few MiB each
+kept() {
+	awk -v kib="$(kib /proc/self/smaps KernelPageSize | head -n 1)" '
+		$1 == "count:" { pages += $2 }
+		END { print pages * kib }' /proc/zoneinfo
+}
+
 # What can be had again is not in use
 available() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	sleep 2
 	echo 3 >/proc/sys/vm/drop_caches
-	kib /proc/meminfo MemAvailable
+	echo $(($(kib /proc/meminfo MemAvailable) + $(kept)))
 }
 
 # domain_of GUEST DEVICE
