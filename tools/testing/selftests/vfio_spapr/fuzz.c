@@ -16,6 +16,8 @@
  * after each program is that it has left nothing locked or pinned, and at the
  * end that memory has come back and that the devices do what they always did.
  *
+ * What it has found so far has a test of its own: user_registers.
+ *
  * Lines that begin with "new" and "keep" give programs: found now, and those
  * that suffice for all that was reached. "block" gives code that was reached.
  */
