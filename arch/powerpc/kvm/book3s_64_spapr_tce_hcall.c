@@ -20,7 +20,10 @@
 
 #include "book3s_64_spapr_tce_hcall.h"
 
-/* How often a request that finds something missing may have it populated */
+/*
+ * How often a request that finds something missing may have it populated. For a
+ * link that is being made it waits as often as it takes.
+ */
 #define POPULATE_MAX	8
 
 /* The vCPU's lists need memory, which is had from the first list on */
@@ -47,7 +50,7 @@ static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 	struct kvmppc_spapr_tce_link *link;
 	unsigned long index;
 
-	if (!have_buffer(vcpu))
+	if (fatal_signal_pending(current) || !have_buffer(vcpu))
 		return false;
 
 	guard(mutex)(&kvm->arch.spapr_tce_lock);
@@ -241,7 +244,7 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	unsigned int tries;
 	long ret;
 
-	for (tries = 0; tries < POPULATE_MAX; tries++) {
+	for (tries = 0; tries < POPULATE_MAX; tries += ret != H_TCE_FROZEN) {
 		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 		ret = tce_h_put(vcpu, liobn, ioba, tce, TCE_END_VIRTUAL);
 		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
@@ -295,7 +298,7 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 	unsigned int tries;
 	long ret;
 
-	for (tries = 0; tries < POPULATE_MAX; tries++) {
+	for (tries = 0; tries < POPULATE_MAX; tries += ret != H_TCE_FROZEN) {
 		ret = put_piece(vcpu, liobn, ioba, 0, npages, true);
 		if (ret == H_TCE_SPLIT) {
 			ret = put_pieces(vcpu, liobn, ioba, npages, false);
@@ -305,7 +308,7 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 		}
 		if (ret <= H_TOO_HARD)
 			return ret;
-		if (ret == H_TCE_UNREADY &&
+		if (ret != H_TCE_SPLIT &&
 		    !populate(vcpu, liobn, ioba, 0, npages))
 			break;
 	}
@@ -417,7 +420,8 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 			done += n;
 			tries = 0;
 		} else {
-			if (ret == H_TOO_HARD || ++tries == POPULATE_MAX ||
+			tries += ret != H_TCE_FROZEN;
+			if (ret == H_TOO_HARD || tries == POPULATE_MAX ||
 			    !populate(vcpu, liobn, ioba, done, n))
 				return H_TOO_HARD;
 			step = walk_step(vcpu, liobn);

@@ -10,8 +10,9 @@
  *
  *	H_TOO_HARD	the next place, which begins anew; after virtual mode
  *			user space
- *	H_TCE_UNREADY	virtual mode, after it has populated what is missing or
- *			waited for a link that is being made
+ *	H_TCE_UNREADY	virtual mode, after it has populated what is missing
+ *	H_TCE_FROZEN	virtual mode, after it has waited for a link that is
+ *			being made
  *	H_TCE_SPLIT	virtual mode, in several walks
  *
  * A list in guest memory is read once, into the vCPU's buffer: the guest may
@@ -39,6 +40,7 @@
 /* Beyond every return code of LoPAPR and H_TOO_HARD: the guest never sees it */
 #define H_TCE_UNREADY	(H_TOO_HARD + 1)
 #define H_TCE_SPLIT	(H_TOO_HARD + 2)
+#define H_TCE_FROZEN	(H_TOO_HARD + 3)
 
 static __always_inline enum spapr_tce_mode tce_mode(enum kvmppc_tce_end place)
 {
@@ -133,7 +135,7 @@ static __always_inline long tce_may_change(u32 state, unsigned long npages,
 					   enum kvmppc_tce_end place)
 {
 	if (place == TCE_END_VIRTUAL && state & TCE_LINKS_FROZEN)
-		return H_TCE_UNREADY;
+		return H_TCE_FROZEN;
 	if (state & (TCE_LINKS_FROZEN | TCE_LINKS_BY_USER))
 		return H_TOO_HARD;
 	if (place == TCE_END_REAL && state & TCE_LINKS_NOT_REAL)

@@ -18,8 +18,8 @@
  *
  * Once a group is linked, the device sees what the table says: entries that were
  * there before are written into the window. As user space says how many there
- * are, that is done a slice at a time: hypercalls for the table wait for one,
- * and so do those who end the link, with locks that all VFIO users share.
+ * are, that is done a slice at a time, a walk's TCEs of the window: those who
+ * end the link wait for one, with locks that all VFIO users share.
  * Entries whose memory is not registered, or all of them if the window is its
  * owner's to write (one of a container v1, or with mediated devices), are left
  * to user space, as hypercalls would leave them.
@@ -49,7 +49,8 @@ struct vfio_calls {
  * struct kvmppc_spapr_tce_claim - a group's claim for a table
  * @node: in kvmppc_spapr_tce_table::claims
  * @kvm: the guest
- * @table: the table; not to be followed without @link
+ * @table: the table; not to be followed without @link, but by the call that
+ *	makes the link and holds the table's file
  * @link: the link, NULL before it is made and after the claim died
  * @dead: revoked, or about to be dropped
  * @corpse: the link that ended with this claim, to be freed with it
@@ -420,28 +421,34 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 }
 
 /*
- * Make the window say what the table says in a slice of it. Meanwhile no walk
- * changes the table or looks at its links.
+ * Make the window say what the table says from *@index on, for a walk's TCEs of
+ * the window or one of the table. Meanwhile no walk changes the table or looks
+ * at its links.
  */
 static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
-			unsigned long index, unsigned long end,
-			struct spapr_tce *list)
+			unsigned long *index, struct spapr_tce *list)
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
+	unsigned long end;
 	int ret = 0;
 	u64 tce;
 
 	guard(mutex)(&table->kvm->arch.spapr_tce_lock);
 	if (claim->dead)
 		return -EINVAL;
-	/* It does not change while the lock is held */
-	if (spapr_tce_window_by_owner(claim->window))
+
+	end = SPAPR_TCE_LIST_MAX >> claim->link->subpage_shift;
+	end = min(*index + max(end, 1UL), table->size);
+	/* spapr_tce_window_watch() waits for the lock to tell of a change */
+	if (spapr_tce_window_by_owner(claim->window)) {
+		*index = end;
 		return 0;
+	}
 
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	for (; !ret && view_next(table, &index, end, &tce); index++)
-		ret = replay_tce(table, claim->link, index, tce, list);
+	for (; !ret && view_next(table, index, end, &tce); (*index)++)
+		ret = replay_tce(table, claim->link, *index, tce, list);
 	update_links_state(table, 0);
 
 	return ret;
@@ -454,18 +461,16 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 		kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*list),
 			      GFP_KERNEL_ACCOUNT);
 	const unsigned long size = claim->table->size;
-	unsigned long index, end;
+	unsigned long index = 0;
 	int ret = 0;
 	u64 tce;
 
 	if (!list)
 		return -ENOMEM;
 
-	for (index = 0; !ret && view_next(claim->table, &index, size, &tce);
-	     index = end) {
-		end = min(index + SPAPR_TCE_LIST_MAX, size);
+	while (!ret && view_next(claim->table, &index, size, &tce)) {
 		ret = fatal_signal_pending(current) ? -EINTR :
-		      replay_slice(claim, index, end, list);
+		      replay_slice(claim, &index, list);
 		cond_resched();
 	}
 
