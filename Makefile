@@ -160,13 +160,14 @@ soak: $(kernel) rootfs $(drc_release)
 		-v -j 1 -s $(or $(SECONDS),1800)
 
 ## make coverage      which lines of the series' files the tests run, M and T as
-##                    for "make test"; $B/coverage has those that they don't
+##                    for "make test"; $B/coverage has those that they don't,
+##                    tools/testing/qemu/coverage.reasons says why not
 coverage: kernel-gcov rootfs $(drc_release)
 	@tools/build/selftests $(B) $(B)/gcov
 	@rm -rf $(B)/coverage
 	@COVERAGE=$(B)/coverage/counts tools/testing/qemu/run -k gcov -m '$(M)' \
 		-t '$(T)' -j $(JOBS) >$(B)/coverage.log; tail -n 40 $(B)/coverage.log
-	@tools/testing/qemu/coverage
+	@tools/testing/qemu/coverage $(if $(M)$(T),,-e)
 
 ## make test-deb      boot what make deb makes, on powernv9; FULL=1 on all machines
 test-deb: deb $(busybox)

@@ -242,6 +242,44 @@ TEST_F(link, two_tables)
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
 }
 
+/* A list for a table of 64 KiB pages and a window of 4 KiB ones */
+TEST_F(link, list_in_parts)
+{
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	int table = linked_table(&self->l, 2, 16, self->l.start32, 64);
+
+	list[0] = htobe64(PAGE_OLD | TCE_RW);
+	list[1] = 0;
+	list[2] = htobe64(PAGE_NEW | TCE_RW);
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, 2,
+				   self->l.start32, LIST, 3, NULL));
+	EXPECT_EQ(ALL, reach(&self->l, 0xf000, PAGE_OLD + 0xf000));
+	EXPECT_EQ(0, reach(&self->l, 0x10000, PAGE_OLD));
+	EXPECT_EQ(ALL, reach(&self->l, 0x20000, PAGE_NEW));
+	close(table);
+}
+
+/* One that begins in one page of what the guest sees and ends in the next */
+TEST_F(link, list_across_pages)
+{
+	const __u64 last = page_size() / 8 - 1;
+	const __u64 at = self->l.start32 + last * 0x1000;
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	int table = linked_table(&self->l, 2, 12, self->l.start32, 2 * last);
+	__u64 tce = 0;
+
+	list[0] = htobe64(PAGE_OLD | TCE_RW);
+	list[1] = htobe64(PAGE_NEW | TCE_RW);
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, 2, at,
+				   LIST, 2, NULL));
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_GET_TCE, 2, at + 0x1000, 0,
+				   0, &tce));
+	EXPECT_EQ(PAGE_NEW | TCE_RW, tce);
+	EXPECT_EQ(ALL, linked_reach(&self->l, at, PAGE_OLD, 0, 0));
+	EXPECT_EQ(ALL, linked_reach(&self->l, at + 0x1000, PAGE_NEW, 0, 0));
+	close(table);
+}
+
 /* The table linked to the first group, and to the second one, too */
 #define ASSERT_LINKED_BOTH(self)					\
 do {									\

@@ -119,6 +119,22 @@ FIXTURE_TEARDOWN(mediated_link)
 	mediated_remove(&self->device);
 }
 
+/* A table that has entries when it is linked: they are user space's affair, too */
+TEST_F(mediated_link, entries_before)
+{
+	int table = kvm_ppc_table(&self->l.vm, LIOBN + 1, 12,
+				  self->l.start32 >> 12, TCES);
+
+	ASSERT_EQ(H_SUCCESS, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE, LIOBN + 1,
+					   self->l.start32 + IOBA_NEW,
+					   PAGE_NEW | TCE_RW, 0, NULL));
+	ASSERT_EQ(0, mediated_join(&self->device, self->bed->container));
+	EXPECT_EQ(0, __kvm_ppc_link(self->l.kvm_vfio, self->bed->group[0],
+				    table));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	close(table);
+}
+
 TEST_F(mediated_link, joins_and_leaves)
 {
 	ASSERT_EQ(H_SUCCESS, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
