@@ -16,11 +16,7 @@
 #define MEM_SIZE	(16ul * 1024 * 1024)
 #define RUNS		3000
 
-/* f14 to f31 and the halves of v20 to v31, which are vs52 to vs63 */
-#define FPRS(X)	X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) \
-		X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
-#define VRS(X)	X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) X(61) \
-		X(62) X(63)
+/* f14 to f31, and v20 to v31, which are vs52 to vs63 */
 #define NR_FPRS	18
 #define NR_VRS	12
 
@@ -29,33 +25,48 @@ struct registers {
 	__u64 vr[NR_VRS][2];
 };
 
-#define SET_FPR(n)							\
-	asm volatile("mtvsrd " #n ", %0" : : "r" (r->fpr[n - 14]));
-#define SET_VR(n)							\
-	asm volatile("lxvd2x " #n ", 0, %0" : : "b" (r->vr[n - 52]) : "memory");
-#define GET_FPR(n)							\
-	asm volatile("mfvsrd %0, " #n : "=r" (r->fpr[n - 14]));
-#define GET_VR(n)							\
-	asm volatile("stxvd2x " #n ", 0, %0" : : "b" (r->vr[n - 52]) : "memory");
-
 /* Whoever calls set() or get() has none of his own values there */
-#define NOT_MINE()							\
-	asm volatile("" : : : "fr14", "fr15", "fr16", "fr17", "fr18",	\
-		     "fr19", "fr20", "fr21", "fr22", "fr23", "fr24",	\
-		     "fr25", "fr26", "fr27", "fr28", "fr29", "fr30",	\
-		     "fr31", "v20", "v21", "v22", "v23", "v24", "v25",	\
-		     "v26", "v27", "v28", "v29", "v30", "v31")
+static inline __attribute__((always_inline)) void not_mine(void)
+{
+	asm volatile("" : : : "fr14", "fr15", "fr16", "fr17", "fr18", "fr19",
+		     "fr20", "fr21", "fr22", "fr23", "fr24", "fr25", "fr26",
+		     "fr27", "fr28", "fr29", "fr30", "fr31", "v20", "v21",
+		     "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",
+		     "v30", "v31");
+}
 
 static void __attribute__((noinline)) set(const struct registers *r)
 {
-	FPRS(SET_FPR)
-	VRS(SET_VR)
+	const void *vr = r->vr;
+
+	asm volatile(".set nr, 14\n"
+		     ".rept 18\n"
+		     "lfd nr, (nr - 14) * 8(%0)\n"
+		     ".set nr, nr + 1\n"
+		     ".endr" : : "b" (r->fpr) : "memory");
+	asm volatile(".set nr, 52\n"
+		     ".rept 12\n"
+		     "lxvd2x nr, 0, %0\n"
+		     "addi %0, %0, 16\n"
+		     ".set nr, nr + 1\n"
+		     ".endr" : "+b" (vr) : : "memory");
 }
 
 static void __attribute__((noinline)) get(struct registers *r)
 {
-	FPRS(GET_FPR)
-	VRS(GET_VR)
+	void *vr = r->vr;
+
+	asm volatile(".set nr, 14\n"
+		     ".rept 18\n"
+		     "stfd nr, (nr - 14) * 8(%0)\n"
+		     ".set nr, nr + 1\n"
+		     ".endr" : : "b" (r->fpr) : "memory");
+	asm volatile(".set nr, 52\n"
+		     ".rept 12\n"
+		     "stxvd2x nr, 0, %0\n"
+		     "addi %0, %0, 16\n"
+		     ".set nr, nr + 1\n"
+		     ".endr" : "+b" (vr) : : "memory");
 }
 
 static volatile bool stop;
@@ -117,11 +128,11 @@ TEST_F(user_registers, survive)
 
 	memset(&mine, 0x5a, sizeof(mine));
 	for (run = 0; run < RUNS; run++) {
-		NOT_MINE();
+		not_mine();
 		set(&mine);
 		kvm_ppc_hcall(vcpu, H_GET_TCE, 1, 0, 0, 0, NULL);
 		get(&now);
-		NOT_MINE();
+		not_mine();
 		lost += !!memcmp(&mine, &now, sizeof(mine));
 	}
 	EXPECT_EQ(0, lost);
