@@ -291,6 +291,17 @@ bool kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 	return true;
 }
 
+/* A nested guest's performance monitor is not told host from guest */
+static bool nested_guest_counts(void)
+{
+#ifdef CONFIG_PPC_PSERIES
+	return kvmhv_on_pseries() && get_lppaca()->pmcregs_in_use &&
+	       !pmu_is_frozen();
+#else
+	return false;
+#endif
+}
+
 /**
  * kvmppc_exit_tce_hcall() - a hypercall, which may be one of TCEs, on the way
  *	out of the guest
@@ -311,9 +322,7 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 	if (!is_tce_hcall(req))
 		return false;
 
-	/* A nested guest's performance monitor is not told host from guest */
-	if (kvmhv_on_pseries() && get_lppaca()->pmcregs_in_use &&
-	    !pmu_is_frozen())
+	if (nested_guest_counts())
 		return false;
 
 	/* A window of the hypervisor's has locks, firmware calls tracepoints */
