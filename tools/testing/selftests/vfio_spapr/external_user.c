@@ -552,17 +552,6 @@ TEST_F(external_user, unbind_with_device_open)
 	expect_revoked(_metadata, &self->pci, self->user);
 }
 
-/* The function is found again, whatever the test has shown before. */
-static void rescan(struct __test_metadata *_metadata)
-{
-	int tries = 50;
-
-	pci_rescan();
-	while (!pci_present(address) && --tries)
-		sleep_ms(100);
-	EXPECT_TRUE(pci_present(address));
-}
-
 TEST_F(external_user, unplug_while_held)
 {
 	user_get(self->user, self->pci.group);
@@ -573,7 +562,7 @@ TEST_F(external_user, unplug_while_held)
 	expect_revoked_in_order(_metadata, self->user);
 	expect_revoked(_metadata, &self->pci, self->user);
 	vfio_pci_close(&self->pci);
-	rescan(_metadata);
+	EXPECT_TRUE(pci_comes_back(address));
 }
 
 TEST_F(external_user, unplug_with_device_open)
@@ -594,7 +583,7 @@ TEST_F(external_user, unplug_with_device_open)
 	expect_revoked_in_order(_metadata, self->user);
 	expect_revoked(_metadata, &self->pci, self->user);
 	vfio_pci_close(&self->pci);
-	rescan(_metadata);
+	EXPECT_TRUE(pci_comes_back(address));
 }
 
 TEST_F(external_user, two_users_revoked)

@@ -52,13 +52,9 @@ static long map(struct testbed *bed, __u64 bus, unsigned int page)
 static void replug(struct testbed *bed)
 {
 	const char *address = bed->address[1];
-	int tries = 50;
 
 	pci_remove(address);
-	pci_rescan();
-	while (!pci_present(address) && --tries)
-		usleep(100 * 1000);
-	VFIO_REQUIRE(tries, "%s is not there again", address);
+	VFIO_REQUIRE(pci_comes_back(address), "%s is not there again", address);
 }
 
 TEST_F(joining, default_window)

@@ -80,8 +80,7 @@ static int window(unsigned int *seed)
 {
 	return dice(seed, 2) ?
 	       container_create_window(shared.container,
-				       __builtin_ctzl(shared.page), WINDOW_SIZE,
-				       1, NULL) :
+				       page_shift(), WINDOW_SIZE, 1, NULL) :
 	       container_remove_window(shared.container, somewhere(seed, 0));
 }
 

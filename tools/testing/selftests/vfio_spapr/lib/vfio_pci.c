@@ -214,6 +214,16 @@ void pci_rescan(void)
 	VFIO_REQUIRE(!err, "rescan: %d", err);
 }
 
+bool pci_comes_back(const char *address)
+{
+	int tries = 50;
+
+	pci_rescan();
+	while (!pci_present(address) && --tries)
+		usleep(100 * 1000);
+	return tries;
+}
+
 int __pci_iommu_group(const char *address)
 {
 	char name[32];

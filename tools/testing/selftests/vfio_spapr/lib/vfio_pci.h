@@ -63,6 +63,9 @@ int __pci_remove(const char *address);
 void pci_remove(const char *address);
 void pci_rescan(void);
 
+/* Rescans; false if the function is not there within five seconds. */
+bool pci_comes_back(const char *address);
+
 /* Number of the function's IOMMU group: the name under /dev/vfio. */
 int __pci_iommu_group(const char *address);
 int pci_iommu_group(const char *address);
