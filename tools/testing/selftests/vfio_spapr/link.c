@@ -249,8 +249,13 @@ TEST_F(link, list_in_parts)
 	int table = linked_table(&self->l, 2, 16, self->l.start32, 64);
 
 	list[0] = htobe64(PAGE_OLD | TCE_RW);
-	list[1] = 0;
+	list[1] = htobe64(PAGE_OLD | TCE_RW);
 	list[2] = htobe64(PAGE_NEW | TCE_RW);
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, 2,
+				   self->l.start32, LIST, 3, NULL));
+	EXPECT_EQ(ALL, reach(&self->l, 0x10000, PAGE_OLD));
+
+	list[1] = 0;
 	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, 2,
 				   self->l.start32, LIST, 3, NULL));
 	EXPECT_EQ(ALL, reach(&self->l, 0xf000, PAGE_OLD + 0xf000));
@@ -260,24 +265,35 @@ TEST_F(link, list_in_parts)
 }
 
 /* One that begins in one page of what the guest sees and ends in the next */
-TEST_F(link, list_across_pages)
+static void put_across_pages(struct __test_metadata *_metadata,
+			     struct linked *l)
 {
 	const __u64 last = page_size() / 8 - 1;
-	const __u64 at = self->l.start32 + last * 0x1000;
-	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
-	int table = linked_table(&self->l, 2, 12, self->l.start32, 2 * last);
+	const __u64 at = l->start32 + last * 0x1000;
+	__be64 *list = kvm_ppc_mem(&l->vm, LIST);
+	int table = linked_table(l, 2, 12, l->start32, 2 * last);
 	__u64 tce = 0;
 
+	/* There is the first of them */
+	ASSERT_EQ(0, kvm_ppc_hcall(l->vcpu, H_PUT_TCE, 2, at,
+				   PAGE_NEW | TCE_RW, 0, NULL));
 	list[0] = htobe64(PAGE_OLD | TCE_RW);
 	list[1] = htobe64(PAGE_NEW | TCE_RW);
-	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT, 2, at,
-				   LIST, 2, NULL));
-	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_GET_TCE, 2, at + 0x1000, 0,
-				   0, &tce));
+	EXPECT_EQ(0, kvm_ppc_hcall(l->vcpu, H_PUT_TCE_INDIRECT, 2, at, LIST, 2,
+				   NULL));
+	EXPECT_EQ(0, kvm_ppc_hcall(l->vcpu, H_GET_TCE, 2, at + 0x1000, 0, 0,
+				   &tce));
 	EXPECT_EQ(PAGE_NEW | TCE_RW, tce);
-	EXPECT_EQ(ALL, linked_reach(&self->l, at, PAGE_OLD, 0, 0));
-	EXPECT_EQ(ALL, linked_reach(&self->l, at + 0x1000, PAGE_NEW, 0, 0));
+	EXPECT_EQ(ALL, linked_reach(l, at, PAGE_OLD, 0, 0));
+	EXPECT_EQ(ALL, linked_reach(l, at + 0x1000, PAGE_NEW, 0, 0));
 	close(table);
+}
+
+TEST_F(link, list_across_pages)
+{
+	put_across_pages(_metadata, &self->l);
+	/* The window has its part by now, the table is another */
+	put_across_pages(_metadata, &self->l);
 }
 
 /* The table linked to the first group, and to the second one, too */
