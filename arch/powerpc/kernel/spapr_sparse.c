@@ -83,7 +83,6 @@ u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 
 	return node ? node + slot : NULL;
 }
-EXPORT_SYMBOL_GPL(spapr_sparse_populate);
 
 /**
  * spapr_sparse_detach_leaf() - take a leaf out of the array

@@ -64,7 +64,6 @@ bool spapr_tce_table_is_soft(const struct iommu_table *tbl)
 {
 	return tbl->it_ops == &soft_table_ops;
 }
-EXPORT_SYMBOL_GPL(spapr_tce_table_is_soft);
 
 /**
  * spapr_tce_soft_table() - make a table in software

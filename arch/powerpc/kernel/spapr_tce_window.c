@@ -32,8 +32,8 @@
 
 /*
  * Protects the list of windows, and each window's groups and users. Held while
- * a user is revoked; taken inside a container's lock and spapr_mem::lock never
- * inside it.
+ * a user is revoked. Taken inside a container's lock; spapr_mem::lock is never
+ * taken inside it.
  */
 static DEFINE_MUTEX(spapr_tce_windows_lock);
 static LIST_HEAD(spapr_tce_windows);
@@ -359,7 +359,7 @@ static bool window_fits(const struct spapr_tce_window *window,
  * @max_page_shift: log2 of the largest page size in bytes that will do
  * @start: bus address at which the window must begin
  * @size: bytes that it must have at least
- * @user: with spapr_tce_user::revoke set; the rest is filled in here
+ * @user: with spapr_tce_user::revoke and changed set; the rest is filled in here
  *
  * Only a window that its owner has attached to @group is found: never a table
  * of the host's.
@@ -496,6 +496,7 @@ static bool tce_uses(struct spapr_tce_window *window, unsigned long index,
  * spapr_tce_quiesce(): a walk clears a TCE first and then tells the device.
  *
  * Context: process context, may sleep; spapr_mem::lock held.
+ * Return: whether a TCE leads there, or may do so.
  */
 bool spapr_tce_window_uses(struct spapr_tce_window *window,
 			   unsigned long ua, unsigned long size)
