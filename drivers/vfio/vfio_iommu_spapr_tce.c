@@ -11,7 +11,8 @@
  *
  *  - One ioctl at a time: tce_container::lock is held by each from its first
  *    look at the container to its last, and by the joining and leaving of
- *    groups. All that is reached from a container is protected by it.
+ *    groups. All that is reached from a container is protected by it. EEH
+ *    alone does not keep it: resets take device locks, which are taken before.
  *  - A container that has touched the memory of one process serves that
  *    process only.
  *  - A window is fed to all groups of the container or, should one refuse it,
@@ -120,6 +121,11 @@ static int bind_mm(struct tce_container *container)
 	tce_mediated_set_payer(&container->mediated);
 
 	return 0;
+}
+
+static bool serves_another(const struct tce_container *container)
+{
+	return container->mm && container->mm != current->mm;
 }
 
 /* The first group of either kind, or NULL */
@@ -585,29 +591,50 @@ static long eeh_pe_op(struct eeh_pe *pe, void __user *arg)
 }
 
 /*
- * VFIO_EEH_PE_OP: to each group that has hardware, up to the first that has
- * something to say, be it an error or a state other than normal
+ * The @n-th group with hardware, a reference to it taken, or an error. One that
+ * leaves meanwhile may shift the others.
  */
-static long eeh_op(struct tce_container *container, void __user *arg)
+static struct iommu_group *get_hardware_group(struct tce_container *container,
+					      unsigned int n)
 {
 	struct tce_group *tcegroup;
 
-	if (!hardware(container))
-		return -ENODEV;
+	guard(mutex)(&container->lock);
 
-	list_for_each_entry(tcegroup, &container->groups, node) {
+	if (serves_another(container))
+		return ERR_PTR(-EPERM);
+
+	list_for_each_entry(tcegroup, &container->groups, node)
+		if (!tcegroup->mediated && !n--)
+			return iommu_group_ref_get(tcegroup->group);
+
+	return ERR_PTR(-ENODEV);
+}
+
+/*
+ * VFIO_EEH_PE_OP: to each group that has hardware, up to the first that has
+ * something to say, be it an error or a state other than normal.
+ *
+ * A reset takes the device locks of the PE. Whoever unbinds one of its devices
+ * has that lock while the group leaves the container, so no lock that this
+ * takes is held here.
+ */
+static long eeh_op(struct tce_container *container, void __user *arg)
+{
+	for (unsigned int n = 0;; n++) {
+		struct iommu_group *group = get_hardware_group(container, n);
 		struct eeh_pe *pe;
 		long ret;
 
-		if (tcegroup->mediated)
-			continue;
-		pe = eeh_iommu_group_to_pe(tcegroup->group);
+		if (IS_ERR(group))
+			return n ? 0 : PTR_ERR(group);
+
+		pe = eeh_iommu_group_to_pe(group);
 		ret = pe ? eeh_pe_op(pe, arg) : -ENODEV;
+		iommu_group_put(group);
 		if (ret)
 			return ret;
 	}
-
-	return 0;
 }
 
 /* Only v1 */
@@ -895,9 +922,12 @@ static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
 	if (cmd == VFIO_CHECK_EXTENSION)
 		return check_extension(value);
 
+	if (cmd == VFIO_EEH_PE_OP)
+		return eeh_op(container, arg);
+
 	guard(mutex)(&container->lock);
 
-	if (container->mm && container->mm != current->mm)
+	if (serves_another(container))
 		return -EPERM;
 
 	switch (cmd) {
@@ -907,8 +937,6 @@ static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
 		return map_dma(container, arg);
 	case VFIO_IOMMU_UNMAP_DMA:
 		return unmap_dma(container, arg);
-	case VFIO_EEH_PE_OP:
-		return eeh_op(container, arg);
 	}
 
 	return container->v2 ? ioctl_v2(container, cmd, arg) :
@@ -1067,8 +1095,8 @@ static int make_alike(struct tce_slot *slot, struct iommu_table_group *tg,
 		      int num, struct iommu_table **tbl)
 {
 	struct spapr_tce_window *window = slot->window;
+	u32 levels = min(slot->levels, tg->max_levels);
 	u64 size = window_size(window);
-	u32 levels = slot->levels;
 	int ret;
 
 	if (!(tg->pgsizes & BIT_ULL(window->page_shift)))
@@ -1102,6 +1130,8 @@ static int to_hardware(struct tce_container *container,
 	struct tce_slot *slot = &container->slots[num];
 	struct spapr_tce_window *window = slot->window;
 	struct iommu_table *old = window->tbl, *tbl;
+	const u32 levels = slot->levels;
+	const bool lost = window->lost;
 	int ret;
 
 	ret = make_alike(slot, tg, num, &tbl);
@@ -1125,9 +1155,13 @@ static int to_hardware(struct tce_container *container,
 				   GFP_KERNEL | __GFP_NOFAIL);
 	spapr_tce_window_move(window, old, false);
 undo:
+	slot->levels = levels;
 	recharge(container, slot, &spapr_tce_soft_group);
 unset:
-	tg->ops->unset_window(tg, num);
+	slot->levels = levels;
+	/* What the hypervisor has lost of this table is out of reach with it */
+	if (!tg->ops->unset_window(tg, num))
+		WRITE_ONCE(window->lost, lost);
 	iommu_tce_table_put(tbl);
 
 	return ret;

@@ -10,6 +10,7 @@
 #include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include <asm/spapr_sparse.h>
 
@@ -85,34 +86,38 @@ u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 }
 
 /**
- * spapr_sparse_detach_leaf() - take a leaf out of the array
+ * spapr_sparse_detach() - take the lowest node above a word out of the array
  * @array: the array
- * @index: index of a word in the leaf; nobody populates it meanwhile
+ * @index: index of the word; nobody populates a leaf meanwhile
  *
- * What lies above the leaf stays.
+ * The first call takes the leaf, whatever is in it, the following ones each
+ * node above it that has become empty. The root stays.
  *
  * Context: the host kernel proper.
- * Return: the leaf, to be freed by kfree() when nobody can have found it any
+ * Return: the node, to be freed by kfree() when nobody can have found it any
  * more, after spapr_tce_quiesce() where walks look for it; NULL where there is
- * no leaf, or only one, the root.
+ * none to be taken.
  */
-u64 *spapr_sparse_detach_leaf(struct spapr_sparse *array, unsigned long index)
+u64 *spapr_sparse_detach(struct spapr_sparse *array, unsigned long index)
 {
 	unsigned int shift = array->top_shift;
-	unsigned long slot = index >> shift;
-	u64 *node = array->root;
+	u64 *node = array->root, *link = NULL;
+	u64 *slot = node + (index >> shift);
 
-	if (!shift)
-		return NULL;
-
-	while (shift > SPAPR_SPARSE_NODE_SHIFT) {
-		if (!spapr_sparse_step(&node, slot))
-			return NULL;
+	while (shift && *slot) {
+		link = slot;
+		node = (u64 *)*slot;
 		shift -= SPAPR_SPARSE_NODE_SHIFT;
-		slot = (index >> shift) & SPAPR_SPARSE_LEAF_MASK;
+		slot = node + ((index >> shift) & SPAPR_SPARSE_LEAF_MASK);
 	}
 
-	return (u64 *)xchg(node + slot, 0);
+	if (!link)
+		return NULL;
+	if (shift && memchr_inv(node, 0, SPAPR_SPARSE_LEAF * sizeof(*node)))
+		return NULL;
+
+	WRITE_ONCE(*link, 0);
+	return node;
 }
 
 /**

@@ -136,7 +136,7 @@ static long put_by_hypervisor(struct spapr_tce_window *window,
 	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
 	/* A list that failed has been cleared as a whole, but for -EIO */
 	if (ret == -EIO)
-		window->lost = true;
+		WRITE_ONCE(window->lost, true);
 	for (i = 0; i < npages; i++)
 		WRITE_ONCE(origin[i], ret ? 0 : list[i].origin);
 	raw_spin_unlock_irqrestore(lock, flags);
@@ -156,7 +156,7 @@ static long clear_by_hypervisor(struct spapr_tce_window *window,
 	raw_spin_lock_irqsave(lock, flags);
 	ret = tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
 	if (ret)
-		window->lost = true;
+		WRITE_ONCE(window->lost, true);
 	for (i = 0; !ret && i < npages; i++)
 		WRITE_ONCE(origin[i], 0);
 	raw_spin_unlock_irqrestore(lock, flags);

@@ -285,12 +285,10 @@ void spapr_tce_window_detach(struct spapr_tce_window *window,
 	}
 
 	kfree(wg);
-	if (table_group)
-		table_group->ops->unset_window(table_group, num);
-
 	/* What was lost was the table that the group had */
-	if (window->soft)
-		window->lost = false;
+	if (table_group && !table_group->ops->unset_window(table_group, num) &&
+	    window->soft)
+		WRITE_ONCE(window->lost, false);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
 
@@ -493,7 +491,8 @@ static bool tce_uses(struct spapr_tce_window *window, unsigned long index,
  * Costs what is populated. A yes may be outdated when it is returned; a no is
  * final if the memory was made unreachable and spapr_tce_quiesce() called
  * before. That the device has let go of it, too, is known after another
- * spapr_tce_quiesce(): a walk clears a TCE first and then tells the device.
+ * spapr_tce_quiesce(): a walk clears a TCE first and then tells the device. If
+ * it could not be cleared, spapr_tce_window::lost says so by then.
  *
  * Context: process context, may sleep; spapr_mem::lock held.
  * Return: whether a TCE leads there, or may do so.
@@ -508,7 +507,7 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 	if (window->pins)
 		return false;
 	/* In software as well, while the group has the hardware's table still */
-	if (window->lost)
+	if (READ_ONCE(window->lost))
 		return true;
 	/* Nothing relies on registration there */
 	if (window->soft)
@@ -655,7 +654,7 @@ static long exchange_by_hypervisor(struct spapr_tce_window *window,
 	raw_spin_lock_irqsave(lock, flags);
 	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
 	if (ret == -EIO)
-		window->lost = true;
+		WRITE_ONCE(window->lost, true);
 	for (i = 0; i < npages; i++) {
 		list[i].origin = pinned[i];
 		WRITE_ONCE(pinned[i], ret ? 0 : list[i].tce);
@@ -863,7 +862,7 @@ static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 	} else {
 		raw_spin_lock_irqsave(lock, flags);
 		if (tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages))
-			window->lost = true;
+			WRITE_ONCE(window->lost, true);
 		raw_spin_unlock_irqrestore(lock, flags);
 	}
 	spapr_tce_kill(window, index, npages);

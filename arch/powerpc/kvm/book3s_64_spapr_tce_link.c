@@ -18,8 +18,9 @@
  *
  * Once a group is linked, the device sees what the table says: entries that were
  * there before are written into the window. As user space says how many there
- * are, that is done a slice at a time, a walk's TCEs of the window: those who
- * end the link wait for one, with locks that all VFIO users share.
+ * are, that is done a slice at a time, a walk's TCEs of the window or one entry
+ * that is larger: those who end the link wait for one, with locks that all VFIO
+ * users share.
  * Entries whose memory is not registered, or all of them if the window is its
  * owner's to write (one of a container v1, or with mediated devices), are left
  * to user space, as hypercalls would leave them.

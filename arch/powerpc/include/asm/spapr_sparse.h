@@ -11,8 +11,8 @@
  *    lookup is inlined into its caller: no module text, no instrumentation,
  *    no RCU, no lockdep;
  *  - a node stays while the array lives, so that a lookup needs no protection
- *    beyond that of the array itself; an owner that takes leaves out
- *    (spapr_sparse_detach_leaf()) has to wait for lookups before it frees them;
+ *    beyond that of the array itself; an owner that takes nodes out
+ *    (spapr_sparse_detach()) has to wait for lookups before it frees them;
  *  - a word's address stays valid likewise, and words of one leaf
  *    (SPAPR_SPARSE_LEAF of them, aligned) are contiguous: a request that
  *    touches many neighbours descends once.
@@ -70,7 +70,7 @@ bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep);
 u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 			   gfp_t gfp);
-u64 *spapr_sparse_detach_leaf(struct spapr_sparse *array, unsigned long index);
+u64 *spapr_sparse_detach(struct spapr_sparse *array, unsigned long index);
 u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
 			    unsigned long last);
 

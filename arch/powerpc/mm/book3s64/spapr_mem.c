@@ -13,8 +13,8 @@
  *  - A page is unpinned only after SPAPR_MEM_VALID has gone, the walks that
  *    may have seen it have ended, and no window holds a TCE from its region,
  *    in this order (retire()).
- *  - A leaf of spapr_mem::pages exists only where regions have pages, so that a
- *    process cannot fill memory with the leaves of what it has given back.
+ *  - A node of spapr_mem::pages exists only where regions have pages, so that a
+ *    process cannot fill memory with the nodes of what it has given back.
  *
  * A region whose last user goes away for good while another container's window
  * still has TCEs from it cannot refuse, and its pages cannot go. Such a region
@@ -186,36 +186,42 @@ static void unpin(struct spapr_mem *mem, struct spapr_mem_region *region,
 
 #define PRUNE_BATCH	32
 
+/* Nodes that nobody finds any more; a walk may be looking at them */
+static void free_nodes(u64 **nodes, unsigned long n)
+{
+	if (n)
+		spapr_tce_quiesce();
+	while (n)
+		kfree(nodes[--n]);
+	cond_resched();
+}
+
 /*
- * Free the leaves between two user pages in which no region has a page; that of
- * the range is in spapr_mem::regions no more, or not yet. A walk may have found
- * a leaf, but nothing in it.
+ * Free the leaves between two user pages in which no region has a page, and the
+ * nodes above that are empty then; that of the range is in spapr_mem::regions
+ * no more, or not yet. A walk may have found a leaf, but nothing in it.
  */
 static void prune(struct spapr_mem *mem, unsigned long first,
 		  unsigned long last)
 {
-	u64 *leaves[PRUNE_BATCH];
+	u64 *nodes[PRUNE_BATCH];
 	unsigned long end, n = 0;
 
 	lockdep_assert_held(&mem->lock);
 
 	for (first &= ~SPAPR_SPARSE_LEAF_MASK; first <= last; first = end) {
 		end = first + SPAPR_SPARSE_LEAF;
-		if (!regions_iter_first(&mem->regions, first << PAGE_SHIFT,
-					(end << PAGE_SHIFT) - 1))
-			leaves[n] = spapr_sparse_detach_leaf(&mem->pages,
-							     first);
-		else
-			leaves[n] = NULL;
-		n += !!leaves[n];
-		if (!n || (n < PRUNE_BATCH && end <= last))
+		if (regions_iter_first(&mem->regions, first << PAGE_SHIFT,
+				       (end << PAGE_SHIFT) - 1))
 			continue;
-
-		spapr_tce_quiesce();
-		while (n)
-			kfree(leaves[--n]);
-		cond_resched();
+		while ((nodes[n] = spapr_sparse_detach(&mem->pages, first))) {
+			if (++n < PRUNE_BATCH)
+				continue;
+			free_nodes(nodes, n);
+			n = 0;
+		}
 	}
+	free_nodes(nodes, n);
 }
 
 /*
@@ -311,6 +317,18 @@ static bool in_use(struct spapr_mem *mem, struct spapr_mem_region *region)
 	return false;
 }
 
+/* Is there a window on registered memory of which the hypervisor lost TCEs? */
+static bool lost_tces(struct spapr_mem *mem)
+{
+	struct spapr_tce_window *window;
+
+	list_for_each_entry(window, &mem->windows, mem_node)
+		if (!window->pins && READ_ONCE(window->lost))
+			return true;
+
+	return false;
+}
+
 /*
  * Make sure that no TCE points to the region and nobody can write another
  * Return: false, and nothing has changed, where there is a TCE
@@ -330,6 +348,12 @@ static bool retire(struct spapr_mem *mem, struct spapr_mem_region *region)
 
 	/* Who has cleared the last TCE tells the device before its walk ends */
 	spapr_tce_quiesce();
+	/* Or it has not been cleared, and no origin tells */
+	if (lost_tces(mem)) {
+		show(mem, region, true);
+		return false;
+	}
+
 	return true;
 }
 
@@ -547,7 +571,8 @@ EXPORT_SYMBOL_GPL(spapr_mem_unregister);
  *
  * For a user that goes away and cannot come back to try again. If a window of
  * somebody else still has TCEs from the region, its pages stay pinned and
- * accounted until that window has been closed.
+ * accounted until that window has been closed, or until the first registration
+ * after the TCEs have gone.
  *
  * Context: process context of any process; sleeps. No walk.
  */

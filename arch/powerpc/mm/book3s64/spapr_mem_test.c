@@ -264,6 +264,7 @@ static bool has_leaf(struct own_memory *own, unsigned long ua)
 static void test_leaves(struct kunit *test)
 {
 	struct spapr_mem_region *region, *next;
+	struct spapr_sparse *pages;
 	struct spapr_mem_cursor cursor;
 	struct own_memory own;
 	unsigned long ua, away, hpa;
@@ -301,6 +302,10 @@ static void test_leaves(struct kunit *test)
 						 PAGE_SIZE, PAGE_SHIFT));
 	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, next), 0);
 	KUNIT_EXPECT_FALSE(test, has_leaf(&own, ua));
+	/* Nor is a node above it */
+	pages = &own.mem->pages;
+	KUNIT_EXPECT_NULL(test, memchr_inv(pages->root, 0,
+					   sizeof(u64) << pages->root_shift));
 }
 
 /* A window, without a device */

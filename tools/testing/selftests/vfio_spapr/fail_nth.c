@@ -3,6 +3,9 @@
  * Each allocation in turn fails, in each ioctl of a container (lib/fault.h).
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../kselftest.h"
 #include "lib/container.h"
@@ -19,6 +22,7 @@ static struct {
 	int group;
 	int other_group;
 	int iommu_group[2];
+	char address[2][PCI_ADDRESS_LEN];
 	unsigned long memory;
 	unsigned long size;
 	__u64 window;
@@ -129,11 +133,53 @@ static void leave(void)
 	vfio_group_unset_container(bed.other_group);
 }
 
+/* Where bare metal's bypass window shows all of the host's memory */
+#define BYPASS		(1ULL << 59)
+
+static unsigned int bypassed;
+
+static __u64 physical_address(unsigned long address)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	__u64 entry = 0;
+
+	VFIO_REQUIRE(pread(fd, &entry, sizeof(entry),
+			   address / page_size() * sizeof(entry)) ==
+		     sizeof(entry) && entry & ((1ULL << 55) - 1), "pagemap");
+	close(fd);
+
+	return (entry & ((1ULL << 55) - 1)) * page_size();
+}
+
+/* The host may have no memory for a window of its own, and go without */
+static int give_back(void)
+{
+	vfio_group_unset_container(bed.group);
+	return 0;
+}
+
+static void take_again(void)
+{
+	struct edu edu;
+	size_t size;
+	int device;
+
+	vfio_group_set_container(bed.group, bed.container);
+	VFIO_REQUIRE(!set_v2(), "v2");
+	device = vfio_device_open(bed.group, bed.address[0]);
+	vfio_device_set_bus_master(device, true);
+	edu.bar = vfio_device_map_bar(device, 0, &size);
+	bypassed += edu_reach(&edu, BYPASS | physical_address(bed.memory),
+			      (void *)bed.memory, 0, NULL) != 0;
+	munmap((void *)edu.bar, size);
+	close(device);
+}
+
 static void open_files(void)
 {
-	char address[PCI_ADDRESS_LEN];
-
 	for (unsigned int i = 0; i < 2; i++) {
+		char *address = bed.address[i];
+
 		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, address))
 			ksft_exit_skip("two edu devices are needed\n");
 		pci_bind(address, "vfio-pci");
@@ -168,7 +214,7 @@ int main(void)
 	/* What is written would take chances to fail, too */
 	transcript_mute(1);
 	open_files();
-	ksft_set_plan(9);
+	ksft_set_plan(11);
 
 	fault_test("v1: VFIO_SET_IOMMU", set_v1, unset);
 	VFIO_REQUIRE(!set_v1(), "v1");
@@ -193,6 +239,11 @@ int main(void)
 	fault_test("v2: VFIO_IOMMU_MAP_DMA", map, unmap);
 	VFIO_REQUIRE(!map(), "map");
 	test_join();
+
+	unset();
+	VFIO_REQUIRE(!set_v2(), "v2");
+	fault_test("the host takes the group", give_back, take_again);
+	ksft_test_result(!bypassed, "no user finds a bypass window\n");
 
 	vfio_close(&bed.group);
 	vfio_close(&bed.other_group);
