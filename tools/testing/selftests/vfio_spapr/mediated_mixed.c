@@ -377,7 +377,10 @@ TEST_F(mixed, device_never_lets_go)
 	EXPECT_EQ(0, unmap(self, 0, 4));
 }
 
-/* Windows of v2 with pages as large as the system's, made without hardware */
+/*
+ * Windows of v2 with pages as large as the system's, made without hardware, one
+ * of them with more levels than a partition's table can have
+ */
 TEST_F(mixed, second_window)
 {
 	const __u64 size = 1 * GiB;
@@ -394,7 +397,7 @@ TEST_F(mixed, second_window)
 					     &start));
 	EXPECT_EQ(0, start);
 	ASSERT_EQ(0, container_create_window(self->bed.container, page_shift(),
-					     size, 1, &start));
+					     size, 2, &start));
 	EXPECT_EQ(SECOND, start);
 	EXPECT_EQ(-ENOSPC, container_create_window(self->bed.container,
 						   page_shift(), size, 1, NULL));
