@@ -30,14 +30,6 @@
 
 #include <asm/spapr_tce.h>
 
-/*
- * Protects the list of windows, and each window's groups and users. Held while
- * a user is revoked. Taken inside a container's lock; spapr_mem::lock is never
- * taken inside it.
- */
-static DEFINE_MUTEX(spapr_tce_windows_lock);
-static LIST_HEAD(spapr_tce_windows);
-
 /* A group that a window is fed to */
 struct window_group {
 	struct list_head node;
@@ -158,10 +150,9 @@ struct spapr_tce_window *spapr_tce_window_create(struct iommu_table *tbl,
 	INIT_LIST_HEAD(&window->groups);
 	INIT_LIST_HEAD(&window->users);
 
-	scoped_guard(mutex, &mem->lock)
-		list_add(&window->mem_node, &mem->windows);
-	scoped_guard(mutex, &spapr_tce_windows_lock)
-		list_add(&window->node, &spapr_tce_windows);
+	guard(mutex)(&mem->lock);
+	guard(mutex)(&mem->users_lock);
+	list_add(&window->node, &mem->windows);
 
 	return window;
 }
@@ -172,7 +163,7 @@ static struct window_group *find_group(struct spapr_tce_window *window,
 {
 	struct window_group *wg;
 
-	lockdep_assert_held(&spapr_tce_windows_lock);
+	lockdep_assert_held(&window->mem->users_lock);
 	list_for_each_entry(wg, &window->groups, node)
 		if (wg->group == group)
 			return wg;
@@ -206,7 +197,7 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 	}
 
 	wg->group = group;
-	scoped_guard(mutex, &spapr_tce_windows_lock)
+	scoped_guard(mutex, &window->mem->users_lock)
 		list_add(&no_free_ptr(wg)->node, &window->groups);
 
 	return 0;
@@ -219,7 +210,7 @@ static void revoke_users(struct spapr_tce_window *window,
 {
 	struct spapr_tce_user *user, *next;
 
-	lockdep_assert_held(&spapr_tce_windows_lock);
+	lockdep_assert_held(&window->mem->users_lock);
 	list_for_each_entry_safe(user, next, &window->users, node) {
 		if (group && user->group != group)
 			continue;
@@ -233,7 +224,7 @@ static void tell_users(struct spapr_tce_window *window)
 {
 	struct spapr_tce_user *user;
 
-	lockdep_assert_held(&spapr_tce_windows_lock);
+	lockdep_assert_held(&window->mem->users_lock);
 	list_for_each_entry(user, &window->users, node)
 		user->changed(user);
 }
@@ -250,7 +241,7 @@ static void tell_users(struct spapr_tce_window *window)
  */
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
 {
-	scoped_guard(mutex, &spapr_tce_windows_lock) {
+	scoped_guard(mutex, &window->mem->users_lock) {
 		WRITE_ONCE(window->watched, watched);
 		tell_users(window);
 	}
@@ -276,7 +267,7 @@ void spapr_tce_window_detach(struct spapr_tce_window *window,
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
 	struct window_group *wg;
 
-	scoped_guard(mutex, &spapr_tce_windows_lock) {
+	scoped_guard(mutex, &window->mem->users_lock) {
 		wg = find_group(window, group);
 		if (WARN_ON_ONCE(!wg))
 			return;
@@ -304,15 +295,16 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
  */
 void spapr_tce_window_close(struct spapr_tce_window *window)
 {
-	scoped_guard(mutex, &spapr_tce_windows_lock) {
-		WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
+	struct spapr_mem *mem = window->mem;
+
+	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
+	scoped_guard(mutex, &mem->lock) {
+		guard(mutex)(&mem->users_lock);
 		list_del(&window->node);
 	}
-	scoped_guard(mutex, &window->mem->lock)
-		list_del(&window->mem_node);
 
 	WARN_ONCE(window->lost, "a hypervisor's table could not be cleared");
-	spapr_mem_reap(window->mem);
+	spapr_mem_reap(mem);
 	iommu_tce_table_put(window->tbl);
 	spapr_sparse_destroy(&window->origins, true);
 	spapr_sparse_destroy(&window->pinned, true);
@@ -330,7 +322,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_close);
  */
 void spapr_tce_window_drain(struct spapr_tce_window *window)
 {
-	scoped_guard(mutex, &spapr_tce_windows_lock) {
+	scoped_guard(mutex, &window->mem->users_lock) {
 		window->drained = true;
 		revoke_users(window, NULL);
 	}
@@ -339,13 +331,11 @@ void spapr_tce_window_drain(struct spapr_tce_window *window)
 EXPORT_SYMBOL_GPL(spapr_tce_window_drain);
 
 static bool window_fits(const struct spapr_tce_window *window,
-			struct mm_struct *mm, unsigned int max_page_shift,
-			u64 start, u64 size)
+			unsigned int max_page_shift, u64 start, u64 size)
 {
 	const struct iommu_table *tbl = window->tbl;
 
-	return !window->drained && window->mem->mm == mm &&
-	       tbl->it_page_shift <= max_page_shift &&
+	return !window->drained && tbl->it_page_shift <= max_page_shift &&
 	       (u64)tbl->it_offset << tbl->it_page_shift == start &&
 	       (u64)tbl->it_size << tbl->it_page_shift >= size;
 }
@@ -371,14 +361,20 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      u64 start, u64 size,
 					      struct spapr_tce_user *user)
 {
+	struct spapr_mem *mem = READ_ONCE(mm->context.spapr_mem);
 	struct spapr_tce_window *window;
 
-	guard(mutex)(&spapr_tce_windows_lock);
-	list_for_each_entry(window, &spapr_tce_windows, node) {
+	/* Made with the first of the process's windows */
+	if (!mem)
+		return ERR_PTR(-EINVAL);
+
+	guard(mutex)(&mem->users_lock);
+	list_for_each_entry(window, &mem->windows, node) {
 		if (!find_group(window, group) ||
-		    !window_fits(window, mm, max_page_shift, start, size))
+		    !window_fits(window, max_page_shift, start, size))
 			continue;
 		user->group = group;
+		user->mem = mem;
 		list_add(&user->node, &window->users);
 		return window;
 	}
@@ -389,16 +385,15 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_get);
 
 /**
  * spapr_tce_window_put() - cease to be a user
- * @window: the window; gone already if the user has been revoked
- * @user: the user. Its walks do not reach the window any more, and
- *	spapr_tce_quiesce() has been called since.
+ * @user: the user of a window, which is gone already if the user has been
+ *	revoked. Its walks do not reach the window any more, and
+ *	spapr_tce_quiesce() has been called since; the process still lives.
  *
  * Context: process context, may sleep. Waits for a revocation under way.
  */
-void spapr_tce_window_put(struct spapr_tce_window *window,
-			  struct spapr_tce_user *user)
+void spapr_tce_window_put(struct spapr_tce_user *user)
 {
-	guard(mutex)(&spapr_tce_windows_lock);
+	guard(mutex)(&user->mem->users_lock);
 	list_del_init(&user->node);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_put);
@@ -1016,7 +1011,7 @@ static long refill_table(struct spapr_tce_window *window)
 static void exchange_table(struct spapr_tce_window *window,
 			   struct iommu_table *tbl, bool pins)
 {
-	guard(mutex)(&spapr_tce_windows_lock);
+	guard(mutex)(&window->mem->users_lock);
 	set_table(window, tbl, pins);
 	tell_users(window);
 }

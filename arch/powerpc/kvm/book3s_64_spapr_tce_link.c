@@ -19,8 +19,8 @@
  * Once a group is linked, the device sees what the table says: entries that were
  * there before are written into the window. As user space says how many there
  * are, that is done a slice at a time, a walk's TCEs of the window or one entry
- * that is larger: those who end the link wait for one, with locks that all VFIO
- * users share.
+ * that is larger: those who end the link wait for one, with locks that whoever
+ * unbinds a device holds.
  * Entries whose memory is not registered, or all of them if the window is its
  * owner's to write (one of a container v1, or with mediated devices), are left
  * to user space, as hypercalls would leave them.
@@ -202,7 +202,7 @@ static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 {
 	claim_revoke(claim);
 	if (claim->window)
-		spapr_tce_window_put(claim->window, &claim->user);
+		spapr_tce_window_put(&claim->user);
 	claim->vfio.unregister_user(claim->group, &claim->external);
 	claim->vfio.put(claim->group);
 	vfio_calls_put(&claim->vfio);

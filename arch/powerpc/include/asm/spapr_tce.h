@@ -92,10 +92,10 @@ enum spapr_tce_mode {
  *	hypercalls to the hypervisor
  * @locks: for a table that is reached by hypercalls: make the hypercall and the
  *	store to @origins one, by index
- * @mem_node: in spapr_mem::windows, under its lock
- * @node: in the list of all windows
- * @groups: IOMMU groups that the window is fed to
- * @users: struct spapr_tce_user, told before the window or their group goes
+ * @node: in spapr_mem::windows
+ * @groups: IOMMU groups that the window is fed to, under spapr_mem::users_lock
+ * @users: struct spapr_tce_user, told before the window or their group goes;
+ *	under spapr_mem::users_lock
  */
 struct spapr_tce_window {
 	struct iommu_table *tbl;
@@ -118,7 +118,6 @@ struct spapr_tce_window {
 	struct {
 		raw_spinlock_t lock;
 	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_WINDOW_LOCKS];
-	struct list_head mem_node;
 	struct list_head node;
 	struct list_head groups;
 	struct list_head users;
@@ -135,12 +134,14 @@ struct spapr_tce_window {
  * @changed: called when spapr_tce_window_by_owner() may have changed. When it
  *	returns, no walk begins that does not see it. Context as for @revoke.
  * @group: the group through which the user came to the window
+ * @mem: private, of the process that both work for
  * @node: private
  */
 struct spapr_tce_user {
 	void (*revoke)(struct spapr_tce_user *user);
 	void (*changed)(struct spapr_tce_user *user);
 	struct iommu_group *group;
+	struct spapr_mem *mem;
 	struct list_head node;
 };
 
@@ -177,8 +178,7 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      unsigned int max_page_shift,
 					      u64 start, u64 size,
 					      struct spapr_tce_user *user);
-void spapr_tce_window_put(struct spapr_tce_window *window,
-			  struct spapr_tce_user *user);
+void spapr_tce_window_put(struct spapr_tce_user *user);
 int spapr_tce_window_populate(struct spapr_tce_window *window,
 			      unsigned long index, unsigned long npages);
 

@@ -308,7 +308,7 @@ static bool in_use(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
 	struct spapr_tce_window *window;
 
-	list_for_each_entry(window, &mem->windows, mem_node) {
+	list_for_each_entry(window, &mem->windows, node) {
 		if (spapr_tce_window_uses(window, region->first,
 					  region_size(region)))
 			return true;
@@ -322,7 +322,7 @@ static bool lost_tces(struct spapr_mem *mem)
 {
 	struct spapr_tce_window *window;
 
-	list_for_each_entry(window, &mem->windows, mem_node)
+	list_for_each_entry(window, &mem->windows, node)
 		if (!window->pins && READ_ONCE(window->lost))
 			return true;
 
@@ -632,6 +632,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 		return NULL;
 	}
 	mutex_init(&mem->lock);
+	mutex_init(&mem->users_lock);
 	mem->regions = RB_ROOT_CACHED;
 	xa_init(&mem->held);
 	INIT_LIST_HEAD(&mem->left);
@@ -683,6 +684,7 @@ void spapr_mem_destroy(struct mm_struct *mm)
 		return;
 
 	spapr_sparse_destroy(&mem->pages, false);
+	mutex_destroy(&mem->users_lock);
 	mutex_destroy(&mem->lock);
 	kfree(mem);
 }
