@@ -24,7 +24,7 @@
  *    it (vfio_spapr_mediated.h).
  *  - What was charged to the process's locked memory is given back by the call
  *    that ends what it was charged for, to the page, and so is the charge of a
- *    call that fails.
+ *    call that fails. What ends with the last group ends after the last ioctl.
  *  - A call that fails changes nothing, except that TCEs which MAP_DMA was
  *    replacing when it failed may be clear, and that the default window may
  *    have been made.
@@ -68,7 +68,7 @@ struct tce_group {
 /**
  * struct tce_slot - one of the windows that a group can have
  * @window: NULL where there is none
- * @levels: levels of its table
+ * @levels: levels of its table, as user space asked for them
  * @charge: host pages charged for the window's table
  */
 struct tce_slot {
@@ -549,66 +549,64 @@ static const int eeh_option[] = {
 	[VFIO_EEH_PE_RESET_FUNDAMENTAL] = EEH_RESET_FUNDAMENTAL,
 };
 
-static long eeh_inject(struct eeh_pe *pe, struct vfio_eeh_pe_op *op,
-		       void __user *arg)
+static int read_eeh_op(struct vfio_eeh_pe_op *op, void __user *arg)
 {
-	const size_t size = offsetofend(typeof(*op), err.mask);
-	int ret;
+	int ret = read_args(op, arg, offsetofend(typeof(*op), op));
 
-	if (op->argsz < size)
-		return -EINVAL;
-
-	ret = read_args(op, arg, size);
-	return ret ?: eeh_pe_inject_err(pe, op->err.type, op->err.func,
-					op->err.addr, op->err.mask);
-}
-
-static long eeh_pe_op(struct eeh_pe *pe, void __user *arg)
-{
-	struct vfio_eeh_pe_op op;
-	int ret;
-
-	ret = read_args(&op, arg, offsetofend(typeof(op), op));
 	if (ret)
 		return ret;
-	if (op.flags)
+	if (op->flags)
 		return -EINVAL;
 
-	switch (op.op) {
+	return op->op == VFIO_EEH_PE_INJECT_ERR ?
+	       read_args(op, arg, offsetofend(typeof(*op), err.mask)) : 0;
+}
+
+static long eeh_pe_op(struct eeh_pe *pe, const struct vfio_eeh_pe_op *op)
+{
+	switch (op->op) {
 	case VFIO_EEH_PE_DISABLE ... VFIO_EEH_PE_UNFREEZE_DMA:
-		return eeh_pe_set_option(pe, eeh_option[op.op]);
+		return eeh_pe_set_option(pe, eeh_option[op->op]);
 	case VFIO_EEH_PE_GET_STATE:
 		return eeh_pe_get_state(pe);
 	case VFIO_EEH_PE_RESET_DEACTIVATE ... VFIO_EEH_PE_RESET_FUNDAMENTAL:
-		return eeh_pe_reset(pe, eeh_option[op.op], true);
+		return eeh_pe_reset(pe, eeh_option[op->op], true);
 	case VFIO_EEH_PE_CONFIGURE:
 		return eeh_pe_configure(pe);
 	case VFIO_EEH_PE_INJECT_ERR:
-		return eeh_inject(pe, &op, arg);
+		return eeh_pe_inject_err(pe, op->err.type, op->err.func,
+					 op->err.addr, op->err.mask);
 	}
 
 	return -EINVAL;
 }
 
 /*
- * The @n-th group with hardware, a reference to it taken, or an error. One that
- * leaves meanwhile may shift the others.
+ * The PE of the group with hardware whose number comes next after *@number, and
+ * that number; an error pointer, or NULL for a group without PE.
  */
-static struct iommu_group *get_hardware_group(struct tce_container *container,
-					      unsigned int n)
+static struct eeh_pe *next_pe(struct tce_container *container, int *number)
 {
-	struct tce_group *tcegroup;
+	struct tce_group *tcegroup, *next = NULL;
+	int id, best = INT_MAX;
 
 	guard(mutex)(&container->lock);
 
 	if (serves_another(container))
 		return ERR_PTR(-EPERM);
 
-	list_for_each_entry(tcegroup, &container->groups, node)
-		if (!tcegroup->mediated && !n--)
-			return iommu_group_ref_get(tcegroup->group);
+	list_for_each_entry(tcegroup, &container->groups, node) {
+		id = iommu_group_id(tcegroup->group);
+		if (tcegroup->mediated || id <= *number || id > best)
+			continue;
+		next = tcegroup;
+		best = id;
+	}
+	if (!next)
+		return ERR_PTR(-ENODEV);
 
-	return ERR_PTR(-ENODEV);
+	*number = best;
+	return eeh_iommu_group_to_pe(next->group);
 }
 
 /*
@@ -617,21 +615,27 @@ static struct iommu_group *get_hardware_group(struct tce_container *container,
  *
  * A reset takes the device locks of the PE. Whoever unbinds one of its devices
  * has that lock while the group leaves the container, so no lock that this
- * takes is held here.
+ * takes is held here. Nor does user space hold up what comes after the look at
+ * the groups.
  */
 static long eeh_op(struct tce_container *container, void __user *arg)
 {
-	for (unsigned int n = 0;; n++) {
-		struct iommu_group *group = get_hardware_group(container, n);
-		struct eeh_pe *pe;
+	struct vfio_eeh_pe_op op;
+	int number = -1, wrong = read_eeh_op(&op, arg);
+
+	while (true) {
+		bool first = number < 0;
+		struct eeh_pe *pe = next_pe(container, &number);
 		long ret;
 
-		if (IS_ERR(group))
-			return n ? 0 : PTR_ERR(group);
+		if (pe == ERR_PTR(-ENODEV) && !first)
+			return 0;
+		if (IS_ERR(pe))
+			return PTR_ERR(pe);
+		if (!pe)
+			return -ENODEV;
 
-		pe = eeh_iommu_group_to_pe(group);
-		ret = pe ? eeh_pe_op(pe, arg) : -ENODEV;
-		iommu_group_put(group);
+		ret = wrong ?: eeh_pe_op(pe, &op);
 		if (ret)
 			return ret;
 	}
@@ -1049,11 +1053,11 @@ undo:
 
 /* Charge for a window's table as @tg would have it, instead of as it is */
 static int recharge(struct tce_container *container, struct tce_slot *slot,
-		    struct iommu_table_group *tg)
+		    struct iommu_table_group *tg, u32 levels)
 {
 	unsigned long charge = tg->ops->get_table_size(slot->window->page_shift,
 						       window_size(slot->window),
-						       slot->levels);
+						       levels);
 	int ret = 0;
 
 	if (!charge)
@@ -1087,15 +1091,14 @@ static void to_software(struct tce_container *container,
 			      false);
 	spapr_tce_window_detach(window, group, num);
 	iommu_tce_table_put(old);
-	recharge(container, slot, &spapr_tce_soft_group);
+	recharge(container, slot, &spapr_tce_soft_group, slot->levels);
 }
 
-/* A table of @tg's where a window is, and as large */
+/* A table of @tg's where a window is, and as large, with *@levels levels */
 static int make_alike(struct tce_slot *slot, struct iommu_table_group *tg,
-		      int num, struct iommu_table **tbl)
+		      int num, struct iommu_table **tbl, u32 *levels)
 {
 	struct spapr_tce_window *window = slot->window;
-	u32 levels = min(slot->levels, tg->max_levels);
 	u64 size = window_size(window);
 	int ret;
 
@@ -1103,19 +1106,18 @@ static int make_alike(struct tce_slot *slot, struct iommu_table_group *tg,
 		return -EINVAL;
 
 	/* Software made no difference between more levels and fewer */
+	*levels = min(slot->levels, max(tg->max_levels, 1U));
 	do {
 		ret = tg->ops->create_table(tg, num, window->page_shift, size,
-					    levels, tbl);
-	} while (ret == -ENOMEM && ++levels <= tg->max_levels);
+					    *levels, tbl);
+	} while (ret == -ENOMEM && ++*levels <= tg->max_levels);
 	if (ret)
 		return ret;
 
 	if ((*tbl)->it_offset == window->tbl->it_offset &&
 	    (*tbl)->it_size == window->tbl->it_size &&
-	    (*tbl)->it_page_shift == window->page_shift) {
-		slot->levels = levels;
+	    (*tbl)->it_page_shift == window->page_shift)
 		return 0;
-	}
 
 	tg->ops->unset_window(tg, num);
 	iommu_tce_table_put(*tbl);
@@ -1130,15 +1132,14 @@ static int to_hardware(struct tce_container *container,
 	struct tce_slot *slot = &container->slots[num];
 	struct spapr_tce_window *window = slot->window;
 	struct iommu_table *old = window->tbl, *tbl;
-	const u32 levels = slot->levels;
-	const bool lost = window->lost;
+	u32 levels;
 	int ret;
 
-	ret = make_alike(slot, tg, num, &tbl);
+	ret = make_alike(slot, tg, num, &tbl, &levels);
 	if (ret)
 		return ret;
 
-	ret = recharge(container, slot, tg);
+	ret = recharge(container, slot, tg, levels);
 	if (ret)
 		goto unset;
 	ret = spapr_tce_window_move(window, tbl, !container->v2);
@@ -1155,13 +1156,9 @@ static int to_hardware(struct tce_container *container,
 				   GFP_KERNEL | __GFP_NOFAIL);
 	spapr_tce_window_move(window, old, false);
 undo:
-	slot->levels = levels;
-	recharge(container, slot, &spapr_tce_soft_group);
+	recharge(container, slot, &spapr_tce_soft_group, slot->levels);
 unset:
-	slot->levels = levels;
-	/* What the hypervisor has lost of this table is out of reach with it */
-	if (!tg->ops->unset_window(tg, num))
-		WRITE_ONCE(window->lost, lost);
+	tg->ops->unset_window(tg, num);
 	iommu_tce_table_put(tbl);
 
 	return ret;

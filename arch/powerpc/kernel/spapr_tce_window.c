@@ -276,10 +276,8 @@ void spapr_tce_window_detach(struct spapr_tce_window *window,
 	}
 
 	kfree(wg);
-	/* What was lost was the table that the group had */
-	if (table_group && !table_group->ops->unset_window(table_group, num) &&
-	    window->soft)
-		WRITE_ONCE(window->lost, false);
+	if (table_group)
+		table_group->ops->unset_window(table_group, num);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
 

@@ -571,7 +571,7 @@ EXPORT_SYMBOL_GPL(spapr_mem_unregister);
  *
  * For a user that goes away and cannot come back to try again. If a window of
  * somebody else still has TCEs from the region, its pages stay pinned and
- * accounted until that window has been closed, or until the first registration
+ * accounted until a window of the process is closed, or a range registered anew,
  * after the TCEs have gone.
  *
  * Context: process context of any process; sleeps. No walk.
