@@ -127,16 +127,12 @@ static long put_by_hypervisor(struct spapr_tce_window *window,
 			      const struct spapr_tce *list,
 			      unsigned long npages)
 {
-	struct iommu_table *tbl = window->tbl;
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long i, flags;
 	long ret;
 
 	raw_spin_lock_irqsave(lock, flags);
-	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
-	/* A list that failed has been cleared as a whole, but for -EIO */
-	if (ret == -EIO)
-		WRITE_ONCE(window->lost, true);
+	ret = spapr_tce_window_put_list(window, index, list, npages);
 	for (i = 0; i < npages; i++)
 		WRITE_ONCE(origin[i], ret ? 0 : list[i].origin);
 	raw_spin_unlock_irqrestore(lock, flags);
@@ -148,15 +144,12 @@ static long clear_by_hypervisor(struct spapr_tce_window *window,
 				unsigned long index, u64 *origin,
 				unsigned long npages)
 {
-	struct iommu_table *tbl = window->tbl;
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long i, flags;
 	long ret;
 
 	raw_spin_lock_irqsave(lock, flags);
-	ret = tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
-	if (ret)
-		WRITE_ONCE(window->lost, true);
+	ret = spapr_tce_window_clear_list(window, index, npages);
 	for (i = 0; !ret && i < npages; i++)
 		WRITE_ONCE(origin[i], 0);
 	raw_spin_unlock_irqrestore(lock, flags);

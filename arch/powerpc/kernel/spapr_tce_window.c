@@ -638,16 +638,13 @@ static long exchange_by_hypervisor(struct spapr_tce_window *window,
 				   unsigned long index, struct spapr_tce *list,
 				   unsigned long npages)
 {
-	struct iommu_table *tbl = window->tbl;
 	u64 *pinned = spapr_sparse_find(&window->pinned, index);
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long i, flags;
 	long ret;
 
 	raw_spin_lock_irqsave(lock, flags);
-	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
-	if (ret == -EIO)
-		WRITE_ONCE(window->lost, true);
+	ret = spapr_tce_window_put_list(window, index, list, npages);
 	for (i = 0; i < npages; i++) {
 		list[i].origin = pinned[i];
 		WRITE_ONCE(pinned[i], ret ? 0 : list[i].tce);
@@ -844,7 +841,6 @@ static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 		       unsigned long npages)
 {
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
-	struct iommu_table *tbl = window->tbl;
 	unsigned long flags;
 	__be64 *tce;
 
@@ -854,8 +850,7 @@ static void empty_leaf(struct spapr_tce_window *window, unsigned long index,
 			WRITE_ONCE(tce[i], 0);
 	} else {
 		raw_spin_lock_irqsave(lock, flags);
-		if (tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages))
-			WRITE_ONCE(window->lost, true);
+		spapr_tce_window_clear_list(window, index, npages);
 		raw_spin_unlock_irqrestore(lock, flags);
 	}
 	spapr_tce_kill(window, index, npages);

@@ -245,6 +245,37 @@ spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
 	return &window->locks[leaf % SPAPR_TCE_WINDOW_LOCKS].lock;
 }
 
+/* Put a list into a table of the hypervisor; the lock of its leaf is held */
+static inline long
+spapr_tce_window_put_list(struct spapr_tce_window *window, unsigned long index,
+			  const struct spapr_tce *list, unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	long ret;
+
+	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
+	/* A list that failed has been cleared as a whole, but for -EIO */
+	if (ret == -EIO)
+		WRITE_ONCE(window->lost, true);
+
+	return ret;
+}
+
+/* Clear TCEs of a table of the hypervisor; the lock of their leaf is held */
+static inline long
+spapr_tce_window_clear_list(struct spapr_tce_window *window,
+			    unsigned long index, unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	long ret;
+
+	ret = tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
+	if (ret)
+		WRITE_ONCE(window->lost, true);
+
+	return ret;
+}
+
 /**
  * spapr_tce_window_by_owner() - is the window written by its owner only?
  * @window: the window
