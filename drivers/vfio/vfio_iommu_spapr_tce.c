@@ -643,7 +643,11 @@ static long eeh_op(struct tce_container *container, void __user *arg)
 
 /* Only v1 */
 
-/* What ENABLE charges: the most that can be pinned in the 32-bit window */
+/*
+ * What ENABLE charges: the most that can be mapped in the 32-bit window. Host
+ * pages that are mapped in part only are pinned all the same; monitors that
+ * map 4 KiB of a page at a time could not afford to have these charged as well.
+ */
 static unsigned long enable_charge(struct tce_container *container)
 {
 	struct iommu_table_group *tg = hardware(container);
@@ -1051,7 +1055,10 @@ undo:
 
 /* Windows move between software and hardware; mediated devices keep still */
 
-/* Charge for a window's table as @tg would have it, instead of as it is */
+/*
+ * Charge for a window's table as @tg would have it, instead of as it is. Who
+ * makes a group join or leave need not be the process that is charged.
+ */
 static int recharge(struct tce_container *container, struct tce_slot *slot,
 		    struct iommu_table_group *tg, u32 levels)
 {
@@ -1065,8 +1072,8 @@ static int recharge(struct tce_container *container, struct tce_slot *slot,
 
 	charge >>= PAGE_SHIFT;
 	if (charge > slot->charge)
-		ret = account_locked_vm(container->mm, charge - slot->charge,
-					true);
+		ret = spapr_mem_account(slot->window->mem, charge - slot->charge,
+					true, &container->mediated.payer);
 	else
 		account_locked_vm(container->mm, slot->charge - charge, false);
 	if (!ret)

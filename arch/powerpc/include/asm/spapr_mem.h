@@ -99,6 +99,8 @@ struct spapr_mem_payer {
 	bool lock_cap;
 };
 
+int spapr_mem_account(struct spapr_mem *mem, unsigned long npages, bool locked,
+		      const struct spapr_mem_payer *payer);
 int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 		   const struct spapr_mem_payer *payer, struct page **page);
 void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered);

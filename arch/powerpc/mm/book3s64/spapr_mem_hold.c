@@ -64,20 +64,33 @@ static unsigned long limit_of(const struct spapr_mem_payer *payer)
 	return limit;
 }
 
-/* Account one page more or less; with a @payer within its limit */
-static int account(struct spapr_mem *mem, bool locked,
-		   const struct spapr_mem_payer *payer)
+/**
+ * spapr_mem_account() - account locked memory of a process, whoever asks
+ * @mem: the process's pinned memory
+ * @npages: how many host pages
+ * @locked: they come to be locked memory, or cease to be
+ * @payer: within whose limit they come to be, NULL for any number
+ *
+ * account_locked_vm() would look at the current process's limit.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps. No walk.
+ * Return: 0, or -ENOMEM where the payer's RLIMIT_MEMLOCK does not allow it.
+ */
+int spapr_mem_account(struct spapr_mem *mem, unsigned long npages, bool locked,
+		      const struct spapr_mem_payer *payer)
 {
 	unsigned long limit = payer ? limit_of(payer) : ULONG_MAX;
 	int ret = -ENOMEM;
 
 	mmap_write_lock(mem->mm);
-	if (!locked || mem->mm->locked_vm < limit)
-		ret = __account_locked_vm(mem->mm, 1, locked, current, true);
+	if (!locked || size_add(mem->mm->locked_vm, npages) <= limit)
+		ret = __account_locked_vm(mem->mm, npages, locked, current,
+					  true);
 	mmap_write_unlock(mem->mm);
 
 	return ret;
 }
+EXPORT_SYMBOL_GPL(spapr_mem_account);
 
 /*
  * Account a held page if it has to be and is not, or the other way round; with
@@ -94,7 +107,7 @@ static int settle(struct spapr_mem *mem, unsigned long index,
 	if (locked == held->accounted)
 		return 0;
 
-	ret = account(mem, locked, payer);
+	ret = spapr_mem_account(mem, 1, locked, payer);
 	if (!ret)
 		held->accounted = locked;
 

@@ -5,6 +5,8 @@
  * and a page stays accounted once, whoever it is accounted for.
  */
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/harness.h"
 #include "lib/container.h"
@@ -21,7 +23,8 @@
 /* Where second windows are */
 #define SECOND		(1ULL << 59)
 
-/* What a table of the default window can cost, on any machine */
+/* What a table of the default window costs in software, on any machine at most */
+#define TABLE_SOFT	(GiB / (4 * KiB) * sizeof(__u64))
 #define TABLE_MAX	(16 * MiB)
 
 FIXTURE(mixed)
@@ -375,6 +378,68 @@ TEST_F(mixed, device_never_lets_go)
 
 	ASSERT_EQ(0, mediated_unpin(&self->device, at(self, 1), 1, 0));
 	EXPECT_EQ(0, unmap(self, 0, 4));
+}
+
+/* Have the container serve this process, without anything mapped */
+static long claim(SELF(mixed) self)
+{
+	return self->v1 ? container_enable(self->bed.container) :
+	       map(self, 0, 1) ?: unmap(self, 0, 1);
+}
+
+/*
+ * A process that may lock @joiner bytes lets the hardware join a container that
+ * serves one that may lock @served bytes
+ */
+static int join_for_another(SELF(mixed) self, unsigned long served,
+			    unsigned long joiner)
+{
+	int claimed[2], joined[2], status = -1, failed = -1;
+	pid_t process;
+	char byte = 0;
+
+	if (pipe(claimed) || pipe(joined))
+		return -1;
+	process = fork();
+	if (!process) {
+		close(joined[1]);
+		if (!memory_limit_locked(served) || claim(self) ||
+		    write(claimed[1], &byte, 1) != 1)
+			_exit(1);
+		_exit(read(joined[0], &byte, 1) != 0);
+	}
+	close(claimed[1]);
+	if (read(claimed[0], &byte, 1) == 1) {
+		pid_t other = fork();
+
+		if (!other) {
+			if (!memory_limit_locked(joiner))
+				_exit(EIO);
+			_exit(-join_hardware(self));
+		}
+		waitpid(other, &status, 0);
+	}
+	close(claimed[0]);
+	close(joined[0]);
+	close(joined[1]);
+	waitpid(process, &failed, 0);
+
+	return failed || !WIFEXITED(status) ? -EIO : -WEXITSTATUS(status);
+}
+
+/* What hardware costs counts for the process that is served, within its limit */
+TEST_F(mixed, joined_by_another)
+{
+	ASSERT_EQ(0, open_alone(self, variant->type));
+	EXPECT_EQ(self->v1 ? -EPERM : 0,
+		  join_for_another(self, TABLE_MAX, 0));
+
+	mediated_leave(&self->device);
+	vfio_close(&self->bed.container);
+	ASSERT_EQ(0, open_alone(self, variant->type));
+	/* A partition's table costs what one in software does */
+	EXPECT_EQ(self->v1 ? -EPERM : testbed_is_partition() ? 0 : -ENOMEM,
+		  join_for_another(self, TABLE_SOFT, TABLE_MAX));
 }
 
 /*
