@@ -439,7 +439,8 @@ tce_make(const struct kvmppc_spapr_tce_table *table,
 	 const struct kvmppc_spapr_tce_link *link, const u64 *tces,
 	 unsigned long npages, struct spapr_tce *list)
 {
-	struct tce_maker maker;
+	/* Cleared, it would be by memset(), which KASAN has but in virtual mode */
+	struct tce_maker maker __uninitialized;
 	unsigned long i;
 
 	if (unlikely(link->subpage_shift || table->page_shift > PAGE_SHIFT))
