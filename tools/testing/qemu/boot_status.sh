@@ -53,6 +53,17 @@ dies() {
 	boots 126 -- sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 }
 
+# As when this machine runs out of memory
+loses_the_emulator() {
+	boots 126 -q "-name killed.$$" -- sh -c 'echo up; sleep 100' &
+	for _ in $(seq 100); do
+		! grep -q up "$dir/out" || break
+		sleep 1
+	done
+	pkill -KILL -f "^qemu-system-ppc64 .*-name killed.$$"
+	wait $! && grep -q 'emulator died: Killed' "$dir/err"
+}
+
 hangs() {
 	boots 125 -f 2 -q -S -- true &&
 	[ "$(grep -c 'firmware started no kernel' "$dir/err")" = 4 ]
@@ -70,6 +81,7 @@ check "its output passes byte by byte" passes_bytes
 check "the kernel's messages are in the log" logs_kernel
 check "a WARNING is 126 though the command succeeds" warns
 check "a panic is 126" dies
+check "an emulator that dies is 126" loses_the_emulator
 if [ -e "$leaky" ]; then
 	check "a memory leak is 126" leaks
 else

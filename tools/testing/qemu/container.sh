@@ -53,7 +53,12 @@ if [ ! -e "$BASE" ]; then
 	echo "ok - answers as the plain kernel # SKIP there is no $BASE"
 	exit "$status"
 fi
-runs "$BASE" "$LOG.base" >"$dir/base" 2>&1
+# The plain kernel has defects that may end it before it has answered
+for _ in 1 2 3; do
+	runs "$BASE" "$LOG.base" >"$dir/base" 2>&1
+	[ $? -ge 124 ] || break
+	tail -n 24 "$dir/base" | sed 's/^/# base: /'
+done
 if "$here/compare.awk" "$here/differences" "$dir/base" "$dir/out" \
 		>"$dir/compared"; then
 	verdict=ok

@@ -66,9 +66,12 @@ VARYING = (
 
 # output, and what of it explains a failure
 WORDS = (
-    ("the last words", TWO + "# b is not c\nnot ok 2 c\n# Totals: pass:1\n",
-     "# b is not c"),
-    ("nothing was said", "", ""),
+    ("words before a failure", TWO + "# b is\n# not c\nnot ok 2 c\n"
+     "# Totals: pass:1\n", ["# b is", "# not c"]),
+    ("words before what passed", "1..2\n# a is b\nok 1 a\nnot ok 2 c\n", []),
+    ("words before the end", "1..2\n# a\nok 1 a\nWARNING: c\n",
+     ["WARNING: c"]),
+    ("nothing was said", "", []),
 )
 
 print(f"1..{len(CASES) + len(VARYING) + len(WORDS)}")
@@ -88,7 +91,7 @@ for number, (name, output, status, due, may, expected) in \
     print("ok" if got == expected else "not ok", number, "-", name)
 for number, (name, output, expected) in \
         enumerate(WORDS, len(CASES) + len(VARYING) + 1):
-    got = RUN.Outcome(output, 1, []).last_words
+    got = RUN.Outcome(output, 1, []).words
     failed += got != expected
     print("ok" if got == expected else "not ok", number, "-", name)
 sys.exit(failed != 0)
