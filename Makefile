@@ -12,7 +12,19 @@ KERNEL ?= host
 # Emulators at a time: they wait for resets and timers as long as they compute
 JOBS ?= $(shell expr 2 \* $$(nproc))
 
-override B := $(abspath $(B))
+# Base kernel: 6.12 or 7.3, see series/bases
+BASE ?= 6.12
+export BASE
+
+bases := $(shell awk '/^[^\#]/ { print $$1 }' series/bases)
+ifeq ($(filter $(BASE),$(bases)),)
+$(error BASE=$(BASE) is unknown, choose one of: $(bases))
+endif
+
+# What is the same for all bases is in the build directory, the rest of each but
+# the first in a directory of its own there
+override S := $(abspath $(B))
+override B := $(if $(filter $(BASE),$(firstword $(bases))),$S,$S/$(BASE))
 export B
 
 # To Linux's makefiles M and others mean something else: keep ours from them
@@ -24,11 +36,11 @@ kernels := host base debug kcsan 4k be
 # Configured by host.config and, on top, a fragment of their own name
 variants := debug modular 4k be
 config := tools/testing/qemu/config
-busybox := $(B)/ppc64el/busybox
-busybox_be := $(B)/ppc64/busybox
-qemu := $(B)/ppc64el/qemu
-rootfs := $(B)/rootfs.ext4
-drc_release := $(B)/drc-release
+busybox := $S/ppc64el/busybox
+busybox_be := $S/ppc64/busybox
+qemu := $S/ppc64el/qemu
+rootfs := $S/rootfs.ext4
+drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
 $(error MACHINE=$(MACHINE) is unknown, choose one of: $(machines))
@@ -39,10 +51,14 @@ endif
 
 # The target that makes it
 kernel := $(patsubst %-host,%,kernel-$(KERNEL))
+# asked TEST...: does "make test" run one of them, as far as T tells?
+asked = $(if $T,$(or $(findstring *,$T),$(filter $1,$T)),all)
 # Tested along with that one
-modular := $(if $(filter host,$(KERNEL)),kernel-modular)
+modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
+	kernel-modular))
 # What it answers is what the patched one has to answer
-plain := $(if $(filter host base debug,$(KERNEL)),kernel-base)
+plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
+	container_defects bench),kernel-base))
 # QEMU's hypervisor takes the guests of a partition in the byte order of the
 # machine that QEMU runs on: on x86, those of a little-endian one
 tested := $(or $(M),$(if $(filter be,$(KERNEL)),powernv8 powernv9 powernv10))
@@ -50,14 +66,17 @@ tested := $(or $(M),$(if $(filter be,$(KERNEL)),powernv8 powernv9 powernv10))
 help:
 	@sed -n 's/^## \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
-## make setup         install the Debian packages needed (as root)
+## make setup         install the Debian packages needed (as root), and find the
+##                    newest source of BASE
 setup:
-	@tools/build/setup
+	@NEWEST=$(if $(filter setup,$(MAKECMDGOALS)),1) tools/build/setup
+	@mkdir -p $(B)
+	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
+		../drc-release $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
-	@mkdir -p $(B)
-	@tools/build/weave $(B)
+	@tools/build/weave $(B) $(BASE)
 
 ## make kernel        $B/host/vmlinux: the patched kernel
 kernel: tree $(busybox)
@@ -105,7 +124,7 @@ setup-deb:
 
 ## make kernel-kcsan  $B/kcsan/vmlinux: patched, looks for data races
 kernel-kcsan: tree $(busybox)
-	@COVERED="$$(tools/testing/qemu/fuzz -o) spapr_tce" tools/build/kernel \
+	@COVERED="$$(tools/testing/qemu/fuzz -o)" FORCED=walk tools/build/kernel \
 		$(B) $(B)/linux $(B)/kcsan $(config)/host.config \
 		$(config)/kcsan.config
 

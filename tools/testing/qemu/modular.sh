@@ -14,8 +14,7 @@ edu=edu,dma_mask=0xffffffffffffffff
 # In the order in which they need each other
 modules="
 	drivers/iommu/iommufd/iommufd
-	drivers/vfio/vfio drivers/vfio/vfio_spapr_mediated
-	drivers/vfio/vfio_iommu_spapr_tce
+	drivers/vfio/vfio drivers/vfio/spapr/vfio_iommu_spapr_tce
 	drivers/vfio/pci/vfio-pci-core drivers/vfio/pci/vfio-pci
 	arch/powerpc/kvm/kvm arch/powerpc/kvm/kvm-hv"
 

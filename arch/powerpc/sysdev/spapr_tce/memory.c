@@ -690,5 +690,5 @@ void spapr_mem_destroy(struct mm_struct *mm)
 }
 
 #ifdef CONFIG_SPAPR_TCE_KUNIT_TEST
-#include "spapr_mem_test.c"
+#include "memory_test.c"
 #endif

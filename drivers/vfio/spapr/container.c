@@ -21,7 +21,7 @@
  *    to hardware with the first such group and back with the last, and what is
  *    mapped stays mapped.
  *  - What mediated devices have pinned stays mapped until they have let go of
- *    it (vfio_spapr_mediated.h).
+ *    it (mediated.h).
  *  - What was charged to the process's locked memory is given back by the call
  *    that ends what it was charged for, to the page, and so is the charge of a
  *    call that fails. What ends with the last group ends after the last ioctl.
@@ -50,8 +50,8 @@
 #include <asm/iommu.h>
 #include <asm/spapr_mem.h>
 #include <asm/spapr_tce.h>
-#include "vfio.h"
-#include "vfio_spapr_mediated.h"
+#include "../vfio.h"
+#include "mediated.h"
 
 /**
  * struct tce_group - a group in a container
@@ -1431,7 +1431,7 @@ module_driver(tce_iommu_ops, vfio_register_iommu_driver,
 	      vfio_unregister_iommu_driver);
 
 #ifdef CONFIG_SPAPR_TCE_KUNIT_TEST
-#include "vfio_iommu_spapr_tce_test.c"
+#include "container_test.c"
 #endif
 
 MODULE_DESCRIPTION("VFIO container back end for sPAPR TCE tables");

@@ -2,7 +2,7 @@
 /*
  * Mediated devices in an sPAPR TCE container: pins by bus address
  *
- * vfio_spapr_mediated.h tells what the container has to do. What holds here
+ * mediated.h tells what the container has to do. What holds here
  * whenever tce_mediated::lock is free:
  *
  *  - What is pinned is mapped, and to the page that was pinned: a page of bus
@@ -21,7 +21,7 @@
 #include <linux/module.h>
 #include <linux/sched/task.h>
 #include <linux/vfio.h>
-#include "vfio_spapr_mediated.h"
+#include "mediated.h"
 
 /*
  * A device lets go when it is asked, before it returns or soon after. One that
@@ -207,7 +207,6 @@ int tce_mediated_let_go(struct tce_mediated *mediated, u64 start, u64 size)
 			    start);
 	return -EBUSY;
 }
-EXPORT_SYMBOL_GPL(tce_mediated_let_go);
 
 /**
  * tce_mediated_set_window() - tell what windows there are
@@ -235,7 +234,6 @@ void tce_mediated_set_window(struct tce_mediated *mediated, int num,
 	}
 	mediated->windows[num] = window;
 }
-EXPORT_SYMBOL_GPL(tce_mediated_set_window);
 
 /**
  * tce_mediated_cover() - the container comes to account all that can be mapped,
@@ -263,7 +261,6 @@ void tce_mediated_cover(struct tce_mediated *mediated, bool covered)
 			spapr_mem_cover(window->mem, ua, xa_to_value(entry),
 					covered);
 }
-EXPORT_SYMBOL_GPL(tce_mediated_cover);
 
 /**
  * tce_mediated_set_payer() - from now on the container serves this process
@@ -276,7 +273,6 @@ void tce_mediated_set_payer(struct tce_mediated *mediated)
 	mediated->payer.task = get_task_struct(current->group_leader);
 	mediated->payer.lock_cap = capable(CAP_IPC_LOCK);
 }
-EXPORT_SYMBOL_GPL(tce_mediated_set_payer);
 
 /**
  * tce_mediated_init() - of a container that is made
@@ -292,7 +288,6 @@ void tce_mediated_init(struct tce_mediated *mediated)
 	init_waitqueue_head(&mediated->unpinned);
 	INIT_LIST_HEAD(&mediated->devices);
 }
-EXPORT_SYMBOL_GPL(tce_mediated_init);
 
 /**
  * tce_mediated_destroy() - of a container that goes
@@ -310,7 +305,6 @@ void tce_mediated_destroy(struct tce_mediated *mediated)
 	mutex_destroy(&mediated->devices_lock);
 	mutex_destroy(&mediated->lock);
 }
-EXPORT_SYMBOL_GPL(tce_mediated_destroy);
 
 /**
  * tce_mediated_add() - a device is opened
@@ -329,7 +323,6 @@ void tce_mediated_add(struct tce_mediated *mediated, struct vfio_device *device)
 	guard(mutex)(&mediated->devices_lock);
 	list_add(&device->iommu_entry, &mediated->devices);
 }
-EXPORT_SYMBOL_GPL(tce_mediated_add);
 
 /**
  * tce_mediated_remove() - a device has been closed
@@ -351,7 +344,6 @@ void tce_mediated_remove(struct tce_mediated *mediated,
 			release_pins(mediated, 0, ULONG_MAX);
 	wake_up_all(&mediated->unpinned);
 }
-EXPORT_SYMBOL_GPL(tce_mediated_remove);
 
 /**
  * tce_mediated_pin() - pin pages by bus address
@@ -410,7 +402,6 @@ undo:
 
 	return ret;
 }
-EXPORT_SYMBOL_GPL(tce_mediated_pin);
 
 /**
  * tce_mediated_unpin() - unpin pages by bus address
@@ -433,7 +424,6 @@ void tce_mediated_unpin(struct tce_mediated *mediated, u64 bus, int npages)
 
 	WARN_ONCE(!all, "vfio-spapr: unpinned what is not pinned\n");
 }
-EXPORT_SYMBOL_GPL(tce_mediated_unpin);
 
 /**
  * tce_mediated_copy() - read or write memory by bus address
@@ -482,7 +472,3 @@ int tce_mediated_copy(struct tce_mediated *mediated, u64 bus, void *buffer,
 
 	return 0;
 }
-EXPORT_SYMBOL_GPL(tce_mediated_copy);
-
-MODULE_DESCRIPTION("Mediated devices in sPAPR TCE containers");
-MODULE_LICENSE("GPL");

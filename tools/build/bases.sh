@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# What series/bases says, sourced by what asks with $project set.
+
+# default_base
+default_base() {
+	awk '/^[^#]/ { print $1; exit }' "$project/series/bases"
+}
+
+# base_field BASE NUMBER: 2 is the package, 3 the suite, empty where this
+# machine's release has it
+base_field() {
+	awk -v base="$1" -v field="$2" '$1 == base { print $field }' \
+		"$project/series/bases"
+}
+
+# for_base FOLDER BASE: does the patch in FOLDER belong to the series for BASE?
+for_base() {
+	[ ! -e "$1/bases" ] || grep -qx "$2" "$1/bases"
+}
+
+# folders_for BASE: its patches' folders, in order
+folders_for() {
+	for folder in "$project"/series/[0-9]*/; do
+		folder=${folder%/}
+		[ ! -d "$folder" ] || ! for_base "$folder" "$1" || echo "$folder"
+	done
+}
+
+# parts FOLDER KIND BASE: the files of a KIND (new, removed, edits.diff) that
+# FOLDER has, what is common first
+parts() {
+	case $2 in
+	edits.diff) set -- "$1" edits "$3" .diff ;;
+	*) set -- "$1" "$2" "$3" "" ;;
+	esac
+	for part in "$1/$2$4" "$1/$2-$3$4"; do
+		[ ! -e "$part" ] || echo "$part"
+	done
+}
+
+# source_tar PACKAGE BUILD: the archive with the source of PACKAGE, and its
+# version, fetched or else installed
+source_tar() {
+	if [ -e "$2/source/$1.version" ]; then
+		echo "$2/source/$1.tar.xz $(cat "$2/source/$1.version")"
+	else
+		echo "/usr/src/$1.tar.xz $(dpkg-query -W -f '${Version}' "$1" \
+			2>/dev/null)"
+	fi
+}
