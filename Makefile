@@ -36,6 +36,7 @@ kernels := host base debug kcsan 4k be
 # Configured by host.config and, on top, a fragment of their own name
 variants := debug modular 4k be
 config := tools/testing/qemu/config
+host_config := $(config)/host.config $(config)/host-$(BASE).config
 busybox := $S/ppc64el/busybox
 busybox_be := $S/ppc64/busybox
 qemu := $S/ppc64el/qemu
@@ -76,18 +77,18 @@ setup:
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
-	@tools/build/weave $(B) $(BASE)
+	@tools/build/weave $(B)
 
 ## make kernel        $B/host/vmlinux: the patched kernel
 kernel: tree $(busybox)
-	@tools/build/kernel $(B) $(B)/linux $(B)/host $(config)/host.config
+	@tools/build/kernel $(B) $(B)/linux $(B)/host $(host_config)
 
 ## make kernel-base   $B/base/vmlinux: the same without the patches
 kernel-base: tree $(busybox)
 	@[ -d $(B)/base/linux ] || \
 		git -C $(B)/linux worktree add -fq --detach $(B)/base/linux base
 	@tools/build/kernel $(B) $(B)/base/linux $(B)/base/out \
-		$(config)/host.config
+		$(host_config)
 	@ln -sf out/vmlinux $(B)/base/vmlinux
 
 ## make kernel-debug  $B/debug/vmlinux: patched, with sanitizers and lockdep
@@ -96,7 +97,7 @@ kernel-base: tree $(busybox)
 ## make kernel-be     $B/be/vmlinux: patched, big-endian
 $(variants:%=kernel-%): kernel-%: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
-		$(config)/host.config $(config)/$*.config
+		$(host_config) $(config)/$*.config
 
 kernel-be: setup-be $(busybox_be)
 
@@ -110,7 +111,7 @@ $(busybox_be): | setup-be
 ## make kernel-fuzz   $B/fuzz/vmlinux: patched, tells the fuzzer what has run
 kernel-fuzz: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/fuzz -o)" tools/build/kernel \
-		$(B) $(B)/linux $(B)/fuzz $(config)/host.config \
+		$(B) $(B)/linux $(B)/fuzz $(host_config) \
 		$(config)/debug.config $(config)/fuzz.config
 
 ## make deb           $B/deb: the kernel as packages for Debian's ppc64el
@@ -125,13 +126,13 @@ setup-deb:
 ## make kernel-kcsan  $B/kcsan/vmlinux: patched, looks for data races
 kernel-kcsan: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/fuzz -o)" FORCED=walk tools/build/kernel \
-		$(B) $(B)/linux $(B)/kcsan $(config)/host.config \
+		$(B) $(B)/linux $(B)/kcsan $(host_config) \
 		$(config)/kcsan.config
 
 ## make kernel-gcov   $B/gcov/vmlinux: patched, counts which lines have run
 kernel-gcov: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/coverage -o)" tools/build/kernel \
-		$(B) $(B)/linux $(B)/gcov $(config)/host.config \
+		$(B) $(B)/linux $(B)/gcov $(host_config) \
 		$(config)/gcov.config
 
 $(busybox): | setup
@@ -206,9 +207,10 @@ series: tree
 	@tools/build/series $(B) $(B)/series
 
 ## make refresh       take commits and edits made in $B/linux back to series/;
-##                    PATCH=NNNN-name says where edits go, else the last one
+##                    PATCH=NNNN-name says where edits go, else the last one;
+##                    OWN=1 keeps what changed for BASE alone
 refresh:
-	@tools/build/refresh $(B) $(PATCH)
+	@OWN='$(OWN)' tools/build/refresh $(B) $(PATCH)
 
 ## make check         checkpatch, sparse, W=1, kernel-doc, htmldocs, MAINTAINERS,
 ##                    help in Kconfig, order in series/; FULL=1 also make each

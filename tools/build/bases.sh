@@ -28,6 +28,13 @@ folders_for() {
 	done
 }
 
+# build_of BASE BUILD FROM: where BASE is built, given that FROM is in BUILD
+build_of() {
+	top=$2
+	[ "$3" = "$(default_base)" ] || top=${2%/*}
+	[ "$1" = "$(default_base)" ] && echo "$top" || echo "$top/$1"
+}
+
 # parts FOLDER KIND BASE: the files of a KIND (new, removed, edits.diff) that
 # FOLDER has, what is common first
 parts() {

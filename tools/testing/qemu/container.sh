@@ -38,7 +38,7 @@ runs() {
 		-- sh -c "$command exit \$failed"
 }
 
-same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$BASE")" ] &&
+same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$PLAIN")" ] &&
 	compared=0 || compared=1
 
 runs "$VMLINUX" "$LOG" >"$dir/out" 2>"$dir/err"
@@ -49,13 +49,13 @@ cat "$dir/err"
 [ "$status" -lt 124 ] || exit "$status"
 [ "$compared" = 1 ] || exit "$status"
 
-if [ ! -e "$BASE" ]; then
-	echo "ok - answers as the plain kernel # SKIP there is no $BASE"
+if [ ! -e "$PLAIN" ]; then
+	echo "ok - answers as the plain kernel # SKIP there is no $PLAIN"
 	exit "$status"
 fi
 # The plain kernel has defects that may end it before it has answered
 for _ in 1 2 3; do
-	runs "$BASE" "$LOG.base" >"$dir/base" 2>&1
+	runs "$PLAIN" "$LOG.base" >"$dir/base" 2>&1
 	[ $? -ge 124 ] || break
 	tail -n 24 "$dir/base" | sed 's/^/# base: /'
 done

@@ -24,7 +24,7 @@ boots() {
 		-- /container_defects "$@"
 }
 
-if [ "$(readlink -f "$VMLINUX")" != "$(readlink -f "$BASE")" ]; then
+if [ "$(readlink -f "$VMLINUX")" != "$(readlink -f "$PLAIN")" ]; then
 	boots "$LOG"
 	exit
 fi

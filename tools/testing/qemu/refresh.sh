@@ -8,6 +8,9 @@ cd "$(dirname "$0")" || exit 1
 . ./tap.sh
 project=$(cd ../../.. && pwd)
 linux=${B:=$project/build}/linux
+export BASE="${BASE:-$(awk '/^[^#]/ { print $1; exit }' \
+	"$project/series/bases")}"
+base=$BASE
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -17,7 +20,8 @@ prepare() {
 	mkdir -p "$dir/p/tools" "$dir/p/series/0010-edit" \
 		"$dir/p/series/0020-file" "$dir/build"
 	cp -r "$project/tools/build" "$dir/p/tools/"
-	cp "$project/series/base" "$dir/p/series/"
+	cp "$project/series/bases" "$dir/p/series/"
+	[ ! -d "$B/source" ] || ln -s "$B/source" "$dir/build/source"
 	printf 'README: edit\n\nWhy.\n\nSigned-off-by: A <a@localhost>\n' \
 		>"$dir/p/series/0010-edit/message"
 	printf 'lib: file\n\nWhy.\n\nSigned-off-by: A <a@localhost>\n' \
@@ -101,9 +105,23 @@ Signed-off-by: A <a@localhost>'
 	grep -q '^+again' "$dir/p/series/0021-copying-again/edits.diff"
 }
 
-foreign() {
+growing() {
 	echo 'int late;' >>"$dir/build/linux/lib/file.c"
-	! refresh 0021-copying-again
+	refresh 0021-copying-again &&
+	grep -q '^+int late' "$dir/p/series/0021-copying-again/edits.diff" &&
+	grep -q 'int late' "$dir/p/lib/file.c" &&
+	! in_linux show HEAD^:lib/file.c | grep -q 'int late'
+}
+
+# What is for this base alone stays so, also when it is edited again
+own() {
+	echo own >>"$dir/build/linux/COPYING"
+	OWN=1 refresh 0021-copying-again &&
+	grep -q '^+own' "$dir/p/series/0021-copying-again/edits-$base.diff" &&
+	echo more >>"$dir/build/linux/COPYING" &&
+	refresh 0021-copying-again &&
+	grep -q '^+more' "$dir/p/series/0021-copying-again/edits-$base.diff" &&
+	! grep -q '^+own' "$dir/p/series/0021-copying-again/edits.diff"
 }
 
 check "two patches are woven" prepare
@@ -113,5 +131,8 @@ check "or to the one that is named" edit_to_first
 check "a removed file is listed" removal
 check "a commit becomes a patch, and is not woven over" commit_to_folder
 check "and the same comes out again" no_change
-check "a patch cannot edit the file of another" foreign
+check "a file that a patch adds may grow by another" growing
+check "and the same comes out again" no_change
+check "an edit can be for one base alone" own
+check "and the same comes out again" no_change
 tap_end

@@ -25,8 +25,12 @@ apply_mails() {
 	git -C "$dir/linux" config user.email tester@localhost &&
 	echo /COPYING >"$dir/linux/.git/info/sparse-checkout" &&
 	git -C "$dir/linux" checkout -q --detach base &&
-	rm "$dir"/series/0000-*.patch &&
-	git -C "$dir/linux" am -q "$dir"/series/*.patch
+	rm "$dir"/series/*/0000-*.patch &&
+	awk '/^[^#]/ { print $1 }' "$project/series/mailings" |
+	while read -r mailing; do
+		git -C "$dir/linux" am -q "$dir/series/$mailing"/*.patch ||
+			return 1
+	done
 }
 
 same_tree() {
@@ -39,8 +43,9 @@ scratch() {
 	rm -rf "$dir/project" "$dir/build"
 	mkdir -p "$dir/project/tools/build" "$dir/project/series/0001-edit" \
 		"$dir/build"
-	cp "$project/tools/build/weave" "$dir/project/tools/build/"
-	cp "$project/series/base" "$dir/project/series/"
+	cp "$project"/tools/build/weave "$project"/tools/build/bases.sh \
+		"$dir/project/tools/build/"
+	cp "$project/series/bases" "$dir/project/series/"
 	printf 'README: edit\n\nSigned-off-by: A <a@localhost>\n' \
 		>"$dir/project/series/0001-edit/message"
 	git -C "$linux" show base:README >"$dir/README"
@@ -54,6 +59,7 @@ scratch() {
 	git -C "$dir/build/linux" update-ref --no-deref HEAD base
 	git -C "$dir/build/linux" update-ref refs/weave/last base
 	git -C "$dir/build/linux" read-tree base
+	[ ! -d "$B/source" ] || ln -sfn "$B/source" "$dir/build/source"
 }
 
 weave() {
