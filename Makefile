@@ -144,7 +144,7 @@ $(qemu): | setup
 $(rootfs): tools/build/rootfs | $(qemu)
 	@tools/build/rootfs $(qemu) $@
 
-$(drc_release): tools/testing/qemu/drc-release.c | setup
+$(drc_release): tools/testing/qemu/inside/drc-release.c | setup
 	@mkdir -p $(@D)
 	@powerpc64le-linux-gnu-gcc -static -O2 -Wall -Wextra -o $@ $<
 

@@ -31,7 +31,7 @@ runs() {
 	vmlinux=$1
 	log=$2
 	shift 2
-	"$here/boot" -m "$MACHINE" -k "$vmlinux" -l "$log" "$@" \
+	"$here/../boot" -m "$MACHINE" -k "$vmlinux" -l "$log" "$@" \
 		-q "-device $edu,bus={pci0},addr=1" \
 		-q "-device $edu,bus={pci0},addr=2" \
 		-q "-device $edu,bus={pci1},addr=1" \

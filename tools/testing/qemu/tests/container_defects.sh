@@ -16,7 +16,7 @@ boots() {
 	log=$1
 	shift
 	edu=edu,dma_mask=0xffffffffffffffff
-	"$here/boot" -m "$MACHINE" -k "$VMLINUX" -l "$log" -s 2 -t 600 \
+	"$here/../boot" -m "$MACHINE" -k "$VMLINUX" -l "$log" -s 2 -t 600 \
 		-a "$program" \
 		-q "-device $edu,bus={pci0},addr=1" \
 		-q "-device $edu,bus={pci0},addr=2" \
@@ -30,7 +30,7 @@ if [ "$(readlink -f "$VMLINUX")" != "$(readlink -f "$PLAIN")" ]; then
 fi
 
 tests=$(sed -n 's/^TEST_F[A-Z_]*(defects, \([a-z0-9_]*\).*/\1/p' \
-	"$here/../selftests/vfio_spapr/container_defects.c")
+	"$here/../../selftests/vfio_spapr/container_defects.c")
 failed=0
 count=0
 for name in $tests; do

@@ -14,7 +14,7 @@ trap 'rm -rf "$dir"' EXIT
 boots() {
 	want=$1
 	shift
-	./boot -m "$MACHINE" -k "$VMLINUX" -l "$dir/log" "$@" \
+	../boot -m "$MACHINE" -k "$VMLINUX" -l "$dir/log" "$@" \
 		>"$dir/out" 2>"$dir/err"
 	got=$?
 	cat "$dir/err"

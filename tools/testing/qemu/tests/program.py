@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Programs of this folder as modules, for their tests: they have no .py."""
+"""Programs of the folder above as modules, for their tests."""
 
 import importlib.machinery
 import importlib.util
 import os
+import sys
 
-HERE = os.path.dirname(os.path.realpath(__file__))
+HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+# Where they look for modules of their own
+sys.path.insert(1, HERE)
 
 
 def load(name):

@@ -10,7 +10,7 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 
 demo() {
-	./demo "$MACHINE" "$VMLINUX" >"$output" 2>&1
+	../demo "$MACHINE" "$VMLINUX" >"$output" 2>&1
 	status=$?
 	cat "$output"
 	return $status
@@ -25,7 +25,7 @@ guest_mmu() {
 }
 
 no_kernel() {
-	! ./demo "$MACHINE" /no/kernel >"$output" 2>&1 &&
+	! ../demo "$MACHINE" /no/kernel >"$output" 2>&1 &&
 	grep '/no/kernel is missing' "$output"
 }
 

@@ -6,7 +6,7 @@
 
 cd "$(dirname "$0")" || exit 1
 . ./tap.sh
-project=$(cd ../../.. && pwd)
+project=$(cd ../../../.. && pwd)
 linux=${B:=$project/build}/linux
 
 dir=$(mktemp -d)

@@ -31,7 +31,7 @@ program() {
 		[ $ko = vfio.ko ] && load="$load enable_unsafe_noiommu_mode=1"
 		load="$load &&"
 	done
-	"$here/boot" -m "$MACHINE" -k "$kernel/vmlinux" -l "$LOG.$name" -s 2 \
+	"$here/../boot" -m "$MACHINE" -k "$kernel/vmlinux" -l "$LOG.$name" -s 2 \
 		-t 600 -a "$PROGRAMS/$name" "$@" -- sh -c "$load exec /$name"
 }
 

@@ -23,7 +23,7 @@ unpacks() {
 }
 
 boots() {
-	"$here/boot" -m "$MACHINE" -k "$kernel" -l "$LOG" -s 2 -t 600 \
+	"$here/../boot" -m "$MACHINE" -k "$kernel" -l "$LOG" -s 2 -t 600 \
 		-a "$dir/lib/modules:/lib/modules" "$@"
 }
 
