@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 #include "fuzz_program.h"
-#include "testbed.h"
+#include "lib/testbed.h"
 
 /**
  * struct fuzz_watch - who looks at calls

@@ -27,13 +27,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "container.h"
-#include "fault.h"
+#include "lib/container.h"
+#include "lib/fault.h"
 #include "fuzz_calls.h"
-#include "kvm_ppc.h"
-#include "mediated.h"
-#include "memory.h"
-#include "../../kselftest.h"
+#include "lib/kvm_ppc.h"
+#include "lib/mediated.h"
+#include "lib/memory.h"
+#include "kselftest.h"
 
 #define CONTAINERS	2U
 #define GROUPS		3U	/* the last one is the mediated device's */

@@ -5,7 +5,7 @@
  *	fuzz [-t SECONDS] [-s SEED] [-p PROGRAM] [FOLDER]
  *
  * Runs the programs of the corpus, a line each in the files of the FOLDER,
- * which is fuzz_corpus here if there is one, and then, until the SECONDS are
+ * which is corpus here if there is one, and then, until the SECONDS are
  * over, changed ones. On a kernel with KCOV a program that reaches something
  * new is added to the corpus. On others the corpus stays as it is and gets half
  * of the time at most.
@@ -36,16 +36,16 @@
 #include <unistd.h>
 
 #include "lib/container.h"
-#include "lib/fuzz_calls.h"
-#include "lib/fuzz_program.h"
-#include "lib/kcov.h"
+#include "fuzz_calls.h"
+#include "fuzz_program.h"
+#include "kcov.h"
 #include "lib/kvm_ppc.h"
 #include "lib/leak.h"
 #include "lib/memory.h"
 #include "lib/transcript.h"
-#include "../kselftest.h"
+#include "kselftest.h"
 
-#define CORPUS		"fuzz_corpus"
+#define CORPUS		"corpus"
 #define CORPUS_MAX	8192U
 #define STEPS		(128U << 10)
 #define BLOCKS_MAX	(64U << 10)

@@ -7,7 +7,7 @@
 #include <linux/kcov.h>
 
 #include "kcov.h"
-#include "vfio_pci.h"
+#include "lib/vfio_pci.h"
 
 #define KCOV		"/sys/kernel/debug/kcov"
 /* Blocks that a trace has room for; what comes after them is lost */
