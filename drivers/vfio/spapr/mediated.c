@@ -15,6 +15,8 @@
  * and accounted once, at whichever bus addresses and in whichever containers it
  * is mapped, is spapr_mem's to know.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/cleanup.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -142,7 +144,7 @@ static void release_pins(struct tce_mediated *mediated, unsigned long first,
 	}
 
 	if (pages)
-		pr_warn_ratelimited("vfio-spapr: mediated devices left %lu pages pinned, which are released\n",
+		pr_warn_ratelimited("mediated devices left %lu pages pinned, which are released\n",
 				    pages);
 }
 
@@ -170,18 +172,21 @@ static void ask_devices(struct tce_mediated *mediated, u64 start, u64 size)
 }
 
 /**
- * tce_mediated_let_go() - have devices let go of what is to be changed
+ * tce_mediated_lock_unpinned() - lock mappings when nothing is pinned in a range
  * @mediated: of the container
  * @start: first bus address, in bytes
  * @size: in bytes; 0 for what no device can have pinned
  *
+ * Asks the devices to unpin the range, and waits for it.
+ *
  * Context: process context; sleeps; the container's lock held. On success
  * tce_mediated::lock is held as well, and nothing is pinned in the range until
- * the caller releases it.
- * Return: 0; -EBUSY where a device does not let go; -EINTR where the process is
- * being killed while it waits.
+ * the caller calls tce_mediated_unlock().
+ * Return: 0; -EBUSY if a device keeps a page pinned; -EINTR if the process is
+ * killed while it waits.
  */
-int tce_mediated_let_go(struct tce_mediated *mediated, u64 start, u64 size)
+int tce_mediated_lock_unpinned(struct tce_mediated *mediated, u64 start,
+			       u64 size)
 {
 	unsigned long first = first_page(start), last = last_page(start, size);
 	int ret;
@@ -203,7 +208,7 @@ int tce_mediated_let_go(struct tce_mediated *mediated, u64 start, u64 size)
 			return -EINTR;
 	}
 
-	pr_warn_ratelimited("vfio-spapr: mediated devices do not let go of bus addresses from %#llx on\n",
+	pr_warn_ratelimited("mediated devices do not unpin bus addresses from %#llx on\n",
 			    start);
 	return -EBUSY;
 }
@@ -225,12 +230,10 @@ void tce_mediated_set_window(struct tce_mediated *mediated, int num,
 	lockdep_assert_held(&mediated->lock);
 
 	if (former) {
-		struct iommu_table *tbl = former->tbl;
-		u64 start = (u64)tbl->it_offset << tbl->it_page_shift;
-		u64 size = (u64)tbl->it_size << tbl->it_page_shift;
+		u64 start = spapr_tce_window_start(former);
 
 		release_pins(mediated, first_page(start),
-			     last_page(start, size));
+			     last_page(start, spapr_tce_window_size(former)));
 	}
 	mediated->windows[num] = window;
 }
@@ -422,7 +425,7 @@ void tce_mediated_unpin(struct tce_mediated *mediated, u64 bus, int npages)
 			all &= unpin(mediated, bus + i * PAGE_SIZE, 1);
 	wake_up_all(&mediated->unpinned);
 
-	WARN_ONCE(!all, "vfio-spapr: unpinned what is not pinned\n");
+	WARN_ONCE(!all, pr_fmt("unpin of a page that is not pinned\n"));
 }
 
 /**

@@ -6,17 +6,17 @@
  * the kernel: it pins pages by bus address, and reads and writes there. This is
  * the container's part of that; what is mapped the container's windows say.
  *
- * Pins follow from what is mapped. So whoever changes what is mapped first has
- * the devices let go of it, and does so with tce_mediated::lock held, which
- * keeps them from pinning it again:
+ * A page stays mapped while a device has it pinned. So before a mapping changes,
+ * the devices are asked to unpin it. The mapping then changes with
+ * tce_mediated::lock held, which keeps the devices from pinning it again:
  *
- *	ret = tce_mediated_let_go(mediated, start, size);
+ *	ret = tce_mediated_lock_unpinned(mediated, start, size);
  *	if (ret)
  *		return ret;
  *	... change what is mapped there ...
- *	mutex_unlock(&mediated->lock);
+ *	tce_mediated_unlock(mediated);
  *
- * Devices are asked with no lock held that pinning and unpinning takes.
+ * Devices are asked without any lock that pinning and unpinning take.
  */
 #ifndef VFIO_SPAPR_MEDIATED_H
 #define VFIO_SPAPR_MEDIATED_H
@@ -65,8 +65,20 @@ void tce_mediated_destroy(struct tce_mediated *mediated);
 void tce_mediated_set_payer(struct tce_mediated *mediated);
 void tce_mediated_set_window(struct tce_mediated *mediated, int num,
 			     struct spapr_tce_window *window);
-int tce_mediated_let_go(struct tce_mediated *mediated, u64 start, u64 size);
+int tce_mediated_lock_unpinned(struct tce_mediated *mediated, u64 start,
+			       u64 size);
 void tce_mediated_cover(struct tce_mediated *mediated, bool covered);
+
+/**
+ * tce_mediated_unlock() - let mediated devices pin again
+ * @mediated: as tce_mediated_lock_unpinned() was called with
+ *
+ * Context: process context; releases tce_mediated::lock.
+ */
+static inline void tce_mediated_unlock(struct tce_mediated *mediated)
+{
+	mutex_unlock(&mediated->lock);
+}
 
 /* VFIO, for a device */
 void tce_mediated_add(struct tce_mediated *mediated,

@@ -277,6 +277,30 @@ spapr_tce_window_clear_list(struct spapr_tce_window *window,
 }
 
 /**
+ * spapr_tce_window_start() - the bus address where a window begins
+ * @window: the window
+ *
+ * Context: any.
+ * Return: the bus address, in bytes.
+ */
+static inline u64 spapr_tce_window_start(const struct spapr_tce_window *window)
+{
+	return (u64)window->tbl->it_offset << window->page_shift;
+}
+
+/**
+ * spapr_tce_window_size() - the size of a window
+ * @window: the window
+ *
+ * Context: any.
+ * Return: the size in bytes.
+ */
+static inline u64 spapr_tce_window_size(const struct spapr_tce_window *window)
+{
+	return (u64)window->tbl->it_size << window->page_shift;
+}
+
+/**
  * spapr_tce_window_by_owner() - is the window written by its owner only?
  * @window: the window
  *

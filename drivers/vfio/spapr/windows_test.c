@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of the sPAPR TCE container's arithmetic
+ * KUnit tests of the sPAPR TCE container's windows
  *
- * Part of vfio_iommu_spapr_tce.c: which window and which TCEs a range of bus
- * addresses is, for all page sizes, with windows that end at 2^63 and 2^64.
- * The windows here have no table behind them; nothing looks at it.
+ * Part of windows.c: which window and which TCEs a range of bus addresses is,
+ * for all page sizes, with windows that end at 2^63 and 2^64. The windows have
+ * no table; nothing looks at it.
  */
 #include <kunit/test.h>
 
@@ -127,7 +127,7 @@ static void test_two_windows(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, range.window, &fake->window[1]);
 	/* A multiple of the other window's page size */
 	EXPECT_RANGE(test, fake, (1ULL << 59) + SZ_4K, SZ_64K, -EINVAL);
-	KUNIT_EXPECT_EQ(test, window_start(&fake->window[1]), 1ULL << 59);
+	KUNIT_EXPECT_EQ(test, spapr_tce_window_start(&fake->window[1]), 1ULL << 59);
 }
 
 static struct kunit_case tce_container_cases[] = {

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The sPAPR TCE container: what its files share
+ *
+ * container.c has what VFIO calls, windows.c the DMA windows, memory.c the
+ * registration of memory, eeh.c error handling, mediated.c mediated devices.
+ * Functions that take a struct tce_container are called with
+ * tce_container::lock held, except tce_eeh_op().
+ */
+#ifndef VFIO_SPAPR_CONTAINER_H
+#define VFIO_SPAPR_CONTAINER_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+#include <asm/iommu.h>
+#include <asm/spapr_tce.h>
+#include "mediated.h"
+
+/**
+ * struct tce_group - a group in a container
+ * @node: in tce_container::groups
+ * @group: the group, which VFIO holds while it is in the container
+ * @mediated: the group has no hardware
+ */
+struct tce_group {
+	struct list_head node;
+	struct iommu_group *group;
+	bool mediated;
+};
+
+/**
+ * struct tce_slot - one of the windows that a group can have
+ * @window: the window, or NULL
+ * @levels: levels of its table that user space asked for
+ * @charge: host pages charged for the window's table
+ */
+struct tce_slot {
+	struct spapr_tce_window *window;
+	u32 levels;
+	unsigned long charge;
+};
+
+/**
+ * struct tce_container - what VFIO calls iommu_data
+ * @lock: protects all other members
+ * @v2: the container is of type VFIO_SPAPR_TCE_v2_IOMMU
+ * @enabled: DMA may be mapped: v1 between ENABLE and DISABLE, v2 since the first
+ *	registration
+ * @default_due: the default window is still to be made. It is made when first
+ *	needed, so that a program that removes it at once does not pay for it.
+ * @default_size: bytes of the default window while it exists. A window that was
+ *	made in software keeps its size on hardware that would have another.
+ * @charge: host pages charged by ENABLE
+ * @mm: the process served, once there is one; a reference is held
+ * @slots: the windows
+ * @groups: struct tce_group, the latest first
+ * @regions: struct spapr_mem_region by number of its first user page; the
+ *	container holds one registration of each
+ * @mediated: state of mediated devices. Its lock is held while mappings change.
+ */
+struct tce_container {
+	struct mutex lock;
+	bool v2;
+	bool enabled;
+	bool default_due;
+	u64 default_size;
+	unsigned long charge;
+	struct mm_struct *mm;
+	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
+	struct list_head groups;
+	struct xarray regions;
+	struct tce_mediated mediated;
+};
+
+/* container.c */
+int tce_bind_mm(struct tce_container *container);
+bool tce_serves_another(const struct tce_container *container);
+struct tce_group *tce_find_kind(struct tce_container *container, bool mediated);
+struct iommu_table_group *tce_hardware(struct tce_container *container);
+struct iommu_table_group *tce_table_group(struct tce_container *container);
+int tce_read_args(void *args, void __user *from, size_t size);
+
+/* windows.c: ioctls */
+long tce_map_dma(struct tce_container *container, void __user *arg);
+long tce_unmap_dma(struct tce_container *container, void __user *arg);
+long tce_get_info(struct tce_container *container, void __user *arg);
+long tce_create_window(struct tce_container *container, void __user *arg);
+long tce_remove_window(struct tce_container *container, void __user *arg);
+/* windows.c: groups that join and leave */
+u64 tce_default_size(struct tce_container *container,
+		     struct iommu_table_group *tg);
+int tce_unmap_windows(struct tce_container *container);
+void tce_close_windows(struct tce_container *container);
+int tce_attach_windows(struct tce_container *container,
+		       struct iommu_group *group);
+void tce_detach_windows(struct tce_container *container,
+			struct iommu_group *group);
+void tce_watch_windows(struct tce_container *container, bool watched);
+int tce_enter_hardware(struct tce_container *container,
+		       struct iommu_table_group *tg,
+		       struct iommu_group *group);
+void tce_leave_hardware(struct tce_container *container,
+			struct iommu_group *group);
+
+/* memory.c */
+long tce_register_memory(struct tce_container *container, void __user *arg);
+long tce_unregister_memory(struct tce_container *container, void __user *arg);
+void tce_release_memory(struct tce_container *container);
+
+/* eeh.c */
+long tce_eeh_op(struct tce_container *container, void __user *arg);
+
+#endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * EEH of the groups in an sPAPR TCE container: VFIO_EEH_PE_OP
+ */
+#include <linux/cleanup.h>
+#include <linux/iommu.h>
+#include <linux/limits.h>
+#include <linux/vfio.h>
+#include <asm/eeh.h>
+#include "container.h"
+
+/* EEH */
+
+static const int eeh_option[] = {
+	[VFIO_EEH_PE_DISABLE] = EEH_OPT_DISABLE,
+	[VFIO_EEH_PE_ENABLE] = EEH_OPT_ENABLE,
+	[VFIO_EEH_PE_UNFREEZE_IO] = EEH_OPT_THAW_MMIO,
+	[VFIO_EEH_PE_UNFREEZE_DMA] = EEH_OPT_THAW_DMA,
+	[VFIO_EEH_PE_RESET_DEACTIVATE] = EEH_RESET_DEACTIVATE,
+	[VFIO_EEH_PE_RESET_HOT] = EEH_RESET_HOT,
+	[VFIO_EEH_PE_RESET_FUNDAMENTAL] = EEH_RESET_FUNDAMENTAL,
+};
+
+static int read_eeh_op(struct vfio_eeh_pe_op *op, void __user *arg)
+{
+	int ret = tce_read_args(op, arg, offsetofend(typeof(*op), op));
+
+	if (ret)
+		return ret;
+	if (op->flags)
+		return -EINVAL;
+
+	return op->op == VFIO_EEH_PE_INJECT_ERR ?
+	       tce_read_args(op, arg, offsetofend(typeof(*op), err.mask)) : 0;
+}
+
+static long eeh_pe_op(struct eeh_pe *pe, const struct vfio_eeh_pe_op *op)
+{
+	switch (op->op) {
+	case VFIO_EEH_PE_DISABLE ... VFIO_EEH_PE_UNFREEZE_DMA:
+		return eeh_pe_set_option(pe, eeh_option[op->op]);
+	case VFIO_EEH_PE_GET_STATE:
+		return eeh_pe_get_state(pe);
+	case VFIO_EEH_PE_RESET_DEACTIVATE ... VFIO_EEH_PE_RESET_FUNDAMENTAL:
+		return eeh_pe_reset(pe, eeh_option[op->op], true);
+	case VFIO_EEH_PE_CONFIGURE:
+		return eeh_pe_configure(pe);
+	case VFIO_EEH_PE_INJECT_ERR:
+		return eeh_pe_inject_err(pe, op->err.type, op->err.func,
+					 op->err.addr, op->err.mask);
+	}
+
+	return -EINVAL;
+}
+
+/*
+ * The PE of the group with hardware whose number comes next after *@number, and
+ * that number; an error pointer, or NULL for a group without PE.
+ */
+static struct eeh_pe *next_pe(struct tce_container *container, int *number)
+{
+	struct tce_group *tcegroup, *next = NULL;
+	int id, best = INT_MAX;
+
+	guard(mutex)(&container->lock);
+
+	if (tce_serves_another(container))
+		return ERR_PTR(-EPERM);
+
+	list_for_each_entry(tcegroup, &container->groups, node) {
+		id = iommu_group_id(tcegroup->group);
+		if (tcegroup->mediated || id <= *number || id > best)
+			continue;
+		next = tcegroup;
+		best = id;
+	}
+	if (!next)
+		return ERR_PTR(-ENODEV);
+
+	*number = best;
+	return eeh_iommu_group_to_pe(next->group);
+}
+
+/*
+ * VFIO_EEH_PE_OP: to each group that has hardware, up to the first that has
+ * something to say, be it an error or a state other than normal.
+ *
+ * A reset takes the device locks of the PE. Whoever unbinds one of its devices
+ * has that lock while the group leaves the container, so no lock that this
+ * takes is held here. Nor does user space hold up what comes after the look at
+ * the groups.
+ */
+long tce_eeh_op(struct tce_container *container, void __user *arg)
+{
+	struct vfio_eeh_pe_op op;
+	int number = -1, wrong = read_eeh_op(&op, arg);
+
+	while (true) {
+		bool first = number < 0;
+		struct eeh_pe *pe = next_pe(container, &number);
+		long ret;
+
+		if (pe == ERR_PTR(-ENODEV) && !first)
+			return 0;
+		if (IS_ERR(pe))
+			return PTR_ERR(pe);
+		if (!pe)
+			return -ENODEV;
+
+		ret = wrong ?: eeh_pe_op(pe, &op);
+		if (ret)
+			return ret;
+	}
+}
