@@ -3,7 +3,7 @@
  * The sPAPR TCE container: what its files share
  *
  * container.c has what VFIO calls, windows.c the DMA windows, memory.c the
- * registration of memory, eeh.c error handling, mediated.c mediated devices.
+ * registration of memory, pin.c the pages that v1 pins, eeh.c error handling, mediated.c mediated devices.
  * Functions that take a struct tce_container are called with
  * tce_container::lock held, except tce_eeh_op().
  */
@@ -103,6 +103,9 @@ int tce_enter_hardware(struct tce_container *container,
 		       struct iommu_group *group);
 void tce_leave_hardware(struct tce_container *container,
 			struct iommu_group *group);
+
+/* pin.c: how v1 maps */
+extern const struct spapr_tce_owner tce_pin_owner;
 
 /* memory.c */
 long tce_register_memory(struct tce_container *container, void __user *arg);

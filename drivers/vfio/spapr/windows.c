@@ -62,7 +62,7 @@ static int open_window(struct tce_container *container,
 		return ret;
 
 	window = spapr_tce_window_create(tbl, container->mm,
-					 !container->v2 && tce_hardware(container));
+					 container->v2 ? NULL : &tce_pin_owner);
 	if (IS_ERR(window)) {
 		ret = PTR_ERR(window);
 		iommu_tce_table_put(tbl);
@@ -513,8 +513,7 @@ static void to_software(struct tce_container *container,
 			      spapr_tce_soft_table(spapr_tce_window_start(window),
 						   old->it_size,
 						   window->page_shift,
-						   GFP_KERNEL | __GFP_NOFAIL),
-			      false);
+						   GFP_KERNEL | __GFP_NOFAIL));
 	spapr_tce_window_detach(window, group, num);
 	iommu_tce_table_put(old);
 	recharge(container, slot, &spapr_tce_soft_group, slot->levels);
@@ -568,7 +567,7 @@ static int to_hardware(struct tce_container *container,
 	ret = recharge(container, slot, tg, levels);
 	if (ret)
 		goto unset;
-	ret = spapr_tce_window_move(window, tbl, !container->v2);
+	ret = spapr_tce_window_move(window, tbl);
 	if (ret)
 		goto undo;
 	iommu_tce_table_put(old);
@@ -580,7 +579,7 @@ static int to_hardware(struct tce_container *container,
 	old = spapr_tce_soft_table(spapr_tce_window_start(window), tbl->it_size,
 				   window->page_shift,
 				   GFP_KERNEL | __GFP_NOFAIL);
-	spapr_tce_window_move(window, old, false);
+	spapr_tce_window_move(window, old);
 undo:
 	recharge(container, slot, &spapr_tce_soft_group, slot->levels);
 unset:

@@ -63,8 +63,27 @@ enum spapr_tce_mode {
 	SPAPR_TCE_REAL,
 };
 
-/* Requests for different leaves of a window rarely meet in a lock */
-#define SPAPR_TCE_WINDOW_LOCKS	16
+struct spapr_tce_hv;
+struct spapr_tce_kind;
+struct spapr_tce_window;
+
+/**
+ * struct spapr_tce_owner - how an owner puts TCEs for pages that it pins itself
+ * @map: map user memory of the current process from @ua on, at most @npages TCEs
+ *	of one leaf from @index on, which has been populated: pins and calls
+ *	spapr_tce_exchange(). Returns how many were put, or -errno, then none.
+ * @unmap: clear TCEs of one leaf with spapr_tce_exchange() and unpin their
+ *	pages; with @keep the origins stay. Returns 0 or -errno.
+ *
+ * Called by functions that the owner calls, with the locks that it holds.
+ */
+struct spapr_tce_owner {
+	long (*map)(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long ua, unsigned long npages,
+		    unsigned long perm);
+	long (*unmap)(struct spapr_tce_window *window, unsigned long index,
+		      unsigned long npages, bool keep);
+};
 
 /**
  * struct spapr_tce_window - a table of TCEs owned by a user
@@ -79,19 +98,15 @@ enum spapr_tce_mode {
  *	TCE are written by two stores; a reader that finds them contradict each
  *	other looks again, and assumes the worst if they stay so.
  * @perm: permission bits of this kind of table for those of a request
- * @pins: each TCE holds a pin of its own on its page (container v1), instead
- *	of relying on the page's registration
- * @pinned: with @pins, what a table that cannot be read holds: index -> TCE
- * @soft: there is no hardware, and TCEs point to user memory that need not be
- *	pinned
- * @watched: devices in software use it; walks don't write it
+ * @owner: the owner pins what TCEs point to by itself; NULL where the TCEs rely
+ *	on registered memory
+ * @kind: what can be done with this kind of table
+ * @hv: what only a table of the hypervisor's needs, else NULL
+ * @in_memory: the table lies in this kernel's memory, as @kind says; for walks
+ * @watched: mediated devices use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
- *	point to stays pinned while the window lives
- * @drained: on its way to be closed; no user gets it any more
- * @in_memory: the table lies in this kernel's memory, else it is reached by
- *	hypercalls to the hypervisor
- * @locks: for a table that is reached by hypercalls: make the hypercall and the
- *	store to @origins one, by index
+ *	point to stays pinned while the window lives, and nothing is mapped
+ * @drained: about to be closed; no user finds it
  * @node: in spapr_mem::windows
  * @groups: IOMMU groups that the window is fed to, under spapr_mem::users_lock
  * @users: struct spapr_tce_user, told before the window or their group goes;
@@ -107,17 +122,14 @@ struct spapr_tce_window {
 	void (*kill_rm)(struct iommu_table *tbl, unsigned long index,
 			unsigned long npages);
 	struct spapr_sparse origins;
-	struct spapr_sparse pinned;
 	u8 perm[4];
-	bool pins;
-	bool soft;
-	bool watched;
 	bool in_memory;
+	bool watched;
 	bool lost;
 	bool drained;
-	struct {
-		raw_spinlock_t lock;
-	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_WINDOW_LOCKS];
+	const struct spapr_tce_owner *owner;
+	const struct spapr_tce_kind *kind;
+	struct spapr_tce_hv *hv;
 	struct list_head node;
 	struct list_head groups;
 	struct list_head users;
@@ -146,9 +158,9 @@ struct spapr_tce_user {
 };
 
 /* The owner: process context, may sleep */
-struct spapr_tce_window *spapr_tce_window_create(struct iommu_table *tbl,
-						 struct mm_struct *mm,
-						 bool pins);
+struct spapr_tce_window *
+spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
+			const struct spapr_tce_owner *owner);
 int spapr_tce_window_attach(struct spapr_tce_window *window,
 			    struct iommu_group *group, int num);
 void spapr_tce_window_detach(struct spapr_tce_window *window,
@@ -157,14 +169,16 @@ void spapr_tce_window_drain(struct spapr_tce_window *window);
 void spapr_tce_window_close(struct spapr_tce_window *window);
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched);
 int spapr_tce_window_move(struct spapr_tce_window *window,
-			  struct iommu_table *tbl, bool pins);
+			  struct iommu_table *tbl);
 int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
 			    unsigned int shift, unsigned long perm,
 			    unsigned long *ua);
 long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 		   unsigned long ua, unsigned long npages, unsigned long perm);
-void spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
+long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages);
+long spapr_tce_exchange(struct spapr_tce_window *window, unsigned long index,
+			struct spapr_tce *list, unsigned long npages);
 
 /* Tables in software */
 extern struct iommu_table_group spapr_tce_soft_group;
@@ -198,14 +212,6 @@ long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
 long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages, enum spapr_tce_mode mode);
 
-/* Pieces that the engine's own files share */
-__be64 *spapr_tce_address(const struct spapr_tce_window *window,
-			  unsigned long index);
-long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
-		     const struct spapr_tce *list, unsigned long npages);
-void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
-		    unsigned long npages);
-
 /**
  * spapr_tce_walk_begin() - enter a walk
  * @mode: the mode that the CPU is in
@@ -236,46 +242,6 @@ static __always_inline void spapr_tce_walk_end(enum spapr_tce_mode mode)
 		preempt_enable();
 }
 
-/* The lock of the TCEs of @index's leaf, for a table of the hypervisor */
-static inline raw_spinlock_t *
-spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
-{
-	unsigned long leaf = index >> SPAPR_SPARSE_NODE_SHIFT;
-
-	return &window->locks[leaf % SPAPR_TCE_WINDOW_LOCKS].lock;
-}
-
-/* Put a list into a table of the hypervisor; the lock of its leaf is held */
-static inline long
-spapr_tce_window_put_list(struct spapr_tce_window *window, unsigned long index,
-			  const struct spapr_tce *list, unsigned long npages)
-{
-	struct iommu_table *tbl = window->tbl;
-	long ret;
-
-	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
-	/* A list that failed has been cleared as a whole, but for -EIO */
-	if (ret == -EIO)
-		WRITE_ONCE(window->lost, true);
-
-	return ret;
-}
-
-/* Clear TCEs of a table of the hypervisor; the lock of their leaf is held */
-static inline long
-spapr_tce_window_clear_list(struct spapr_tce_window *window,
-			    unsigned long index, unsigned long npages)
-{
-	struct iommu_table *tbl = window->tbl;
-	long ret;
-
-	ret = tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
-	if (ret)
-		WRITE_ONCE(window->lost, true);
-
-	return ret;
-}
-
 /**
  * spapr_tce_window_start() - the bus address where a window begins
  * @window: the window
@@ -304,14 +270,14 @@ static inline u64 spapr_tce_window_size(const struct spapr_tce_window *window)
  * spapr_tce_window_by_owner() - is the window written by its owner only?
  * @window: the window
  *
- * A walk can neither pin nor ask devices in software to let go.
+ * A walk can neither pin pages nor ask mediated devices to unpin them.
  *
- * Return: whether it is.
+ * Return: true if only the owner writes the window.
  */
 static __always_inline bool
 spapr_tce_window_by_owner(const struct spapr_tce_window *window)
 {
-	return window->pins || READ_ONCE(window->watched);
+	return window->owner || READ_ONCE(window->watched);
 }
 
 /**

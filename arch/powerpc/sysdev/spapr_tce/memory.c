@@ -323,7 +323,7 @@ static bool lost_tces(struct spapr_mem *mem)
 	struct spapr_tce_window *window;
 
 	list_for_each_entry(window, &mem->windows, node)
-		if (!window->pins && READ_ONCE(window->lost))
+		if (!window->owner && READ_ONCE(window->lost))
 			return true;
 
 	return false;

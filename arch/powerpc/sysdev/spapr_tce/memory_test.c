@@ -334,7 +334,7 @@ static struct spapr_tce_window *open_test_window(struct kunit *test)
 	tbl->it_page_shift = PAGE_SHIFT;
 	tbl->it_ops = &table_ops;
 
-	window = spapr_tce_window_create(tbl, current->mm, false);
+	window = spapr_tce_window_create(tbl, current->mm, NULL);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(window));
 
 	return window;

@@ -22,9 +22,11 @@
 #include <linux/log2.h>
 #include <linux/math.h>
 #include <linux/slab.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 
 #include <asm/spapr_tce.h>
+#include "window.h"
 
 /*
  * Where the second window of a group begins on all hosts known: bus address
@@ -36,21 +38,37 @@
 /* As many as bare metal; there is nothing to be in levels */
 #define SOFT_LEVELS		5
 
-static long soft_put_list(struct iommu_table *tbl, unsigned long index,
-			  unsigned long npages, const struct spapr_tce *list)
+/* Nothing reads the table: there is no operation on it */
+static struct iommu_table_ops soft_table_ops = {};
+
+static int soft_may_map(struct spapr_tce_window *window, unsigned long ua,
+			unsigned long size)
 {
+	return ua < TASK_SIZE_USER64 && size <= TASK_SIZE_USER64 - ua ?
+	       0 : -EFAULT;
+}
+
+static long soft_map(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+
+	spapr_tce_set_origins(window, index, ua, npages, perm);
+	return npages;
+}
+
+static long soft_unmap(struct spapr_tce_window *window, unsigned long index,
+		       unsigned long npages)
+{
+	spapr_tce_set_origins(window, index, 0, npages, 0);
 	return 0;
 }
 
-static long soft_clear_list(struct iommu_table *tbl, unsigned long index,
-			    unsigned long npages)
-{
-	return 0;
-}
-
-static struct iommu_table_ops soft_table_ops = {
-	.put_list = soft_put_list,
-	.clear_list = soft_clear_list,
+const struct spapr_tce_kind spapr_tce_soft_kind = {
+	.may_map = soft_may_map,
+	.map = soft_map,
+	.unmap = soft_unmap,
 };
 
 /**

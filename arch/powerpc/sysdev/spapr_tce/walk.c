@@ -20,6 +20,7 @@
 #include <linux/sched.h>
 
 #include <asm/spapr_tce.h>
+#include "window.h"
 
 /* TCEs from @index to the end of its leaf, at most @npages */
 static __always_inline unsigned long leaf_run(unsigned long index,
@@ -130,6 +131,10 @@ static long put_by_hypervisor(struct spapr_tce_window *window,
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long i, flags;
 	long ret;
+
+	/* Make a table in an unknown state no worse */
+	if (READ_ONCE(window->lost))
+		return -EIO;
 
 	raw_spin_lock_irqsave(lock, flags);
 	ret = spapr_tce_window_put_list(window, index, list, npages);

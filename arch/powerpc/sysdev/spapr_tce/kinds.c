@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Kinds of table: in this kernel's memory, or the hypervisor's
+ *
+ * An IODA host bridge reads its tables from the kernel's memory, so their TCEs
+ * are stored and read directly. In a partition the hypervisor has the tables:
+ * they are written by hypercalls, and the window keeps what it has to know of
+ * them. soft.c has the third kind.
+ */
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/irqflags.h>
+#include <linux/slab.h>
+
+#include <asm/spapr_tce.h>
+#include "window.h"
+
+/* In memory */
+
+static bool memory_populate(struct spapr_tce_window *window,
+			    unsigned long index)
+{
+	struct iommu_table *tbl = window->tbl;
+
+	return spapr_tce_address(window, index) ||
+	       tbl->it_ops->populate(tbl, tbl->it_offset + index);
+}
+
+static long memory_empty(struct spapr_tce_window *window, unsigned long index,
+			 unsigned long npages)
+{
+	__be64 *tce = spapr_tce_address(window, index);
+
+	for (unsigned long i = 0; tce && i < npages; i++)
+		WRITE_ONCE(tce[i], 0);
+
+	return 0;
+}
+
+static long memory_exchange(struct spapr_tce_window *window,
+			    unsigned long index, struct spapr_tce *list,
+			    unsigned long npages)
+{
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+	__be64 *tce = spapr_tce_address(window, index);
+
+	for (unsigned long i = 0; i < npages; i++) {
+		/* A table that a move did not fill up to here */
+		u64 former = tce ? be64_to_cpu(READ_ONCE(tce[i])) : 0;
+
+		WRITE_ONCE(origin[i], list[i].origin);
+		if (tce)
+			spapr_tce_write(&tce[i], list[i].tce);
+		list[i].tce = former;
+	}
+
+	return 0;
+}
+
+const struct spapr_tce_kind spapr_tce_memory_kind = {
+	.in_memory = true,
+	.populate = memory_populate,
+	.may_map = spapr_tce_may_map_registered,
+	.map = spapr_tce_map_registered,
+	.unmap = spapr_tce_unmap_registered,
+	.empty = memory_empty,
+	.exchange = memory_exchange,
+};
+
+/* The hypervisor's */
+
+static int hv_prepare(struct spapr_tce_window *window,
+		      const struct iommu_table *tbl, struct spapr_tce_hv **hv)
+{
+	*hv = kzalloc(sizeof(**hv), GFP_KERNEL_ACCOUNT);
+	if (!*hv)
+		return -ENOMEM;
+
+	for (unsigned int i = 0; i < SPAPR_TCE_HV_LOCKS; i++)
+		raw_spin_lock_init(&(*hv)->locks[i].lock);
+
+	if (window->owner &&
+	    !spapr_sparse_init(&(*hv)->tces, fls64(tbl->it_size - 1),
+			       GFP_KERNEL_ACCOUNT)) {
+		kfree(*hv);
+		return -ENOMEM;
+	}
+
+	return 0;
+}
+
+/* Free what hv_prepare() has allocated; NULL is allowed */
+void spapr_tce_hv_destroy(struct spapr_tce_hv *hv)
+{
+	if (!hv)
+		return;
+
+	if (hv->tces.root)
+		spapr_sparse_destroy(&hv->tces, true);
+	kfree(hv);
+}
+
+static bool hv_populate(struct spapr_tce_window *window, unsigned long index)
+{
+	return !window->owner ||
+	       spapr_sparse_populate(&window->hv->tces, index,
+				     GFP_KERNEL_ACCOUNT);
+}
+
+static long hv_empty(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long npages)
+{
+	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
+	unsigned long flags;
+	long ret;
+
+	raw_spin_lock_irqsave(lock, flags);
+	ret = spapr_tce_window_clear_list(window, index, npages);
+	raw_spin_unlock_irqrestore(lock, flags);
+
+	return ret;
+}
+
+/* Only its owner writes the window: no lock */
+static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
+			struct spapr_tce *list, unsigned long npages)
+{
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+	u64 *tce = spapr_sparse_find(&window->hv->tces, index);
+	bool clears = true, keeps;
+	unsigned long flags;
+	long ret;
+
+	/* A table that a move did not fill up to here */
+	if (!tce)
+		goto nothing;
+
+	for (unsigned long i = 0; i < npages; i++)
+		if (list[i].tce)
+			clears = false;
+
+	local_irq_save(flags);
+	ret = clears ? spapr_tce_window_clear_list(window, index, npages) :
+		       spapr_tce_window_put_list(window, index, list, npages);
+	local_irq_restore(flags);
+
+	/* After a clear that failed, the device reaches what it did before */
+	if (ret && clears)
+		return ret;
+	/* After -EIO it reaches the new page, the former one, or neither */
+	keeps = !ret || ret == -EIO;
+	for (unsigned long i = 0; i < npages; i++) {
+		u64 former = tce[i];
+
+		tce[i] = keeps ? list[i].tce : 0;
+		WRITE_ONCE(origin[i], keeps ? list[i].origin : 0);
+		list[i].tce = ret == -EIO ? 0 : former;
+	}
+	return ret;
+
+nothing:
+	for (unsigned long i = 0; i < npages; i++)
+		WRITE_ONCE(origin[i], list[i].origin);
+	return 0;
+}
+
+const struct spapr_tce_kind spapr_tce_hv_kind = {
+	.prepare = hv_prepare,
+	.populate = hv_populate,
+	.may_map = spapr_tce_may_map_registered,
+	.map = spapr_tce_map_registered,
+	.unmap = spapr_tce_unmap_registered,
+	.empty = hv_empty,
+	.exchange = hv_exchange,
+};
+
+/* The kind that a table is of */
+const struct spapr_tce_kind *spapr_tce_kind_of(const struct iommu_table *tbl)
+{
+	if (spapr_tce_table_is_soft(tbl))
+		return &spapr_tce_soft_kind;
+
+	return tbl->it_ops->put_list ? &spapr_tce_hv_kind :
+				       &spapr_tce_memory_kind;
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping: how the owner of a window fills and empties it
+ *
+ * There are two entrances. spapr_tce_map() takes user addresses. On a window of
+ * registered memory it looks the pages up in walks, as hypercalls do. If the
+ * window's owner pins pages by itself (struct spapr_tce_owner), it hands the
+ * range to the owner, which comes back with physical addresses by the other
+ * entrance, spapr_tce_exchange().
+ *
+ * Whatever the entrance, spapr_tce_window::origins tell what is mapped, and
+ * spapr_tce_window_move() puts a window on another table from there.
+ */
+#include <linux/cleanup.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+
+#include <asm/spapr_tce.h>
+#include "window.h"
+
+/* The owner that has pinned what a table for hardware points to, or NULL */
+static const struct spapr_tce_owner *
+pinning_owner(const struct spapr_tce_window *window)
+{
+	return window->kind->exchange ? window->owner : NULL;
+}
+
+/* Registered memory */
+
+/*
+ * Make TCEs for user memory from @ua on. Those for one of the host's pages
+ * follow from one look.
+ */
+static __always_inline bool
+make_registered(struct spapr_mem_cursor *cursor, struct spapr_tce *list,
+		unsigned long ua, unsigned long npages, unsigned long step,
+		unsigned long perm, unsigned long bits)
+{
+	const struct spapr_tce *end = list + npages;
+	unsigned long hpa;
+
+	while (list < end) {
+		if (!spapr_mem_next_to_phys(cursor, ua, &hpa))
+			return false;
+		do {
+			list->origin = ua | perm;
+			list->tce = hpa | bits;
+			list++;
+			ua += step;
+			hpa += step;
+		} while (list < end && ua & ~PAGE_MASK);
+	}
+
+	return true;
+}
+
+/*
+ * Map registered memory in one leaf. The walk ends after the device has been
+ * told to forget what was replaced, so unregistering that waits for it.
+ */
+long spapr_tce_map_registered(struct spapr_tce_window *window,
+			      unsigned long index, unsigned long ua,
+			      unsigned long npages, unsigned long perm)
+{
+	const unsigned long step = window->page_mask + 1;
+	struct spapr_tce list[SPAPR_TCE_BATCH] __uninitialized;
+	struct spapr_mem_cursor cursor;
+	unsigned long done = 0, n;
+	long ret = 0;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	cursor = spapr_mem_cursor(window->mem, window->page_shift);
+	while (done < npages) {
+		n = min(npages - done, SPAPR_TCE_BATCH);
+		ret = -EINVAL;
+		if (make_registered(&cursor, list, ua, n, step, perm,
+				    window->perm[perm]))
+			ret = spapr_tce_store(window, index + done, list, n);
+		if (ret)
+			break;
+		done += n;
+		ua += n * step;
+	}
+	if (done)
+		spapr_tce_kill(window, index, done);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	/* An error after the first part comes again with the rest */
+	return done ?: ret;
+}
+
+long spapr_tce_unmap_registered(struct spapr_tce_window *window,
+				unsigned long index, unsigned long npages)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	ret = spapr_tce_clear(window, index, npages, SPAPR_TCE_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+int spapr_tce_may_map_registered(struct spapr_tce_window *window,
+				 unsigned long ua, unsigned long size)
+{
+	return spapr_mem_covers(window->mem, ua, size, window->page_shift) ?
+	       0 : -EINVAL;
+}
+
+/* By physical address */
+
+/**
+ * spapr_tce_exchange() - exchange TCEs for pages that the owner has pinned
+ * @window: a window whose owner pins, on a table for hardware
+ * @index: first TCE
+ * @list: of each TCE to put the word to be noted as its origin and the TCE
+ *	itself, made with spapr_tce_window::perm; or 0 to clear it. Receives as
+ *	spapr_tce::tce the former TCE if the device has ceased to reach its page
+ *	through this TCE, else 0.
+ * @npages: how many, all of one leaf, which has been populated
+ *
+ * The owner unpins pages of former TCEs. With only TCEs to clear an error means
+ * that nothing has changed, and the call can be tried again. Otherwise -EIO
+ * means that the device may reach both the new pages and the former ones, and
+ * any other error that it reaches neither.
+ *
+ * Context: process context; calls are serialised by the owner.
+ * Return: 0, or the error of a hypervisor's table.
+ */
+long spapr_tce_exchange(struct spapr_tce_window *window, unsigned long index,
+			struct spapr_tce *list, unsigned long npages)
+{
+	long ret = window->kind->exchange(window, index, list, npages);
+
+	/* The device forgets the former pages before they are unpinned */
+	spapr_tce_kill(window, index, npages);
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_exchange);
+
+/* By user address */
+
+static int may_map(struct spapr_tce_window *window, unsigned long ua,
+		   unsigned long size)
+{
+	return pinning_owner(window) ? 0 :
+	       window->kind->may_map(window, ua, size);
+}
+
+static long map_some(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	const struct spapr_tce_owner *owner = pinning_owner(window);
+
+	if (owner)
+		return owner->map(window, index, ua, npages, perm);
+
+	return window->kind->map(window, index, ua, npages, perm);
+}
+
+static long unmap_leaf(struct spapr_tce_window *window, unsigned long index,
+		       unsigned long npages)
+{
+	const struct spapr_tce_owner *owner = pinning_owner(window);
+
+	if (owner)
+		return owner->unmap(window, index, npages, false);
+
+	return window->kind->unmap(window, index, npages);
+}
+
+static long empty_leaf(struct spapr_tce_window *window, unsigned long index,
+		       unsigned long npages)
+{
+	const struct spapr_tce_owner *owner = pinning_owner(window);
+	long ret;
+
+	if (owner)
+		return owner->unmap(window, index, npages, true);
+
+	ret = window->kind->empty(window, index, npages);
+	spapr_tce_kill(window, index, npages);
+
+	return ret;
+}
+
+/* Map a range in one leaf. Advances @index and @ua as far as it gets. */
+static long map_leaf(struct spapr_tce_window *window, unsigned long *index,
+		     unsigned long stop, unsigned long *ua, unsigned long perm)
+{
+	long done = spapr_tce_window_populate(window, *index, stop - *index);
+
+	while (done >= 0 && *index < stop) {
+		done = map_some(window, *index, *ua, stop - *index, perm);
+		if (done > 0) {
+			*index += done;
+			*ua += done << window->page_shift;
+		}
+	}
+
+	return min(done, 0L);
+}
+
+/**
+ * spapr_tce_map() - map a range of user memory
+ * @window: the window
+ * @index: first TCE
+ * @ua: user address of the current process, a multiple of the window's page
+ *	size
+ * @npages: how many TCEs, at least 1; the range lies in the window
+ * @perm: SPAPR_TCE_PERM bits, at least one
+ *
+ * Replaces what was mapped there. If it fails, the part of the range that had
+ * been done is clear.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0; -EINVAL for memory that is not registered, or not as pages of the
+ * window's size; for a table in software, -EFAULT if no user memory can be
+ * there, and -EINTR if the process is being killed; the error of
+ * spapr_tce_owner::map; -ENOMEM; the error of a hypervisor's table, and -EIO
+ * for ever after one has lost track of what it maps.
+ */
+long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
+		   unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	const unsigned long first = index, end = index + npages;
+	long ret;
+
+	/* What one walk puts all or nothing of needs no look in advance */
+	if (npages > SPAPR_TCE_BATCH ||
+	    spapr_tce_leaf_end(index, end) < end || !window->kind->exchange) {
+		ret = may_map(window, ua, npages << window->page_shift);
+		if (ret)
+			return ret;
+	}
+
+	while (index < end) {
+		ret = map_leaf(window, &index, spapr_tce_leaf_end(index, end),
+			       &ua, perm);
+		if (ret) {
+			spapr_tce_unmap(window, first, index - first);
+			return ret;
+		}
+		cond_resched();
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_map);
+
+/* Call @clear for the populated parts of a range. Returns the first error. */
+static long for_each_leaf(struct spapr_tce_window *window, unsigned long index,
+			  unsigned long end,
+			  long (*clear)(struct spapr_tce_window *window,
+					unsigned long index,
+					unsigned long npages))
+{
+	long ret = 0;
+
+	while (index < end &&
+	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
+		unsigned long stop = spapr_tce_leaf_end(index, end);
+		long err = clear(window, index, stop - index);
+
+		ret = ret ?: err;
+		index = stop;
+		cond_resched();
+	}
+
+	return ret;
+}
+
+/**
+ * spapr_tce_unmap() - clear a range of TCEs
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many; the range lies in the window
+ *
+ * When this returns 0, the device reaches none of the range. After an error the
+ * TCEs that could not be cleared are as they were, the others are clear. Costs
+ * what is populated.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0, or the error of a hypervisor's table.
+ */
+long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
+		     unsigned long npages)
+{
+	return for_each_leaf(window, index, index + npages, unmap_leaf);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_unmap);
+
+/* Other tables */
+
+/* Clear the table and leave the origins, which say what is mapped */
+static void empty_table(struct spapr_tce_window *window)
+{
+	/* What the hypervisor keeps is reached until it takes the table away */
+	if (for_each_leaf(window, 0, window->tbl->it_size, empty_leaf))
+		WRITE_ONCE(window->lost, true);
+}
+
+/* Put into the table what the origins of one leaf say, as they stand there */
+static long refill_leaf(struct spapr_tce_window *window, unsigned long index,
+			unsigned long stop)
+{
+	const unsigned long size = 1UL << window->page_shift;
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+
+	while (index < stop) {
+		unsigned long perm = *origin & SPAPR_TCE_PERM, n = 1;
+		unsigned long ua = *origin & ~SPAPR_TCE_PERM;
+		long done = 1;
+
+		while (perm && n < SPAPR_TCE_BATCH && index + n < stop &&
+		       origin[n] == *origin + n * size)
+			n++;
+		if (perm)
+			done = map_some(window, index, ua, n, perm);
+		if (done < 0) {
+			spapr_tce_set_origins(window, index, ua, n, perm);
+			return done;
+		}
+		index += done;
+		origin += done;
+	}
+
+	return 0;
+}
+
+static long refill_table(struct spapr_tce_window *window)
+{
+	unsigned long index = 0, end = window->tbl->it_size;
+
+	while (index < end &&
+	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
+		unsigned long stop = spapr_tce_leaf_end(index, end);
+		long ret = spapr_tce_window_populate(window, index,
+						     stop - index);
+
+		if (!ret)
+			ret = refill_leaf(window, index, stop);
+		if (ret)
+			return ret;
+		index = stop;
+		cond_resched();
+	}
+
+	return 0;
+}
+
+/**
+ * spapr_tce_window_move() - put a window on another table
+ * @window: a window that is watched
+ * @tbl: a table of the same start, size and page size, in which nothing is
+ *	mapped; or the one in software
+ *
+ * What is mapped stays mapped. On success the reference to @tbl passes to the
+ * window, and the one to the table that it had to the caller. That table is
+ * empty then, unless a hypervisor has failed to clear it; in that case
+ * spapr_tce_window::lost is set.
+ *
+ * Context: process context, may sleep, of the process itself if an owner pins;
+ * calls are serialised by the owner, which has the window programmed into no
+ * hardware or only into that of the table that the window leaves.
+ * Return: 0, or an error, then all is as before: -EINVAL if memory is mapped
+ * that is not registered, or not as pages of the window's size; the error of
+ * spapr_tce_owner::map; -ENOMEM; or the error of a hypervisor's table. To a
+ * table in software nothing fails.
+ */
+int spapr_tce_window_move(struct spapr_tce_window *window,
+			  struct iommu_table *tbl)
+{
+	const struct spapr_tce_kind *kind = spapr_tce_kind_of(tbl);
+	struct spapr_tce_hv *hv = NULL, *old_hv = window->hv;
+	struct iommu_table *old = window->tbl;
+	long ret = 0;
+
+	WARN_ON_ONCE(!window->watched);
+	if (kind->prepare) {
+		ret = kind->prepare(window, tbl, &hv);
+		if (ret)
+			return ret;
+	}
+
+	/* No registration ends while only the origins tell what it is used for */
+	guard(mutex)(&window->mem->lock);
+	if (window->kind->exchange)
+		empty_table(window);
+
+	spapr_tce_window_set_table(window, tbl, hv);
+	if (window->kind->exchange)
+		ret = refill_table(window);
+	if (ret) {
+		empty_table(window);
+		spapr_tce_window_set_table(window, old, old_hv);
+		old_hv = hv;
+	}
+	spapr_tce_hv_destroy(old_hv);
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_move);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DMA windows: what the engine's own files share
+ *
+ * walk.c writes TCEs inside walks, window.c makes and closes windows, map.c
+ * fills them for their owner, kinds.c and soft.c know the kinds of table.
+ */
+#ifndef SPAPR_TCE_WINDOW_H
+#define SPAPR_TCE_WINDOW_H
+
+#include <linux/minmax.h>
+#include <linux/spinlock.h>
+#include <asm/spapr_tce.h>
+
+/* How many TCEs are prepared on the stack before they are stored */
+#define SPAPR_TCE_BATCH		64UL
+
+/* Requests for different leaves of a window rarely meet in a lock */
+#define SPAPR_TCE_HV_LOCKS	16
+
+/**
+ * struct spapr_tce_hv - what a window needs whose table the hypervisor has
+ * @tces: index -> TCE, of a window that is mapped by physical address: the
+ *	table cannot be read at a reasonable price
+ * @locks: make the hypercall and the store to spapr_tce_window::origins one, by
+ *	leaf
+ */
+struct spapr_tce_hv {
+	struct spapr_sparse tces;
+	struct {
+		raw_spinlock_t lock;
+	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_HV_LOCKS];
+};
+
+/**
+ * struct spapr_tce_kind - a kind of table, as process context uses it
+ * @in_memory: the table lies in this kernel's memory, and walks write it there
+ * @prepare: allocate what a window on such a table needs besides, before the
+ *	window gets the table; 0 or -ENOMEM
+ * @populate: add what is needed to put TCEs in the leaf of @index; false for
+ *	lack of memory
+ * @may_map: 0, or the error for user memory that cannot be mapped
+ * @map: map user memory, up to the end of a leaf; how many TCEs were put, or an
+ *	error, then none
+ * @unmap: clear TCEs and origins of one leaf; 0 or -errno
+ * @empty: clear TCEs of one leaf, not the origins; 0 or -errno
+ * @exchange: put TCEs of one leaf by physical address, spapr_tce_exchange();
+ *	NULL where there are no TCEs
+ *
+ * All of them sleep, except that @exchange, @unmap and @empty do not.
+ */
+struct spapr_tce_kind {
+	bool in_memory;
+	int (*prepare)(struct spapr_tce_window *window,
+		       const struct iommu_table *tbl, struct spapr_tce_hv **hv);
+	bool (*populate)(struct spapr_tce_window *window, unsigned long index);
+	int (*may_map)(struct spapr_tce_window *window, unsigned long ua,
+		       unsigned long size);
+	long (*map)(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long ua, unsigned long npages,
+		    unsigned long perm);
+	long (*unmap)(struct spapr_tce_window *window, unsigned long index,
+		      unsigned long npages);
+	long (*empty)(struct spapr_tce_window *window, unsigned long index,
+		      unsigned long npages);
+	long (*exchange)(struct spapr_tce_window *window, unsigned long index,
+			 struct spapr_tce *list, unsigned long npages);
+};
+
+/* kinds.c, soft.c */
+extern const struct spapr_tce_kind spapr_tce_memory_kind;
+extern const struct spapr_tce_kind spapr_tce_hv_kind;
+extern const struct spapr_tce_kind spapr_tce_soft_kind;
+const struct spapr_tce_kind *spapr_tce_kind_of(const struct iommu_table *tbl);
+void spapr_tce_hv_destroy(struct spapr_tce_hv *hv);
+
+/* walk.c */
+__be64 *spapr_tce_address(const struct spapr_tce_window *window,
+			  unsigned long index);
+long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
+		     const struct spapr_tce *list, unsigned long npages);
+void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long npages);
+
+/* window.c */
+void spapr_tce_window_set_table(struct spapr_tce_window *window,
+				struct iommu_table *tbl,
+				struct spapr_tce_hv *hv);
+
+/* map.c: the operations of struct spapr_tce_kind on registered memory */
+int spapr_tce_may_map_registered(struct spapr_tce_window *window,
+				 unsigned long ua, unsigned long size);
+long spapr_tce_map_registered(struct spapr_tce_window *window,
+			      unsigned long index, unsigned long ua,
+			      unsigned long npages, unsigned long perm);
+long spapr_tce_unmap_registered(struct spapr_tce_window *window,
+				unsigned long index, unsigned long npages);
+
+/* The end of a range within its first leaf */
+static inline unsigned long spapr_tce_leaf_end(unsigned long index,
+					       unsigned long end)
+{
+	return min(end, (index | SPAPR_SPARSE_LEAF_MASK) + 1);
+}
+
+/* Note that TCEs of one leaf map @ua and on, or with no @perm that none is put */
+static inline void spapr_tce_set_origins(struct spapr_tce_window *window,
+					 unsigned long index, unsigned long ua,
+					 unsigned long npages,
+					 unsigned long perm)
+{
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+	unsigned long i;
+
+	for (i = 0; i < npages; i++, ua += 1UL << window->page_shift)
+		WRITE_ONCE(origin[i], perm ? ua | perm : 0);
+}
+
+/* The lock of the TCEs of @index's leaf, for a table of the hypervisor */
+static inline raw_spinlock_t *
+spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
+{
+	unsigned long leaf = index >> SPAPR_SPARSE_NODE_SHIFT;
+
+	return &window->hv->locks[leaf % SPAPR_TCE_HV_LOCKS].lock;
+}
+
+/* Put a list into a table of the hypervisor, with interrupts off */
+static inline long
+spapr_tce_window_put_list(struct spapr_tce_window *window, unsigned long index,
+			  const struct spapr_tce *list, unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+	long ret;
+
+	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
+	/* A list that failed has been cleared as a whole, except for -EIO */
+	if (ret == -EIO)
+		WRITE_ONCE(window->lost, true);
+
+	return ret;
+}
+
+/* Clear TCEs of a table of the hypervisor, with interrupts off */
+static inline long
+spapr_tce_window_clear_list(struct spapr_tce_window *window,
+			    unsigned long index, unsigned long npages)
+{
+	struct iommu_table *tbl = window->tbl;
+
+	return tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
+}
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages that an sPAPR TCE v1 container pins
+ *
+ * A v1 container registers no memory. It pins the page of each TCE when the TCE
+ * is put, once for each TCE, and unpins it when the TCE has gone. What ENABLE
+ * charges covers one pin for every TCE of the window.
+ */
+#include <linux/mm.h>
+#include <asm/iommu.h>
+#include <asm/spapr_tce.h>
+#include "container.h"
+
+/* TCEs, and host pages, that are prepared on the stack */
+#define TCE_BATCH	64UL
+#define PAGE_BATCH	16UL
+
+/* Unpin the page of former TCEs, which have told what the device could do */
+static void unpin_tces(u64 tce, unsigned long npins)
+{
+	struct page *page = pfn_to_page(tce >> PAGE_SHIFT);
+
+	if (tce & TCE_PCI_WRITE)
+		set_page_dirty_lock(page);
+	unpin_user_folio(page_folio(page), npins);
+}
+
+/* Unpin the pages of TCEs, with one call for each run of the same page */
+static void unpin_list(const struct spapr_tce *list, unsigned long npages)
+{
+	unsigned long i, run;
+
+	for (i = 0; i < npages; i += run) {
+		u64 tce = list[i].tce;
+
+		for (run = 1; i + run < npages; run++)
+			if ((list[i + run].tce ^ tce) &
+			    (PAGE_MASK | TCE_PCI_WRITE))
+				break;
+		if (tce & SPAPR_TCE_PERM)
+			unpin_tces(tce, run);
+	}
+}
+
+/* Host pages in which @npages TCE pages from @ua on lie */
+static unsigned long host_pages(unsigned long ua, unsigned long npages,
+				unsigned int shift)
+{
+	return ((ua + (npages << shift) - 1) >> PAGE_SHIFT) -
+	       (ua >> PAGE_SHIFT) + 1;
+}
+
+/*
+ * Pin for writing, whatever the TCE permits: a page pinned for reading is not
+ * the process's page any more once the process has written to it. Pin for long:
+ * once pinned, a page could not be moved to where such pages belong.
+ */
+static long pin_pages(unsigned long ua, unsigned long nr_pages,
+		      struct page **pages)
+{
+	long got = pin_user_pages_fast(ua & PAGE_MASK, nr_pages,
+				       FOLL_WRITE | FOLL_LONGTERM, pages);
+
+	return got > 0 ? got : -EFAULT;
+}
+
+/*
+ * Make TCEs for pages that have been pinned, as far as these reach. The first
+ * TCE of a page takes over its pin, the others get their own.
+ */
+static unsigned long make_tces(struct spapr_tce_window *window,
+			       struct spapr_tce *list, unsigned long ua,
+			       unsigned long npages, unsigned long perm,
+			       struct page **pages, unsigned long nr_pages)
+{
+	const unsigned long first = ua >> PAGE_SHIFT;
+	unsigned long taken = 0, made, nr;
+
+	for (made = 0; made < npages; made++, ua += 1UL << window->page_shift) {
+		nr = (ua >> PAGE_SHIFT) - first;
+		if (nr >= nr_pages)
+			break;
+		if (nr < taken)
+			folio_add_pin(page_folio(pages[nr]));
+		taken = nr + 1;
+		list[made].origin = ua | perm;
+		list[made].tce = page_to_phys(pages[nr]) | (ua & ~PAGE_MASK) |
+				 window->perm[perm];
+	}
+
+	return made;
+}
+
+/* The TCEs have not been put, or have been cleared again */
+static void unpin_made(struct page **pages, unsigned long ua,
+		       unsigned long made, unsigned int shift)
+{
+	const unsigned long first = ua >> PAGE_SHIFT;
+
+	while (made--) {
+		unpin_user_page(pages[(ua >> PAGE_SHIFT) - first]);
+		ua += 1UL << shift;
+	}
+}
+
+/* spapr_tce_owner::map. It stops before a hole, where the next call fails. */
+static long pin_map(struct spapr_tce_window *window, unsigned long index,
+		    unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	struct spapr_tce list[TCE_BATCH] __uninitialized;
+	struct page *pages[PAGE_BATCH] __uninitialized;
+	const unsigned int shift = window->page_shift;
+	unsigned long made;
+	long ret, got;
+
+	npages = min(npages, TCE_BATCH);
+	while (host_pages(ua, npages, shift) > PAGE_BATCH)
+		npages--;
+	got = pin_pages(ua, host_pages(ua, npages, shift), pages);
+	if (got < 0)
+		return got;
+
+	made = make_tces(window, list, ua, npages, perm, pages, got);
+	ret = spapr_tce_exchange(window, index, list, made);
+	unpin_list(list, made);
+	if (!ret)
+		return made;
+
+	/* After -EIO the device may reach the pages */
+	if (ret != -EIO)
+		unpin_made(pages, ua, made, shift);
+	return ret;
+}
+
+/* spapr_tce_owner::unmap */
+static long pin_unmap(struct spapr_tce_window *window, unsigned long index,
+		      unsigned long npages, bool keep)
+{
+	u64 *origin = spapr_sparse_find(&window->origins, index);
+	struct spapr_tce list[TCE_BATCH] __uninitialized;
+	long ret = 0;
+
+	while (npages) {
+		unsigned long run = min(npages, TCE_BATCH);
+		long err;
+
+		for (unsigned long i = 0; i < run; i++)
+			list[i] = (struct spapr_tce) {
+				.origin = keep ? origin[i] : 0,
+			};
+		err = spapr_tce_exchange(window, index, list, run);
+		if (err)
+			ret = ret ?: err;
+		else
+			unpin_list(list, run);
+		index += run;
+		origin += run;
+		npages -= run;
+	}
+
+	return ret;
+}
+
+const struct spapr_tce_owner tce_pin_owner = {
+	.map = pin_map,
+	.unmap = pin_unmap,
+};
