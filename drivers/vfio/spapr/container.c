@@ -34,6 +34,8 @@
  * charged by REGISTER_MEMORY. A window in software maps memory that need not be
  * there; what mediated devices pin of it is charged then.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/cleanup.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
@@ -53,51 +55,25 @@
 /* From here on the container serves the current process only */
 int tce_bind_mm(struct tce_container *container)
 {
+	int ret;
+
+	lockdep_assert_held(&container->lock);
+
 	if (container->mm)
 		return container->mm == current->mm ? 0 : -EPERM;
 
+	ret = tce_mediated_serve(&container->mediated);
+	if (ret)
+		return ret;
+
 	mmgrab(current->mm);
 	container->mm = current->mm;
-	tce_mediated_set_payer(&container->mediated);
-
 	return 0;
 }
 
 bool tce_serves_another(const struct tce_container *container)
 {
 	return container->mm && container->mm != current->mm;
-}
-
-/* The first group of either kind, or NULL */
-struct tce_group *tce_find_kind(struct tce_container *container, bool mediated)
-{
-	struct tce_group *tcegroup;
-
-	list_for_each_entry(tcegroup, &container->groups, node)
-		if (tcegroup->mediated == mediated)
-			return tcegroup;
-
-	return NULL;
-}
-
-/*
- * The group that stands for all with hardware: they have been found alike as
- * they joined
- */
-struct iommu_table_group *tce_hardware(struct tce_container *container)
-{
-	struct tce_group *first = tce_find_kind(container, false);
-
-	return first ? iommu_group_get_iommudata(first->group) : NULL;
-}
-
-/* What stands for all groups that there are */
-struct iommu_table_group *tce_table_group(struct tce_container *container)
-{
-	if (list_empty(&container->groups))
-		return NULL;
-
-	return tce_hardware(container) ?: &spapr_tce_soft_group;
 }
 
 /*
@@ -121,7 +97,7 @@ int tce_read_args(void *args, void __user *from, size_t size)
  */
 static unsigned long enable_charge(struct tce_container *container)
 {
-	struct iommu_table_group *tg = tce_hardware(container);
+	struct iommu_table_group *tg = spapr_tce_domain_hardware(&container->domain);
 
 	return tg ? tce_default_size(container, tg) >> PAGE_SHIFT : 0;
 }
@@ -129,7 +105,7 @@ static unsigned long enable_charge(struct tce_container *container)
 /* VFIO_IOMMU_ENABLE */
 static long enable(struct tce_container *container)
 {
-	struct iommu_table_group *tg = tce_table_group(container);
+	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
 	unsigned long charge;
 	int ret;
 
@@ -257,9 +233,9 @@ static void *tce_iommu_open(unsigned long type)
 
 	container->v2 = type == VFIO_SPAPR_TCE_v2_IOMMU;
 	mutex_init(&container->lock);
-	INIT_LIST_HEAD(&container->groups);
+	spapr_tce_domain_init(&container->domain);
 	xa_init(&container->regions);
-	tce_mediated_init(&container->mediated);
+	tce_mediated_init(&container->mediated, &container->domain);
 
 	return container;
 }
@@ -269,7 +245,7 @@ static void tce_iommu_release(void *iommu_data)
 {
 	struct tce_container *container = iommu_data;
 
-	WARN_ON_ONCE(!list_empty(&container->groups));
+	WARN_ON_ONCE(!list_empty(&container->domain.groups));
 
 	tce_release_memory(container);
 	tce_mediated_destroy(&container->mediated);
@@ -283,37 +259,22 @@ static void tce_iommu_release(void *iommu_data)
 	kfree(container);
 }
 
-static bool is_member(struct tce_container *container,
-		      struct iommu_group *group)
-{
-	struct tce_group *tcegroup;
-
-	list_for_each_entry(tcegroup, &container->groups, node)
-		if (tcegroup->group == group)
-			return true;
-
-	return false;
-}
-
-/* Can a group with hardware join those that are there? */
+/* Can a group with hardware join those that there are? */
 static int may_join(struct tce_container *container, struct iommu_group *group,
 		    struct iommu_table_group *tg)
 {
-	struct iommu_table_group *other = tce_hardware(container);
-
 	if (container->v2 && !tg->max_dynamic_windows_supported)
 		return -EINVAL;
-	if (!other)
-		return 0;
 
 	/* v1 charges for the window of one group */
-	if (!container->v2 || is_member(container, group))
+	if (!container->v2 && spapr_tce_domain_hardware(&container->domain))
 		return -EBUSY;
-	if (other->ops->create_table != tg->ops->create_table)
+
+	if (!spapr_tce_domain_alike(&container->domain, tg)) {
+		pr_warn("group %d is incompatible with the container's other groups\n",
+			iommu_group_id(group));
 		return -EPERM;
-	/* A table of the hypervisor's feeds the group that it was made for */
-	if (tg->ops->exclusive_tables)
-		return -EPERM;
+	}
 
 	return 0;
 }
@@ -323,85 +284,52 @@ static int enter(struct tce_container *container, struct iommu_group *group,
 		 bool mediated)
 {
 	struct iommu_table_group *tg = iommu_group_get_iommudata(group);
-	bool first = !tce_find_kind(container, mediated);
 	int ret;
 
-	if (mediated) {
-		if (first)
-			tce_watch_windows(container, true);
-		ret = tce_attach_windows(container, group);
-		if (ret && first)
-			tce_watch_windows(container, false);
-		return ret;
-	}
-
+	if (mediated)
+		return spapr_tce_domain_join(&container->domain, group, NULL,
+					     NULL);
 	if (!tg)
 		return -ENODEV;
+
 	ret = may_join(container, group, tg);
 	if (ret)
 		return ret;
 
-	if (first)
+	if (!spapr_tce_domain_hardware(&container->domain))
 		return tce_enter_hardware(container, tg, group);
 
-	return tce_attach_windows(container, group);
+	return spapr_tce_domain_join(&container->domain, group, tg, NULL);
 }
 
 static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
 				  enum vfio_group_type type)
 {
-	struct tce_group *tcegroup __free(kfree) = NULL;
 	struct tce_container *container = iommu_data;
+	bool first;
 	int ret;
 
 	guard(mutex)(&container->lock);
 
-	tcegroup = kzalloc(sizeof(*tcegroup), GFP_KERNEL_ACCOUNT);
-	if (!tcegroup)
-		return -ENOMEM;
-
-	tcegroup->group = group;
-	tcegroup->mediated = type == VFIO_EMULATED_IOMMU;
-	ret = enter(container, group, tcegroup->mediated);
-	if (ret)
-		return ret;
-
-	if (list_empty(&container->groups))
+	first = list_empty(&container->domain.groups);
+	ret = enter(container, group, type == VFIO_EMULATED_IOMMU);
+	if (!ret && first)
 		container->default_due = true;
-	list_add(&no_free_ptr(tcegroup)->node, &container->groups);
 
-	return 0;
+	return ret;
 }
 
 /* The others keep what is mapped; with the last one the windows go */
 static void tce_iommu_detach_group(void *iommu_data, struct iommu_group *group)
 {
 	struct tce_container *container = iommu_data;
-	struct tce_group *tcegroup;
-	bool mediated;
 
 	guard(mutex)(&container->lock);
 
-	list_for_each_entry(tcegroup, &container->groups, node)
-		if (tcegroup->group == group)
-			break;
-	if (WARN_ON_ONCE(list_entry_is_head(tcegroup, &container->groups, node)))
-		return;
-
-	if (list_is_singular(&container->groups))
+	if (list_is_singular(&container->domain.groups))
 		tce_close_windows(container);
 
-	mediated = tcegroup->mediated;
-	list_del(&tcegroup->node);
-	kfree(tcegroup);
-
-	if (!list_empty(&container->groups) && !tce_find_kind(container, mediated)) {
-		if (!mediated)
-			return tce_leave_hardware(container, group);
-		tce_detach_windows(container, group);
-		return tce_watch_windows(container, false);
-	}
-	tce_detach_windows(container, group);
+	tce_leave(container, group);
 }
 
 static int tce_iommu_pin_pages(void *iommu_data, struct iommu_group *group,

@@ -3,9 +3,9 @@
  * The sPAPR TCE container: what its files share
  *
  * container.c has what VFIO calls, windows.c the DMA windows, memory.c the
- * registration of memory, pin.c the pages that v1 pins, eeh.c error handling, mediated.c mediated devices.
- * Functions that take a struct tce_container are called with
- * tce_container::lock held, except tce_eeh_op().
+ * registration of memory, pin.c the pages that v1 pins, eeh.c error handling,
+ * mediated.c mediated devices. Functions that take a struct tce_container are
+ * called with tce_container::lock held, except tce_eeh_op().
  */
 #ifndef VFIO_SPAPR_CONTAINER_H
 #define VFIO_SPAPR_CONTAINER_H
@@ -15,29 +15,15 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 #include <asm/iommu.h>
-#include <asm/spapr_tce.h>
+#include <asm/spapr_domain.h>
 #include "mediated.h"
 
 /**
- * struct tce_group - a group in a container
- * @node: in tce_container::groups
- * @group: the group, which VFIO holds while it is in the container
- * @mediated: the group has no hardware
- */
-struct tce_group {
-	struct list_head node;
-	struct iommu_group *group;
-	bool mediated;
-};
-
-/**
- * struct tce_slot - one of the windows that a group can have
- * @window: the window, or NULL
+ * struct tce_slot - what a container keeps of one of its windows
  * @levels: levels of its table that user space asked for
- * @charge: host pages charged for the window's table
+ * @charge: host pages charged for the table
  */
 struct tce_slot {
-	struct spapr_tce_window *window;
 	u32 levels;
 	unsigned long charge;
 };
@@ -54,8 +40,9 @@ struct tce_slot {
  *	made in software keeps its size on hardware that would have another.
  * @charge: host pages charged by ENABLE
  * @mm: the process served, once there is one; a reference is held
- * @slots: the windows
- * @groups: struct tce_group, the latest first
+ * @domain: windows and groups; @mediated's lock is held as well where a window
+ *	comes or goes
+ * @slots: by number of the window
  * @regions: struct spapr_mem_region by number of its first user page; the
  *	container holds one registration of each
  * @mediated: state of mediated devices. Its lock is held while mappings change.
@@ -68,8 +55,8 @@ struct tce_container {
 	u64 default_size;
 	unsigned long charge;
 	struct mm_struct *mm;
+	struct spapr_tce_domain domain;
 	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
-	struct list_head groups;
 	struct xarray regions;
 	struct tce_mediated mediated;
 };
@@ -77,9 +64,6 @@ struct tce_container {
 /* container.c */
 int tce_bind_mm(struct tce_container *container);
 bool tce_serves_another(const struct tce_container *container);
-struct tce_group *tce_find_kind(struct tce_container *container, bool mediated);
-struct iommu_table_group *tce_hardware(struct tce_container *container);
-struct iommu_table_group *tce_table_group(struct tce_container *container);
 int tce_read_args(void *args, void __user *from, size_t size);
 
 /* windows.c: ioctls */
@@ -93,16 +77,10 @@ u64 tce_default_size(struct tce_container *container,
 		     struct iommu_table_group *tg);
 int tce_unmap_windows(struct tce_container *container);
 void tce_close_windows(struct tce_container *container);
-int tce_attach_windows(struct tce_container *container,
-		       struct iommu_group *group);
-void tce_detach_windows(struct tce_container *container,
-			struct iommu_group *group);
-void tce_watch_windows(struct tce_container *container, bool watched);
 int tce_enter_hardware(struct tce_container *container,
 		       struct iommu_table_group *tg,
 		       struct iommu_group *group);
-void tce_leave_hardware(struct tce_container *container,
-			struct iommu_group *group);
+void tce_leave(struct tce_container *container, struct iommu_group *group);
 
 /* pin.c: how v1 maps */
 extern const struct spapr_tce_owner tce_pin_owner;

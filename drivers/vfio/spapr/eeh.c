@@ -59,7 +59,7 @@ static long eeh_pe_op(struct eeh_pe *pe, const struct vfio_eeh_pe_op *op)
  */
 static struct eeh_pe *next_pe(struct tce_container *container, int *number)
 {
-	struct tce_group *tcegroup, *next = NULL;
+	struct spapr_tce_domain_group *dg, *next = NULL;
 	int id, best = INT_MAX;
 
 	guard(mutex)(&container->lock);
@@ -67,11 +67,11 @@ static struct eeh_pe *next_pe(struct tce_container *container, int *number)
 	if (tce_serves_another(container))
 		return ERR_PTR(-EPERM);
 
-	list_for_each_entry(tcegroup, &container->groups, node) {
-		id = iommu_group_id(tcegroup->group);
-		if (tcegroup->mediated || id <= *number || id > best)
+	list_for_each_entry(dg, &container->domain.groups, node) {
+		id = iommu_group_id(dg->group);
+		if (!dg->table_group || id <= *number || id > best)
 			continue;
-		next = tcegroup;
+		next = dg;
 		best = id;
 	}
 	if (!next)

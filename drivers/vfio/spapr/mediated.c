@@ -32,32 +32,20 @@
 #define ASK_TIMES	10
 #define ASK_INTERVAL	(HZ / 10)
 
-static struct spapr_tce_window *find_window(struct tce_mediated *mediated,
-					    u64 bus)
-{
-	lockdep_assert_held(&mediated->lock);
-
-	for (int num = 0; num < ARRAY_SIZE(mediated->windows); num++) {
-		struct spapr_tce_window *window = mediated->windows[num];
-		struct iommu_table *tbl = window ? window->tbl : NULL;
-
-		if (tbl && (bus >> tbl->it_page_shift) - tbl->it_offset <
-			   tbl->it_size)
-			return window;
-	}
-
-	return NULL;
-}
-
 /* What is mapped at @bus: in which window, and where in user memory */
 static int find_memory(struct tce_mediated *mediated, u64 bus,
 		       unsigned int shift, unsigned long perm,
 		       struct spapr_tce_window **window, unsigned long *ua)
 {
-	*window = find_window(mediated, bus);
-	if (!*window)
+	int num;
+
+	lockdep_assert_held(&mediated->lock);
+
+	num = spapr_tce_domain_find(mediated->domain, bus);
+	if (num < 0)
 		return -EINVAL;
 
+	*window = mediated->domain->windows[num];
 	return spapr_tce_window_lookup(*window, bus, shift, perm, ua);
 }
 
@@ -91,14 +79,14 @@ static int pin_one(struct tce_mediated *mediated, u64 bus, unsigned long perm,
 	if (ret)
 		return ret;
 
-	ret = spapr_mem_hold(window->mem, ua, mediated->covered,
+	ret = spapr_mem_hold(mediated->mem, ua, mediated->covered,
 			     &mediated->payer, page);
 	if (ret)
 		return ret;
 
 	ret = set_pins(mediated, bus, pins_at(mediated, bus) + 1);
 	if (ret)
-		spapr_mem_let_go(window->mem, ua, mediated->covered);
+		spapr_mem_let_go(mediated->mem, ua, mediated->covered);
 
 	return ret;
 }
@@ -116,7 +104,7 @@ static bool unpin(struct tce_mediated *mediated, u64 bus, unsigned long count)
 	/* Storing a smaller count takes no memory */
 	set_pins(mediated, bus, pins - count);
 	while (count--)
-		spapr_mem_let_go(window->mem, ua, mediated->covered);
+		spapr_mem_let_go(mediated->mem, ua, mediated->covered);
 
 	return true;
 }
@@ -214,28 +202,20 @@ int tce_mediated_lock_unpinned(struct tce_mediated *mediated, u64 start,
 }
 
 /**
- * tce_mediated_set_window() - tell what windows there are
+ * tce_mediated_release() - unpin what devices still have pinned in a window
  * @mediated: of the container
- * @num: which of the container's windows
- * @window: the window, or NULL where there is none any more; then what may be
- *	pinned in the former one is released
+ * @window: the window, which is about to be closed
  *
- * Context: process context; sleeps; tce_mediated::lock held.
+ * Context: process context; sleeps; tce_mediated::lock held until the window is
+ * closed.
  */
-void tce_mediated_set_window(struct tce_mediated *mediated, int num,
-			     struct spapr_tce_window *window)
+void tce_mediated_release(struct tce_mediated *mediated,
+			  struct spapr_tce_window *window)
 {
-	struct spapr_tce_window *former = mediated->windows[num];
+	u64 start = spapr_tce_window_start(window);
 
-	lockdep_assert_held(&mediated->lock);
-
-	if (former) {
-		u64 start = spapr_tce_window_start(former);
-
-		release_pins(mediated, first_page(start),
-			     last_page(start, spapr_tce_window_size(former)));
-	}
-	mediated->windows[num] = window;
+	release_pins(mediated, first_page(start),
+		     last_page(start, spapr_tce_window_size(window)));
 }
 
 /**
@@ -261,32 +241,41 @@ void tce_mediated_cover(struct tce_mediated *mediated, bool covered)
 	xa_for_each(&mediated->pins, index, entry)
 		if (!find_memory(mediated, (u64)index << PAGE_SHIFT, PAGE_SHIFT,
 				 0, &window, &ua))
-			spapr_mem_cover(window->mem, ua, xa_to_value(entry),
+			spapr_mem_cover(mediated->mem, ua, xa_to_value(entry),
 					covered);
 }
 
 /**
- * tce_mediated_set_payer() - from now on the container serves this process
+ * tce_mediated_serve() - serve the current process from now on
  * @mediated: of the container
  *
- * Context: process context of that process, once.
+ * Context: process context, once.
+ * Return: 0 or -ENOMEM.
  */
-void tce_mediated_set_payer(struct tce_mediated *mediated)
+int tce_mediated_serve(struct tce_mediated *mediated)
 {
+	mediated->mem = spapr_mem_of(current->mm);
+	if (!mediated->mem)
+		return -ENOMEM;
+
 	mediated->payer.task = get_task_struct(current->group_leader);
 	mediated->payer.lock_cap = capable(CAP_IPC_LOCK);
+	return 0;
 }
 
 /**
- * tce_mediated_init() - of a container that is made
+ * tce_mediated_init() - initialise a container's mediated-device state
  * @mediated: of the container
+ * @domain: the container's windows
  *
  * Context: any.
  */
-void tce_mediated_init(struct tce_mediated *mediated)
+void tce_mediated_init(struct tce_mediated *mediated,
+		       struct spapr_tce_domain *domain)
 {
 	mutex_init(&mediated->lock);
 	mutex_init(&mediated->devices_lock);
+	mediated->domain = domain;
 	xa_init(&mediated->pins);
 	init_waitqueue_head(&mediated->unpinned);
 	INIT_LIST_HEAD(&mediated->devices);
@@ -466,7 +455,7 @@ int tce_mediated_copy(struct tce_mediated *mediated, u64 bus, void *buffer,
 		/* Up to the end of the TCE page and of the host page */
 		chunk = BIT_ULL(min(window->page_shift, PAGE_SHIFT));
 		chunk = min(left, chunk - (ua & (chunk - 1)));
-		ret = spapr_mem_copy(window->mem, ua, buffer, chunk, write);
+		ret = spapr_mem_copy(mediated->mem, ua, buffer, chunk, write);
 		if (ret)
 			return ret;
 		bus += chunk;

@@ -26,17 +26,18 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
-#include <asm/iommu.h>
+#include <asm/spapr_domain.h>
 #include <asm/spapr_mem.h>
-#include <asm/spapr_tce.h>
 
 struct vfio_device;
 
 /**
  * struct tce_mediated - what mediated devices do in a container
- * @lock: protects what is mapped in @windows, and all the rest but @devices;
+ * @lock: protects what windows there are and what is mapped in them, and all
+ *	other members but @devices;
  *	nests inside the container's lock
- * @windows: the container's windows, NULL where there is none
+ * @domain: the container's windows
+ * @mem: pinned memory of the container's process, once there is one
  * @pins: number of a host page in bus addresses -> how often it is pinned
  * @covered: the container accounts all that can be mapped; otherwise what is
  *	pinned is accounted by itself
@@ -49,7 +50,8 @@ struct vfio_device;
  */
 struct tce_mediated {
 	struct mutex lock;	/* what is mapped and pinned */
-	struct spapr_tce_window *windows[IOMMU_TABLE_GROUP_MAX_TABLES];
+	struct spapr_tce_domain *domain;
+	struct spapr_mem *mem;
 	struct xarray pins;
 	bool covered;
 	struct spapr_mem_payer payer;
@@ -60,11 +62,12 @@ struct tce_mediated {
 };
 
 /* The container */
-void tce_mediated_init(struct tce_mediated *mediated);
+void tce_mediated_init(struct tce_mediated *mediated,
+		       struct spapr_tce_domain *domain);
 void tce_mediated_destroy(struct tce_mediated *mediated);
-void tce_mediated_set_payer(struct tce_mediated *mediated);
-void tce_mediated_set_window(struct tce_mediated *mediated, int num,
-			     struct spapr_tce_window *window);
+int tce_mediated_serve(struct tce_mediated *mediated);
+void tce_mediated_release(struct tce_mediated *mediated,
+			  struct spapr_tce_window *window);
 int tce_mediated_lock_unpinned(struct tce_mediated *mediated, u64 start,
 			       u64 size);
 void tce_mediated_cover(struct tce_mediated *mediated, bool covered);

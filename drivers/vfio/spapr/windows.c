@@ -21,84 +21,37 @@ static int may_change(struct tce_container *container)
 	if (container->enabled)
 		return 0;
 
-	return container->v2 && !tce_hardware(container) ? tce_bind_mm(container) :
+	return container->v2 && !spapr_tce_domain_hardware(&container->domain) ? tce_bind_mm(container) :
 						       -EPERM;
 }
 
 /* Windows */
 
-static int attach_all(struct tce_container *container,
-		      struct spapr_tce_window *window, int num)
+/* Open window @num; the platform chooses where it starts */
+static int open_window(struct tce_container *container, int num,
+		       u32 page_shift, u64 size, u32 levels)
 {
-	struct tce_group *tcegroup;
-	int ret;
+	const struct spapr_tce_window_spec spec = {
+		.page_shift = page_shift,
+		.levels = levels,
+		.size = size,
+		.mm = container->mm,
+		.owner = container->v2 ? NULL : &tce_pin_owner,
+	};
 
-	list_for_each_entry(tcegroup, &container->groups, node) {
-		ret = spapr_tce_window_attach(window, tcegroup->group, num);
-		if (ret)
-			goto undo;
-	}
+	guard(mutex)(&container->mediated.lock);
 
-	return 0;
-
-undo:
-	list_for_each_entry_continue_reverse(tcegroup, &container->groups, node)
-		spapr_tce_window_detach(window, tcegroup->group, num);
-
-	return ret;
-}
-
-/* Make window @num on a new table; the platform chooses where it starts */
-static int open_window(struct tce_container *container,
-		       struct iommu_table_group *tg, int num, u32 page_shift,
-		       u64 size, u32 levels)
-{
-	struct spapr_tce_window *window;
-	struct iommu_table *tbl;
-	int ret;
-
-	ret = tg->ops->create_table(tg, num, page_shift, size, levels, &tbl);
-	if (ret)
-		return ret;
-
-	window = spapr_tce_window_create(tbl, container->mm,
-					 container->v2 ? NULL : &tce_pin_owner);
-	if (IS_ERR(window)) {
-		ret = PTR_ERR(window);
-		iommu_tce_table_put(tbl);
-		goto unset;
-	}
-	if (tce_find_kind(container, true))
-		spapr_tce_window_watch(window, true);
-
-	ret = attach_all(container, window, num);
-	if (ret) {
-		spapr_tce_window_drain(window);
-		spapr_tce_window_close(window);
-		goto unset;
-	}
-
-	container->slots[num].window = window;
-	container->slots[num].levels = levels;
-	scoped_guard(mutex, &container->mediated.lock)
-		tce_mediated_set_window(&container->mediated, num, window);
-	return 0;
-
-unset:
-	/* The hypervisor's tables serve their group from their creation on */
-	tg->ops->unset_window(tg, num);
-
-	return ret;
+	return spapr_tce_domain_open(&container->domain, num, &spec);
 }
 
 static int create_window(struct tce_container *container, u32 page_shift,
 			 u64 size, u32 levels)
 {
-	struct iommu_table_group *tg = tce_table_group(container);
+	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
 	unsigned long charge;
 	int num = 0, ret;
 
-	while (container->slots[num].window)
+	while (container->domain.windows[num])
 		if (++num == IOMMU_TABLE_GROUP_MAX_TABLES)
 			return -ENOSPC;
 
@@ -120,34 +73,27 @@ static int create_window(struct tce_container *container, u32 page_shift,
 	if (ret)
 		return ret;
 
-	ret = open_window(container, tg, num, page_shift, size, levels);
+	ret = open_window(container, num, page_shift, size, levels);
 	if (ret) {
 		account_locked_vm(container->mm, charge, false);
 		return ret;
 	}
 
+	container->slots[num].levels = levels;
 	container->slots[num].charge = charge;
 	return num;
 }
 
-/*
- * Tables of the hypervisor's are cleared before they leave their group, because
- * afterwards they are no more. What mediated devices have not let go of they
- * lose.
- */
+/* Close a window. What mediated devices still have pinned there is unpinned. */
 static void close_window(struct tce_container *container, int num)
 {
 	struct tce_slot *slot = &container->slots[num];
-	struct tce_group *tcegroup;
 
-	scoped_guard(mutex, &container->mediated.lock)
-		tce_mediated_set_window(&container->mediated, num, NULL);
+	lockdep_assert_held(&container->mediated.lock);
 
-	spapr_tce_window_drain(slot->window);
-	list_for_each_entry(tcegroup, &container->groups, node)
-		spapr_tce_window_detach(slot->window, tcegroup->group, num);
-	spapr_tce_window_close(slot->window);
-	slot->window = NULL;
+	tce_mediated_release(&container->mediated,
+			     container->domain.windows[num]);
+	spapr_tce_domain_close(&container->domain, num);
 	if (!num)
 		container->default_size = 0;
 
@@ -157,35 +103,35 @@ static void close_window(struct tce_container *container, int num)
 
 void tce_close_windows(struct tce_container *container)
 {
+	lockdep_assert_held(&container->lock);
+
+	guard(mutex)(&container->mediated.lock);
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->slots[num].window)
+		if (container->domain.windows[num])
 			close_window(container, num);
 }
 
-/* Close a window unless a mediated device does not let go */
+/* Close a window unless a mediated device keeps a page of it pinned */
 static int remove_window(struct tce_container *container, int num)
 {
-	struct spapr_tce_window *window = container->slots[num].window;
-	struct tce_mediated *mediated = &container->mediated;
+	struct spapr_tce_window *window = container->domain.windows[num];
 	int ret;
 
-	ret = tce_mediated_lock_unpinned(mediated,
+	ret = tce_mediated_lock_unpinned(&container->mediated,
 					 spapr_tce_window_start(window),
 					 spapr_tce_window_size(window));
 	if (ret)
 		return ret;
-	/* From here on nothing can be pinned in it */
-	tce_mediated_set_window(mediated, num, NULL);
-	tce_mediated_unlock(mediated);
 
 	close_window(container, num);
+	tce_mediated_unlock(&container->mediated);
 	return 0;
 }
 
 /* Before anything is looked up in the windows: make the default one, if due */
 static int default_window(struct tce_container *container)
 {
-	struct iommu_table_group *tg = tce_table_group(container);
+	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
 	int ret;
 
 	if (!container->default_due)
@@ -200,7 +146,7 @@ static int default_window(struct tce_container *container)
 	/* No other window was there: it is the first */
 	container->default_due = false;
 	container->default_size =
-		spapr_tce_window_size(container->slots[ret].window);
+		spapr_tce_window_size(container->domain.windows[ret]);
 	return 0;
 }
 
@@ -209,23 +155,6 @@ u64 tce_default_size(struct tce_container *container,
 		     struct iommu_table_group *tg)
 {
 	return container->default_size ?: tg->tce32_size;
-}
-
-/* The window that has bus address @iova: its number, or -ENXIO */
-static int find_window(struct tce_container *container, u64 iova)
-{
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
-		struct spapr_tce_window *window = container->slots[num].window;
-		struct iommu_table *tbl;
-
-		if (!window)
-			continue;
-		tbl = window->tbl;
-		if ((iova >> tbl->it_page_shift) - tbl->it_offset < tbl->it_size)
-			return num;
-	}
-
-	return -ENXIO;
 }
 
 /**
@@ -252,11 +181,11 @@ static int find_range(struct tce_container *container, u64 iova, u64 size,
 	if (num < 0)
 		return num;
 
-	num = find_window(container, iova);
+	num = spapr_tce_domain_find(&container->domain, iova);
 	if (num < 0)
 		return num;
 
-	range->window = container->slots[num].window;
+	range->window = container->domain.windows[num];
 	tbl = range->window->tbl;
 	page_mask = BIT_ULL(tbl->it_page_shift) - 1;
 	if ((iova | size) & page_mask)
@@ -344,7 +273,7 @@ long tce_unmap_dma(struct tce_container *container, void __user *arg)
 /* VFIO_IOMMU_SPAPR_TCE_GET_INFO */
 long tce_get_info(struct tce_container *container, void __user *arg)
 {
-	struct iommu_table_group *tg = tce_table_group(container);
+	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
 	struct vfio_iommu_spapr_tce_info info;
 	size_t size = offsetofend(typeof(info), dma32_window_size);
 	int ret;
@@ -383,7 +312,7 @@ long tce_create_window(struct tce_container *container, void __user *arg)
 	ret = tce_bind_mm(container);
 	if (ret)
 		return ret;
-	if (list_empty(&container->groups))
+	if (list_empty(&container->domain.groups))
 		return -ENXIO;
 	ret = tce_read_args(&create, arg, size);
 	if (ret)
@@ -399,9 +328,10 @@ long tce_create_window(struct tce_container *container, void __user *arg)
 	if (num < 0)
 		return num;
 
-	create.start_addr = spapr_tce_window_start(container->slots[num].window);
+	create.start_addr = spapr_tce_window_start(container->domain.windows[num]);
 	if (copy_to_user(arg, &create, size)) {
-		close_window(container, num);
+		scoped_guard(mutex, &container->mediated.lock)
+			close_window(container, num);
 		return -EFAULT;
 	}
 
@@ -417,7 +347,7 @@ long tce_remove_window(struct tce_container *container, void __user *arg)
 	ret = tce_bind_mm(container);
 	if (ret)
 		return ret;
-	if (list_empty(&container->groups))
+	if (list_empty(&container->domain.groups))
 		return -ENXIO;
 	ret = tce_read_args(&remove, arg, offsetofend(typeof(remove), start_addr));
 	if (ret)
@@ -432,67 +362,37 @@ long tce_remove_window(struct tce_container *container, void __user *arg)
 	}
 
 	/* Any address in a window names it */
-	num = find_window(container, remove.start_addr);
+	num = spapr_tce_domain_find(&container->domain, remove.start_addr);
 	if (num < 0)
 		return -EINVAL;
 
 	return remove_window(container, num);
 }
 
-int tce_attach_windows(struct tce_container *container,
-		       struct iommu_group *group)
-{
-	struct tce_slot *slots = container->slots;
-	int num, ret;
-
-	for (num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
-		if (!slots[num].window)
-			continue;
-		ret = spapr_tce_window_attach(slots[num].window, group, num);
-		if (ret)
-			goto undo;
-	}
-
-	return 0;
-
-undo:
-	while (num--)
-		if (slots[num].window)
-			spapr_tce_window_detach(slots[num].window, group, num);
-
-	return ret;
-}
-
-void tce_detach_windows(struct tce_container *container,
-			struct iommu_group *group)
-{
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->slots[num].window)
-			spapr_tce_window_detach(container->slots[num].window,
-						group, num);
-}
-
-/* Windows move between software and hardware; mediated devices keep still */
+/* Groups: windows move between software and hardware */
 
 /*
- * Charge for a window's table as @tg would have it, instead of as it is. Who
- * makes a group join or leave need not be the process that is charged.
+ * Charge for a window's table as @tg would have it, instead of as it is. The
+ * process that makes a group join or leave need not be the one that is charged.
  */
-static int recharge(struct tce_container *container, struct tce_slot *slot,
+static int recharge(struct tce_container *container, int num,
 		    struct iommu_table_group *tg, u32 levels)
 {
-	unsigned long charge = tg->ops->get_table_size(slot->window->page_shift,
-						       spapr_tce_window_size(slot->window),
-						       levels);
+	struct spapr_tce_window *window = container->domain.windows[num];
+	struct tce_slot *slot = &container->slots[num];
+	unsigned long charge;
 	int ret = 0;
 
+	charge = tg->ops->get_table_size(window->page_shift,
+					 spapr_tce_window_size(window), levels);
 	if (!charge)
 		return -EINVAL;
 
 	charge >>= PAGE_SHIFT;
 	if (charge > slot->charge)
-		ret = spapr_mem_account(slot->window->mem, charge - slot->charge,
-					true, &container->mediated.payer);
+		ret = spapr_mem_account(container->mediated.mem,
+					charge - slot->charge, true,
+					&container->mediated.payer);
 	else
 		account_locked_vm(container->mm, slot->charge - charge, false);
 	if (!ret)
@@ -501,92 +401,66 @@ static int recharge(struct tce_container *container, struct tce_slot *slot,
 	return ret;
 }
 
-static void to_software(struct tce_container *container,
-			struct iommu_group *group, int num)
+/* Charge for all tables as software has them, which costs no more */
+static void recharge_software(struct tce_container *container)
 {
-	struct tce_slot *slot = &container->slots[num];
-	struct spapr_tce_window *window = slot->window;
-	struct iommu_table *old = window->tbl;
+	struct iommu_table_group *tg =
+		spapr_tce_domain_table_group(&container->domain);
 
-	/* A few bytes, and nowhere to go without them */
-	spapr_tce_window_move(window,
-			      spapr_tce_soft_table(spapr_tce_window_start(window),
-						   old->it_size,
-						   window->page_shift,
-						   GFP_KERNEL | __GFP_NOFAIL));
-	spapr_tce_window_detach(window, group, num);
-	iommu_tce_table_put(old);
-	recharge(container, slot, &spapr_tce_soft_group, slot->levels);
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->domain.windows[num])
+			recharge(container, num, tg,
+				 container->slots[num].levels);
 }
 
-/* A table of @tg's where a window is, and as large, with *@levels levels */
-static int make_alike(struct tce_slot *slot, struct iommu_table_group *tg,
-		      int num, struct iommu_table **tbl, u32 *levels)
+static int recharge_hardware(struct tce_container *container,
+			     struct iommu_table_group *tg,
+			     const struct spapr_tce_tables *tables)
 {
-	struct spapr_tce_window *window = slot->window;
-	u64 size = spapr_tce_window_size(window);
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		int ret = container->domain.windows[num] ?
+			  recharge(container, num, tg, tables->levels[num]) : 0;
+
+		if (ret)
+			return ret;
+	}
+
+	return 0;
+}
+
+/* Make and charge tables of @tg's for all windows, and let the group join */
+static int join_hardware(struct tce_container *container,
+			 struct iommu_table_group *tg,
+			 struct iommu_group *group)
+{
+	struct spapr_tce_tables tables = {};
 	int ret;
 
-	if (!(tg->pgsizes & BIT_ULL(window->page_shift)))
-		return -EINVAL;
-
-	/* Software made no difference between more levels and fewer */
-	*levels = min(slot->levels, max(tg->max_levels, 1U));
-	do {
-		ret = tg->ops->create_table(tg, num, window->page_shift, size,
-					    *levels, tbl);
-	} while (ret == -ENOMEM && ++*levels <= tg->max_levels);
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		tables.levels[num] = container->slots[num].levels;
+	ret = spapr_tce_domain_make_tables(&container->domain, tg, &tables);
 	if (ret)
 		return ret;
 
-	if ((*tbl)->it_offset == window->tbl->it_offset &&
-	    (*tbl)->it_size == window->tbl->it_size &&
-	    (*tbl)->it_page_shift == window->page_shift)
-		return 0;
-
-	tg->ops->unset_window(tg, num);
-	iommu_tce_table_put(*tbl);
-
-	return -EINVAL;
-}
-
-static int to_hardware(struct tce_container *container,
-		       struct iommu_table_group *tg, struct iommu_group *group,
-		       int num)
-{
-	struct tce_slot *slot = &container->slots[num];
-	struct spapr_tce_window *window = slot->window;
-	struct iommu_table *old = window->tbl, *tbl;
-	u32 levels;
-	int ret;
-
-	ret = make_alike(slot, tg, num, &tbl, &levels);
-	if (ret)
-		return ret;
-
-	ret = recharge(container, slot, tg, levels);
-	if (ret)
-		goto unset;
-	ret = spapr_tce_window_move(window, tbl);
-	if (ret)
-		goto undo;
-	iommu_tce_table_put(old);
-
-	ret = spapr_tce_window_attach(window, group, num);
+	ret = recharge_hardware(container, tg, &tables);
 	if (!ret)
-		return 0;
-
-	old = spapr_tce_soft_table(spapr_tce_window_start(window), tbl->it_size,
-				   window->page_shift,
-				   GFP_KERNEL | __GFP_NOFAIL);
-	spapr_tce_window_move(window, old);
-undo:
-	recharge(container, slot, &spapr_tce_soft_group, slot->levels);
-unset:
-	tg->ops->unset_window(tg, num);
-	iommu_tce_table_put(tbl);
+		ret = spapr_tce_domain_join(&container->domain, group, tg,
+					    &tables);
+	if (ret) {
+		recharge_software(container);
+		spapr_tce_domain_drop_tables(tg, &tables);
+	}
 
 	return ret;
+}
+
+static bool has_windows(const struct tce_container *container)
+{
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->domain.windows[num])
+			return true;
+
+	return false;
 }
 
 static int charge_enabled(struct tce_container *container,
@@ -612,7 +486,7 @@ static void uncharge_enabled(struct tce_container *container)
 }
 
 /*
- * The first group with hardware comes, maybe to others. In v1 its window pins
+ * The first group with hardware joins, possibly to others. In v1 its window pins
  * all that is mapped, and what is charged for that covers what mediated devices
  * pin.
  */
@@ -621,8 +495,9 @@ int tce_enter_hardware(struct tce_container *container,
 		       struct iommu_group *group)
 {
 	struct tce_mediated *mediated = &container->mediated;
-	bool moved = false;
-	int num, ret = 0;
+	int ret;
+
+	lockdep_assert_held(&container->lock);
 
 	/* Only the process itself can pin */
 	if (!container->v2 && container->mm && container->mm != current->mm)
@@ -630,64 +505,46 @@ int tce_enter_hardware(struct tce_container *container,
 
 	guard(mutex)(&mediated->lock);
 
-	if (!container->v2) {
-		tce_mediated_cover(mediated, true);
-		ret = charge_enabled(container, tg);
-		if (ret)
-			goto uncover;
+	if (container->v2) {
+		ret = join_hardware(container, tg, group);
+		/* What is mapped relies on registrations, possibly another's */
+		if (!ret && has_windows(container))
+			container->enabled = true;
+		return ret;
 	}
 
-	for (num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
-		if (!container->slots[num].window)
-			continue;
-		ret = to_hardware(container, tg, group, num);
+	tce_mediated_cover(mediated, true);
+	ret = charge_enabled(container, tg);
+	if (!ret) {
+		ret = join_hardware(container, tg, group);
 		if (ret)
-			goto undo;
-		/* What is mapped relies on registrations, be they another's */
-		if (container->v2)
-			moved = true;
+			uncharge_enabled(container);
 	}
-	if (moved)
-		container->enabled = true;
-
-	return 0;
-
-undo:
-	while (num--)
-		if (container->slots[num].window)
-			to_software(container, group, num);
-	if (!container->v2)
-		uncharge_enabled(container);
-uncover:
-	tce_mediated_cover(mediated, false);
+	if (ret)
+		tce_mediated_cover(mediated, false);
 
 	return ret;
 }
 
-/* The last group with hardware leaves others behind */
-void tce_leave_hardware(struct tce_container *container,
-			struct iommu_group *group)
+/* A group leaves, and its windows are closed if it is the last one */
+void tce_leave(struct tce_container *container, struct iommu_group *group)
 {
 	struct tce_mediated *mediated = &container->mediated;
+	bool had = spapr_tce_domain_hardware(&container->domain);
 
+	lockdep_assert_held(&container->lock);
 	guard(mutex)(&mediated->lock);
 
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->slots[num].window)
-			to_software(container, group, num);
+	spapr_tce_domain_leave(&container->domain, group);
+	if (!had || list_empty(&container->domain.groups) ||
+	    spapr_tce_domain_hardware(&container->domain))
+		return;
 
+	recharge_software(container);
 	if (!container->v2) {
 		uncharge_enabled(container);
 		tce_mediated_cover(mediated, false);
 	}
-}
-
-void tce_watch_windows(struct tce_container *container, bool watched)
-{
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->slots[num].window)
-			spapr_tce_window_watch(container->slots[num].window,
-					       watched);
 }
 
 /* Empty all windows. Where a mediated device keeps a pin, the others are empty. */
@@ -698,7 +555,7 @@ int tce_unmap_windows(struct tce_container *container)
 	lockdep_assert_held(&container->lock);
 
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
-		struct spapr_tce_window *window = container->slots[num].window;
+		struct spapr_tce_window *window = container->domain.windows[num];
 		int ret;
 
 		if (!window)

@@ -19,7 +19,7 @@ static struct fake *fake_container(struct kunit *test)
 	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
-	INIT_LIST_HEAD(&fake->container.groups);
+	spapr_tce_domain_init(&fake->container.domain);
 
 	return fake;
 }
@@ -32,7 +32,7 @@ static void fake_window(struct fake *fake, int num, u64 start, u64 npages,
 	fake->tbl[num].it_page_shift = shift;
 	fake->window[num].tbl = &fake->tbl[num];
 	fake->window[num].page_shift = shift;
-	fake->container.slots[num].window = &fake->window[num];
+	fake->container.domain.windows[num] = &fake->window[num];
 }
 
 static const unsigned int page_shifts[] = { 12, 16, 21, 24, 28, 30, 34 };

@@ -57,11 +57,8 @@ struct task_struct;
  * @regions: interval tree of the registered regions
  * @left: regions without a user that windows still have TCEs from
  * @held: user page number -> struct spapr_mem_held, pages held one by one
- * @users_lock: protects each window's groups and users, and held while a user
- *	is revoked; one a process, as a guest's vCPUs may have it waited for.
- *	Taken inside a container's lock, and inside @lock.
  * @windows: windows whose TCEs may point to these pages
- *	(struct spapr_tce_window::node); changes under both locks
+ *	(struct spapr_tce_window::node)
  * @mm: the process; whoever uses this structure holds a reference on it
  *	(mmgrab()), and the structure lives as long as @mm.
  */
@@ -71,7 +68,6 @@ struct spapr_mem {
 	struct rb_root_cached regions;
 	struct list_head left;
 	struct xarray held;
-	struct mutex users_lock;	/* who uses a window of a group */
 	struct list_head windows;
 	struct mm_struct *mm;
 };

@@ -29,9 +29,10 @@
 #ifndef _ASM_POWERPC_SPAPR_TCE_H
 #define _ASM_POWERPC_SPAPR_TCE_H
 
+#include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/preempt.h>
-#include <linux/spinlock_types.h>
 #include <asm/barrier.h>
 #include <asm/iommu.h>
 #include <asm/paca.h>
@@ -88,11 +89,12 @@ struct spapr_tce_owner {
 /**
  * struct spapr_tce_window - a table of TCEs owned by a user
  * @tbl: the table; a reference is held
- * @mem: pinned memory of the process that the window belongs to
+ * @mem: registered memory that the TCEs point to; NULL if @owner pins
  * @flat: the TCEs, if they lie in this kernel's memory in one piece
  * @page_shift: log2 of the page size in bytes, the same whatever the table
  * @page_mask: bits of an address within a page
  * @offset: the first TCE's index from IOBA 0
+ * @npages: how many TCEs
  * @kill_rm: the table's iommu_table_ops::tce_kill_rm, if it lies in memory
  * @origins: index -> user address and permissions of the TCE's page. Word and
  *	TCE are written by two stores; a reader that finds them contradict each
@@ -106,11 +108,16 @@ struct spapr_tce_owner {
  * @watched: mediated devices use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives, and nothing is mapped
+ * @stuck: a group may still have the table after it has lost the window
  * @drained: about to be closed; no user finds it
- * @node: in spapr_mem::windows
- * @groups: IOMMU groups that the window is fed to, under spapr_mem::users_lock
- * @users: struct spapr_tce_user, told before the window or their group goes;
- *	under spapr_mem::users_lock
+ * @node: in spapr_mem::windows, if @mem is set
+ * @ref: the owner's reference, and each user's
+ * @mm: the process whose kernel users may use the window
+ * @lock: protects what follows, and @watched, @drained and the table while users
+ *	are told of a change; held while a user is revoked. Nests inside the
+ *	owner's locks and spapr_mem::lock.
+ * @groups: IOMMU groups that the window is programmed into
+ * @users: struct spapr_tce_user, told before the window or their group goes
  */
 struct spapr_tce_window {
 	struct iommu_table *tbl;
@@ -119,6 +126,7 @@ struct spapr_tce_window {
 	unsigned int page_shift;
 	unsigned long page_mask;
 	unsigned long offset;
+	unsigned long npages;
 	void (*kill_rm)(struct iommu_table *tbl, unsigned long index,
 			unsigned long npages);
 	struct spapr_sparse origins;
@@ -126,11 +134,15 @@ struct spapr_tce_window {
 	bool in_memory;
 	bool watched;
 	bool lost;
+	bool stuck;
 	bool drained;
 	const struct spapr_tce_owner *owner;
 	const struct spapr_tce_kind *kind;
 	struct spapr_tce_hv *hv;
 	struct list_head node;
+	struct kref ref;
+	struct mm_struct *mm;
+	struct mutex lock;	/* groups and users */
 	struct list_head groups;
 	struct list_head users;
 };
@@ -146,14 +158,14 @@ struct spapr_tce_window {
  * @changed: called when spapr_tce_window_by_owner() may have changed. When it
  *	returns, no walk begins that does not see it. Context as for @revoke.
  * @group: the group through which the user came to the window
- * @mem: private, of the process that both work for
+ * @window: private; a reference is held
  * @node: private
  */
 struct spapr_tce_user {
 	void (*revoke)(struct spapr_tce_user *user);
 	void (*changed)(struct spapr_tce_user *user);
 	struct iommu_group *group;
-	struct spapr_mem *mem;
+	struct spapr_tce_window *window;
 	struct list_head node;
 };
 
@@ -163,7 +175,7 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 			const struct spapr_tce_owner *owner);
 int spapr_tce_window_attach(struct spapr_tce_window *window,
 			    struct iommu_group *group, int num);
-void spapr_tce_window_detach(struct spapr_tce_window *window,
+long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num);
 void spapr_tce_window_drain(struct spapr_tce_window *window);
 void spapr_tce_window_close(struct spapr_tce_window *window);
@@ -179,12 +191,6 @@ long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages);
 long spapr_tce_exchange(struct spapr_tce_window *window, unsigned long index,
 			struct spapr_tce *list, unsigned long npages);
-
-/* Tables in software */
-extern struct iommu_table_group spapr_tce_soft_group;
-bool spapr_tce_table_is_soft(const struct iommu_table *tbl);
-struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
-					 unsigned int page_shift, gfp_t gfp);
 
 /* Other users: process context, may sleep */
 struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,

@@ -353,6 +353,28 @@ static long refill_table(struct spapr_tce_window *window)
 	return 0;
 }
 
+/* What is mapped is emptied out of one table and filled into another, or back */
+static long exchange_table(struct spapr_tce_window *window,
+			   struct iommu_table *tbl, struct spapr_tce_hv *hv)
+{
+	struct spapr_tce_hv *old_hv = window->hv;
+	struct iommu_table *old = window->tbl;
+	long ret = 0;
+
+	if (window->kind->exchange)
+		empty_table(window);
+
+	spapr_tce_window_set_table(window, tbl, hv);
+	if (window->kind->exchange)
+		ret = refill_table(window);
+	if (ret) {
+		empty_table(window);
+		spapr_tce_window_set_table(window, old, old_hv);
+	}
+
+	return ret;
+}
+
 /**
  * spapr_tce_window_move() - put a window on another table
  * @window: a window that is watched
@@ -377,8 +399,7 @@ int spapr_tce_window_move(struct spapr_tce_window *window,
 {
 	const struct spapr_tce_kind *kind = spapr_tce_kind_of(tbl);
 	struct spapr_tce_hv *hv = NULL, *old_hv = window->hv;
-	struct iommu_table *old = window->tbl;
-	long ret = 0;
+	long ret;
 
 	WARN_ON_ONCE(!window->watched);
 	if (kind->prepare) {
@@ -388,19 +409,12 @@ int spapr_tce_window_move(struct spapr_tce_window *window,
 	}
 
 	/* No registration ends while only the origins tell what it is used for */
-	guard(mutex)(&window->mem->lock);
-	if (window->kind->exchange)
-		empty_table(window);
-
-	spapr_tce_window_set_table(window, tbl, hv);
-	if (window->kind->exchange)
-		ret = refill_table(window);
-	if (ret) {
-		empty_table(window);
-		spapr_tce_window_set_table(window, old, old_hv);
-		old_hv = hv;
-	}
-	spapr_tce_hv_destroy(old_hv);
+	if (window->mem)
+		mutex_lock(&window->mem->lock);
+	ret = exchange_table(window, tbl, hv);
+	if (window->mem)
+		mutex_unlock(&window->mem->lock);
+	spapr_tce_hv_destroy(ret ? hv : old_hv);
 
 	return ret;
 }

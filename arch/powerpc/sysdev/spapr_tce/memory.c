@@ -323,7 +323,7 @@ static bool lost_tces(struct spapr_mem *mem)
 	struct spapr_tce_window *window;
 
 	list_for_each_entry(window, &mem->windows, node)
-		if (!window->owner && READ_ONCE(window->lost))
+		if (READ_ONCE(window->lost))
 			return true;
 
 	return false;
@@ -632,7 +632,6 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 		return NULL;
 	}
 	mutex_init(&mem->lock);
-	mutex_init(&mem->users_lock);
 	mem->regions = RB_ROOT_CACHED;
 	xa_init(&mem->held);
 	INIT_LIST_HEAD(&mem->left);
@@ -684,7 +683,6 @@ void spapr_mem_destroy(struct mm_struct *mm)
 		return;
 
 	spapr_sparse_destroy(&mem->pages, false);
-	mutex_destroy(&mem->users_lock);
 	mutex_destroy(&mem->lock);
 	kfree(mem);
 }

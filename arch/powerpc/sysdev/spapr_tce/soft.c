@@ -110,7 +110,6 @@ struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
 
 	return tbl;
 }
-EXPORT_SYMBOL_GPL(spapr_tce_soft_table);
 
 /* What the window's origins take when all of it is mapped */
 static unsigned long soft_get_table_size(u32 page_shift, u64 size, u32 levels)
@@ -163,7 +162,6 @@ struct iommu_table_group spapr_tce_soft_group = {
 	.max_levels = SOFT_LEVELS,
 	.ops = &soft_group_ops,
 };
-EXPORT_SYMBOL_GPL(spapr_tce_soft_group);
 
 /**
  * spapr_tce_window_lookup() - the user memory that is mapped at a bus address

@@ -15,13 +15,14 @@
  *  - The origins of a window say what is mapped, whatever the table.
  *  - A closed window has no TCE, no user, no group.
  */
+#define pr_fmt(fmt) "spapr_tce: " fmt
+
 #include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
+#include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/log2.h>
-#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -29,11 +30,23 @@
 #include <asm/spapr_tce.h>
 #include "window.h"
 
-/* A group that a window is fed to */
-struct window_group {
+/**
+ * struct attachment - a window is programmed into a group
+ * @node: in spapr_tce_window::groups
+ * @all: in attachments
+ * @window: the window
+ * @group: the group
+ */
+struct attachment {
 	struct list_head node;
+	struct list_head all;
+	struct spapr_tce_window *window;
 	struct iommu_group *group;
 };
+
+/* All of them, for users that have a group and look for its windows */
+static LIST_HEAD(attachments);
+static DEFINE_MUTEX(attachments_lock);
 
 /**
  * spapr_tce_quiesce() - wait for all walks that were under way
@@ -70,7 +83,7 @@ static void tell_users(struct spapr_tce_window *window)
 {
 	struct spapr_tce_user *user;
 
-	lockdep_assert_held(&window->mem->users_lock);
+	lockdep_assert_held(&window->lock);
 	list_for_each_entry(user, &window->users, node)
 		user->changed(user);
 }
@@ -84,13 +97,14 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl,
 				struct spapr_tce_hv *hv)
 {
-	guard(mutex)(&window->mem->users_lock);
+	guard(mutex)(&window->lock);
 
 	window->tbl = tbl;
 	window->hv = hv;
 	window->kind = spapr_tce_kind_of(tbl);
 	window->in_memory = window->kind->in_memory;
 	window->offset = tbl->it_offset;
+	window->npages = tbl->it_size;
 	window->kill_rm = window->in_memory ? tbl->it_ops->tce_kill_rm : NULL;
 	window->flat = window->in_memory && !tbl->it_indirect_levels ?
 		       (__be64 *)tbl->it_base : NULL;
@@ -131,8 +145,9 @@ static int init_window(struct spapr_tce_window *window, struct iommu_table *tbl)
 /**
  * spapr_tce_window_create() - make a window of a table
  * @tbl: a table that nothing writes; its reference passes to the window
- * @mm: the process whose memory the TCEs may point to; the caller holds a
- *	reference (mmgrab()) as long as the window lives
+ * @mm: the process whose memory the TCEs may point to, and whose kernel users
+ *	may use the window; the caller holds a reference (mmgrab()) as long as
+ *	the window lives. With @owner it may be NULL.
  * @owner: how the caller puts TCEs for pages that it pins by itself; NULL for
  *	a window on registered memory
  *
@@ -143,11 +158,11 @@ struct spapr_tce_window *
 spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 			const struct spapr_tce_owner *owner)
 {
-	struct spapr_mem *mem = spapr_mem_of(mm);
+	struct spapr_mem *mem = owner ? NULL : spapr_mem_of(mm);
 	struct spapr_tce_window *window;
 	int ret;
 
-	if (!mem)
+	if (!owner && !mem)
 		return ERR_PTR(-ENOMEM);
 
 	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
@@ -155,9 +170,12 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 		return ERR_PTR(-ENOMEM);
 
 	window->mem = mem;
+	window->mm = mm;
 	window->owner = owner;
 	window->page_shift = tbl->it_page_shift;
 	window->page_mask = (1UL << tbl->it_page_shift) - 1;
+	kref_init(&window->ref);
+	mutex_init(&window->lock);
 	INIT_LIST_HEAD(&window->groups);
 	INIT_LIST_HEAD(&window->users);
 	ret = init_window(window, tbl);
@@ -166,28 +184,38 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 		return ERR_PTR(ret);
 	}
 
-	guard(mutex)(&mem->lock);
-	guard(mutex)(&mem->users_lock);
-	list_add(&window->node, &mem->windows);
+	if (mem) {
+		guard(mutex)(&mem->lock);
+		list_add(&window->node, &mem->windows);
+	}
 
 	return window;
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_create);
 
-static struct window_group *find_group(struct spapr_tce_window *window,
-				       struct iommu_group *group)
+static void free_window(struct kref *ref)
 {
-	struct window_group *wg;
+	struct spapr_tce_window *window =
+		container_of(ref, struct spapr_tce_window, ref);
 
-	lockdep_assert_held(&window->mem->users_lock);
-	list_for_each_entry(wg, &window->groups, node)
-		if (wg->group == group)
-			return wg;
+	mutex_destroy(&window->lock);
+	kfree(window);
+}
+
+static struct attachment *find_group(struct spapr_tce_window *window,
+				     struct iommu_group *group)
+{
+	struct attachment *attachment;
+
+	lockdep_assert_held(&window->lock);
+	list_for_each_entry(attachment, &window->groups, node)
+		if (attachment->group == group)
+			return attachment;
 	return NULL;
 }
 
 /**
- * spapr_tce_window_attach() - feed a window to the PEs of a group
+ * spapr_tce_window_attach() - program a window into a group
  * @window: the window
  * @group: a group that the caller owns; one without hardware is only noted
  * @num: which of the group's windows this is to be
@@ -199,34 +227,39 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 			    struct iommu_group *group, int num)
 {
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
-	struct window_group *wg __free(kfree) = kzalloc(sizeof(*wg), GFP_KERNEL);
+	struct attachment *attachment;
 	long ret;
 
-	if (!wg)
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
+	if (!attachment)
 		return -ENOMEM;
 
 	if (table_group) {
 		ret = table_group->ops->set_window(table_group, num,
 						   window->tbl);
-		if (ret)
+		if (ret) {
+			kfree(attachment);
 			return ret;
+		}
 	}
 
-	wg->group = group;
-	scoped_guard(mutex, &window->mem->users_lock)
-		list_add(&no_free_ptr(wg)->node, &window->groups);
+	attachment->group = group;
+	attachment->window = window;
+	scoped_guard(mutex, &window->lock)
+		list_add(&attachment->node, &window->groups);
+	scoped_guard(mutex, &attachments_lock)
+		list_add(&attachment->all, &attachments);
 
 	return 0;
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_attach);
 
-/* Tell those who came to @window by @group, or all where @group is NULL. */
+/* Revoke the users that came by @group, or all if @group is NULL */
 static void revoke_users(struct spapr_tce_window *window,
 			 struct iommu_group *group)
 {
 	struct spapr_tce_user *user, *next;
 
-	lockdep_assert_held(&window->mem->users_lock);
+	lockdep_assert_held(&window->lock);
 	list_for_each_entry_safe(user, next, &window->users, node) {
 		if (group && user->group != group)
 			continue;
@@ -236,24 +269,21 @@ static void revoke_users(struct spapr_tce_window *window,
 }
 
 /**
- * spapr_tce_window_watch() - devices in software come to use a window, or cease
+ * spapr_tce_window_watch() - start or stop reserving a window for its owner
  * @window: the window
- * @watched: whether there are any from now on
- *
- * When this returns with @watched set, nobody but the owner changes what is
- * mapped.
+ * @watched: only the owner writes the window from now on: mediated devices use
+ *	it, which have to be asked before a mapping goes
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
 {
-	scoped_guard(mutex, &window->mem->users_lock) {
+	scoped_guard(mutex, &window->lock) {
 		WRITE_ONCE(window->watched, watched);
 		tell_users(window);
 	}
 	spapr_tce_quiesce();
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_watch);
 
 /**
  * spapr_tce_window_detach() - take a window from a group
@@ -261,31 +291,57 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_watch);
  * @group: a group that it was attached to
  * @num: as it was attached
  *
- * The users who came by @group are revoked first. TCEs are left as they are:
+ * The users that came by @group are revoked first. TCEs are left as they are:
  * an owner that wants them gone as well clears them before, while a table that
  * belongs to the hypervisor can still be reached.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0, or the platform's error; then the group may still have the table,
+ * which is never freed.
  */
-void spapr_tce_window_detach(struct spapr_tce_window *window,
+long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num)
 {
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
-	struct window_group *wg;
+	struct attachment *attachment;
+	long ret;
 
-	scoped_guard(mutex, &window->mem->users_lock) {
-		wg = find_group(window, group);
-		if (WARN_ON_ONCE(!wg))
-			return;
+	scoped_guard(mutex, &window->lock) {
+		attachment = find_group(window, group);
+		if (WARN_ON_ONCE(!attachment))
+			return 0;
 		revoke_users(window, group);
-		list_del(&wg->node);
+		list_del(&attachment->node);
+	}
+	scoped_guard(mutex, &attachments_lock)
+		list_del(&attachment->all);
+	kfree(attachment);
+
+	if (!table_group)
+		return 0;
+
+	ret = table_group->ops->unset_window(table_group, num);
+	if (ret) {
+		pr_warn("group %d may still have DMA window %d: error %ld\n",
+			iommu_group_id(group), num, ret);
+		window->stuck = true;
 	}
 
-	kfree(wg);
-	if (table_group)
-		table_group->ops->unset_window(table_group, num);
+	return ret;
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
+
+/* The last group of the table has lost the window: drop the table, or keep it */
+void spapr_tce_window_put_table(struct spapr_tce_window *window,
+				struct iommu_table *tbl)
+{
+	/* Freed, it would be memory that a device reaches */
+	if (window->stuck)
+		return;
+
+	/* Whatever could not be cleared has gone with the table */
+	WRITE_ONCE(window->lost, false);
+	iommu_tce_table_put(tbl);
+}
 
 /**
  * spapr_tce_window_close() - end a window
@@ -293,7 +349,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_detach);
  *
  * The owner has drained it (spapr_tce_window_drain()), then detached it from
  * all its groups: the hypervisor's tables are reached only as long as they are
- * fed to a group.
+ * programmed into a group.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
@@ -302,17 +358,21 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	struct spapr_mem *mem = window->mem;
 
 	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
-	scoped_guard(mutex, &mem->lock) {
-		guard(mutex)(&mem->users_lock);
-		list_del(&window->node);
+	if (window->hv && !window->stuck)
+		window->hv->gone = true;
+	/* Now the owner can unpin what the hypervisor failed to clear */
+	if (window->lost && spapr_tce_unmap(window, 0, window->npages))
+		pr_warn("a device may reach memory of a closed DMA window\n");
+	if (mem) {
+		scoped_guard(mutex, &mem->lock)
+			list_del(&window->node);
+		spapr_mem_reap(mem);
 	}
 
-	WARN_ONCE(window->lost, "a hypervisor's table could not be cleared");
-	spapr_mem_reap(mem);
-	iommu_tce_table_put(window->tbl);
+	spapr_tce_window_put_table(window, window->tbl);
 	spapr_sparse_destroy(&window->origins, true);
 	spapr_tce_hv_destroy(window->hv);
-	kfree(window);
+	kref_put(&window->ref, free_window);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_close);
 
@@ -326,7 +386,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_close);
  */
 void spapr_tce_window_drain(struct spapr_tce_window *window)
 {
-	scoped_guard(mutex, &window->mem->users_lock) {
+	scoped_guard(mutex, &window->lock) {
 		window->drained = true;
 		revoke_users(window, NULL);
 	}
@@ -339,11 +399,30 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_drain);
 static bool window_fits(const struct spapr_tce_window *window,
 			unsigned int max_page_shift, u64 start, u64 size)
 {
-	const struct iommu_table *tbl = window->tbl;
+	return window->page_shift <= max_page_shift &&
+	       (u64)window->offset << window->page_shift == start &&
+	       (u64)window->npages << window->page_shift >= size;
+}
 
-	return !window->drained && tbl->it_page_shift <= max_page_shift &&
-	       (u64)tbl->it_offset << tbl->it_page_shift == start &&
-	       (u64)tbl->it_size << tbl->it_page_shift >= size;
+/* A window of the group that fits, with a reference, or NULL */
+static struct spapr_tce_window *
+find_window(struct iommu_group *group, struct mm_struct *mm,
+	    unsigned int max_page_shift, u64 start, u64 size)
+{
+	struct attachment *attachment;
+
+	guard(mutex)(&attachments_lock);
+	list_for_each_entry(attachment, &attachments, all) {
+		struct spapr_tce_window *window = attachment->window;
+
+		if (attachment->group == group && window->mm == mm &&
+		    window_fits(window, max_page_shift, start, size)) {
+			kref_get(&window->ref);
+			return window;
+		}
+	}
+
+	return NULL;
 }
 
 /**
@@ -359,7 +438,7 @@ static bool window_fits(const struct spapr_tce_window *window,
  * of the host's.
  *
  * Context: process context, may sleep.
- * Return: the window, or ERR_PTR(-EINVAL) where the group has none that fits.
+ * Return: the window, or ERR_PTR(-EINVAL) if the group has none that fits.
  */
 struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      struct mm_struct *mm,
@@ -367,23 +446,22 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      u64 start, u64 size,
 					      struct spapr_tce_user *user)
 {
-	struct spapr_mem *mem = READ_ONCE(mm->context.spapr_mem);
-	struct spapr_tce_window *window;
+	struct spapr_tce_window *window =
+		find_window(group, mm, max_page_shift, start, size);
 
-	/* Made with the first of the process's windows */
-	if (!mem)
+	if (!window)
 		return ERR_PTR(-EINVAL);
 
-	guard(mutex)(&mem->users_lock);
-	list_for_each_entry(window, &mem->windows, node) {
-		if (!find_group(window, group) ||
-		    !window_fits(window, max_page_shift, start, size))
-			continue;
-		user->group = group;
-		user->mem = mem;
-		list_add(&user->node, &window->users);
-		return window;
+	scoped_guard(mutex, &window->lock) {
+		/* It may have left the group meanwhile */
+		if (!window->drained && find_group(window, group)) {
+			user->group = group;
+			user->window = window;
+			list_add(&user->node, &window->users);
+			return window;
+		}
 	}
+	kref_put(&window->ref, free_window);
 
 	return ERR_PTR(-EINVAL);
 }
@@ -393,14 +471,17 @@ EXPORT_SYMBOL_GPL(spapr_tce_window_get);
  * spapr_tce_window_put() - cease to be a user
  * @user: the user of a window, which is gone already if the user has been
  *	revoked. Its walks do not reach the window any more, and
- *	spapr_tce_quiesce() has been called since; the process still lives.
+ *	spapr_tce_quiesce() has been called since.
  *
  * Context: process context, may sleep. Waits for a revocation under way.
  */
 void spapr_tce_window_put(struct spapr_tce_user *user)
 {
-	guard(mutex)(&user->mem->users_lock);
-	list_del_init(&user->node);
+	struct spapr_tce_window *window = user->window;
+
+	scoped_guard(mutex, &window->lock)
+		list_del_init(&user->node);
+	kref_put(&window->ref, free_window);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_put);
 
@@ -502,8 +583,6 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 	u64 *slot;
 
 	lockdep_assert_held(&window->mem->lock);
-	if (window->owner)
-		return false;
 	/* In software as well, while the group has the hardware's table still */
 	if (READ_ONCE(window->lost))
 		return true;

@@ -22,11 +22,13 @@
  * struct spapr_tce_hv - what a window needs whose table the hypervisor has
  * @tces: index -> TCE, of a window that is mapped by physical address: the
  *	table cannot be read at a reasonable price
+ * @gone: the hypervisor has taken the table away, and with it all TCEs
  * @locks: make the hypercall and the store to spapr_tce_window::origins one, by
  *	leaf
  */
 struct spapr_tce_hv {
 	struct spapr_sparse tces;
+	bool gone;
 	struct {
 		raw_spinlock_t lock;
 	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_HV_LOCKS];
@@ -74,6 +76,12 @@ extern const struct spapr_tce_kind spapr_tce_soft_kind;
 const struct spapr_tce_kind *spapr_tce_kind_of(const struct iommu_table *tbl);
 void spapr_tce_hv_destroy(struct spapr_tce_hv *hv);
 
+/* soft.c */
+extern struct iommu_table_group spapr_tce_soft_group;
+bool spapr_tce_table_is_soft(const struct iommu_table *tbl);
+struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
+					 unsigned int page_shift, gfp_t gfp);
+
 /* walk.c */
 __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 			  unsigned long index);
@@ -86,6 +94,8 @@ void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
 void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl,
 				struct spapr_tce_hv *hv);
+void spapr_tce_window_put_table(struct spapr_tce_window *window,
+				struct iommu_table *tbl);
 
 /* map.c: the operations of struct spapr_tce_kind on registered memory */
 int spapr_tce_may_map_registered(struct spapr_tce_window *window,
@@ -147,6 +157,9 @@ spapr_tce_window_clear_list(struct spapr_tce_window *window,
 			    unsigned long index, unsigned long npages)
 {
 	struct iommu_table *tbl = window->tbl;
+
+	if (unlikely(window->hv->gone))
+		return 0;
 
 	return tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
 }

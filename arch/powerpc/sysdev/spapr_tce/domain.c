@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Domains: DMA windows that are programmed into any number of groups
+ *
+ * All groups of a domain have the same windows, at the same bus addresses and
+ * with the same contents. A group that joins gets every window of the domain or
+ * does not join, and a window that is opened is programmed into every group or
+ * is not opened.
+ *
+ * Groups without hardware, of mediated devices, are noted only. While a domain
+ * has no other groups its windows are in software. They move to hardware with
+ * the first group that has some, and back with the last; what is mapped stays
+ * mapped.
+ *
+ * One table serves all groups with hardware, so they have to be alike: of the
+ * same kind of host bridge, and none with tables of its own as in a partition.
+ */
+#include <linux/bits.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/minmax.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include <asm/spapr_domain.h>
+#include "window.h"
+
+#define for_each_window(domain, num)					\
+	for ((num) = 0; (num) < IOMMU_TABLE_GROUP_MAX_TABLES; (num)++)	\
+		if (!(domain)->windows[num]) { } else
+
+/* The first group with hardware, or without, or NULL */
+static struct spapr_tce_domain_group *
+find_kind(struct spapr_tce_domain *domain, bool hardware)
+{
+	struct spapr_tce_domain_group *dg;
+
+	list_for_each_entry(dg, &domain->groups, node)
+		if (!!dg->table_group == hardware)
+			return dg;
+
+	return NULL;
+}
+
+static struct spapr_tce_domain_group *
+find_group(struct spapr_tce_domain *domain, struct iommu_group *group)
+{
+	struct spapr_tce_domain_group *dg;
+
+	list_for_each_entry(dg, &domain->groups, node)
+		if (dg->group == group)
+			return dg;
+
+	return NULL;
+}
+
+/**
+ * spapr_tce_domain_init() - initialise a domain without windows and groups
+ * @domain: the domain
+ *
+ * Context: any.
+ */
+void spapr_tce_domain_init(struct spapr_tce_domain *domain)
+{
+	memset(domain, 0, sizeof(*domain));
+	INIT_LIST_HEAD(&domain->groups);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_init);
+
+/**
+ * spapr_tce_domain_hardware() - the hardware of a domain
+ * @domain: the domain
+ *
+ * Context: calls are serialised by the owner.
+ * Return: the group that stands for all with hardware, which are alike, or NULL
+ * if there is none.
+ */
+struct iommu_table_group *
+spapr_tce_domain_hardware(struct spapr_tce_domain *domain)
+{
+	struct spapr_tce_domain_group *dg = find_kind(domain, true);
+
+	return dg ? dg->table_group : NULL;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_hardware);
+
+/**
+ * spapr_tce_domain_table_group() - what makes the tables of a domain
+ * @domain: the domain
+ *
+ * Context: calls are serialised by the owner.
+ * Return: the domain's hardware; or what stands for hardware if no group has
+ * any; or NULL if there is no group.
+ */
+struct iommu_table_group *
+spapr_tce_domain_table_group(struct spapr_tce_domain *domain)
+{
+	if (list_empty(&domain->groups))
+		return NULL;
+
+	return spapr_tce_domain_hardware(domain) ?: &spapr_tce_soft_group;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_table_group);
+
+/**
+ * spapr_tce_domain_find() - find the window that has a bus address
+ * @domain: the domain
+ * @bus: bus address, in bytes
+ *
+ * Context: calls are serialised by the owner.
+ * Return: the window's number, or -ENXIO.
+ */
+int spapr_tce_domain_find(const struct spapr_tce_domain *domain, u64 bus)
+{
+	int num;
+
+	for_each_window(domain, num) {
+		const struct iommu_table *tbl = domain->windows[num]->tbl;
+
+		if ((bus >> tbl->it_page_shift) - tbl->it_offset < tbl->it_size)
+			return num;
+	}
+
+	return -ENXIO;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_find);
+
+/* Windows */
+
+/* Take a window from the groups before @end in the list */
+static void detach_until(struct spapr_tce_domain *domain, int num,
+			 const struct list_head *end)
+{
+	struct spapr_tce_domain_group *dg;
+
+	list_for_each_entry(dg, &domain->groups, node) {
+		if (&dg->node == end)
+			break;
+		spapr_tce_window_detach(domain->windows[num], dg->group, num);
+	}
+}
+
+/* Program a window into all groups, or into none */
+static int attach_all(struct spapr_tce_domain *domain, int num)
+{
+	struct spapr_tce_domain_group *dg;
+
+	list_for_each_entry(dg, &domain->groups, node) {
+		int ret = spapr_tce_window_attach(domain->windows[num],
+						  dg->group, num);
+
+		if (ret) {
+			detach_until(domain, num, &dg->node);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+
+/**
+ * spapr_tce_domain_open() - open a window
+ * @domain: the domain, with at least one group
+ * @num: which of the domain's windows this is to be; there is none yet
+ * @spec: what window; the platform chooses where it starts
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0; -ENOMEM; or the platform's error, then nothing has changed.
+ */
+int spapr_tce_domain_open(struct spapr_tce_domain *domain, int num,
+			  const struct spapr_tce_window_spec *spec)
+{
+	struct iommu_table_group *tg = spapr_tce_domain_table_group(domain);
+	struct spapr_tce_window *window;
+	struct iommu_table *tbl;
+	int ret;
+
+	ret = tg->ops->create_table(tg, num, spec->page_shift, spec->size,
+				    spec->levels, &tbl);
+	if (ret)
+		return ret;
+
+	window = spapr_tce_window_create(tbl, spec->mm, spec->owner);
+	if (IS_ERR(window)) {
+		ret = PTR_ERR(window);
+		/* A hypervisor's table serves its group once it is created */
+		tg->ops->unset_window(tg, num);
+		iommu_tce_table_put(tbl);
+		return ret;
+	}
+	if (find_kind(domain, false))
+		spapr_tce_window_watch(window, true);
+
+	domain->windows[num] = window;
+	ret = attach_all(domain, num);
+	if (ret) {
+		domain->windows[num] = NULL;
+		spapr_tce_window_drain(window);
+		tg->ops->unset_window(tg, num);
+		spapr_tce_window_close(window);
+	}
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_open);
+
+/**
+ * spapr_tce_domain_close() - close a window
+ * @domain: the domain
+ * @num: the window's number
+ *
+ * Users are revoked and TCEs cleared before the groups lose the window: then a
+ * hypervisor's table is there no more.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_domain_close(struct spapr_tce_domain *domain, int num)
+{
+	struct spapr_tce_window *window = domain->windows[num];
+
+	spapr_tce_window_drain(window);
+	detach_until(domain, num, NULL);
+	domain->windows[num] = NULL;
+	spapr_tce_window_close(window);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_close);
+
+/* Groups */
+
+/**
+ * spapr_tce_domain_alike() - can a group share the tables of a domain?
+ * @domain: the domain
+ * @tg: the group's hardware
+ *
+ * Context: calls are serialised by the owner.
+ * Return: true if it can, or if the domain has no hardware yet.
+ */
+bool spapr_tce_domain_alike(struct spapr_tce_domain *domain,
+			    const struct iommu_table_group *tg)
+{
+	const struct iommu_table_group *other =
+		spapr_tce_domain_hardware(domain);
+
+	/* A table of the hypervisor's serves the group that it was made for */
+	return !other || (other->ops->create_table == tg->ops->create_table &&
+			  !tg->ops->exclusive_tables);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_alike);
+
+/* A table of @tg's like that of @window, with *@levels levels or more */
+static int make_alike(const struct spapr_tce_window *window,
+		      struct iommu_table_group *tg, int num, u32 *levels,
+		      struct iommu_table **tbl)
+{
+	u64 size = spapr_tce_window_size(window);
+	int ret;
+
+	if (!(tg->pgsizes & BIT_ULL(window->page_shift)))
+		return -EINVAL;
+
+	/* Software made no difference between more levels and fewer */
+	*levels = min(*levels, max(tg->max_levels, 1U));
+	do {
+		ret = tg->ops->create_table(tg, num, window->page_shift, size,
+					    *levels, tbl);
+	} while (ret == -ENOMEM && ++*levels <= tg->max_levels);
+	if (ret)
+		return ret;
+
+	if ((*tbl)->it_offset == window->tbl->it_offset &&
+	    (*tbl)->it_size == window->tbl->it_size &&
+	    (*tbl)->it_page_shift == window->page_shift)
+		return 0;
+
+	tg->ops->unset_window(tg, num);
+	iommu_tce_table_put(*tbl);
+	*tbl = NULL;
+
+	return -EINVAL;
+}
+
+/**
+ * spapr_tce_domain_make_tables() - make tables for windows that are to move
+ * @domain: a domain without hardware
+ * @tg: the hardware that they are to move to
+ * @tables: with the levels that each window's table is wanted with; receives
+ *	the tables and their levels
+ *
+ * Context: process context, may sleep; calls are serialised by the owner, which
+ * goes on to spapr_tce_domain_join() or spapr_tce_domain_drop_tables().
+ * Return: 0; -EINVAL if @tg cannot have the windows that there are; or the
+ * platform's error. After an error there are no tables.
+ */
+int spapr_tce_domain_make_tables(struct spapr_tce_domain *domain,
+				 struct iommu_table_group *tg,
+				 struct spapr_tce_tables *tables)
+{
+	int num, ret;
+
+	for_each_window(domain, num) {
+		ret = make_alike(domain->windows[num], tg, num,
+				 &tables->levels[num], &tables->tbl[num]);
+		if (ret) {
+			tables->tbl[num] = NULL;
+			spapr_tce_domain_drop_tables(tg, tables);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_make_tables);
+
+/**
+ * spapr_tce_domain_drop_tables() - undo spapr_tce_domain_make_tables()
+ * @tg: as it was called with
+ * @tables: likewise
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_domain_drop_tables(struct iommu_table_group *tg,
+				  struct spapr_tce_tables *tables)
+{
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		if (!tables->tbl[num])
+			continue;
+		tg->ops->unset_window(tg, num);
+		iommu_tce_table_put(tables->tbl[num]);
+		tables->tbl[num] = NULL;
+	}
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_drop_tables);
+
+static void watch_windows(struct spapr_tce_domain *domain, bool watched)
+{
+	int num;
+
+	for_each_window(domain, num)
+		spapr_tce_window_watch(domain->windows[num], watched);
+}
+
+/* Take all windows below @end from a group */
+static void detach_windows(struct spapr_tce_domain *domain,
+			   struct iommu_group *group, int end)
+{
+	int num;
+
+	for_each_window(domain, num)
+		if (num < end)
+			spapr_tce_window_detach(domain->windows[num], group,
+						num);
+}
+
+/* Give a group all windows, or none */
+static int attach_windows(struct spapr_tce_domain *domain,
+			  struct iommu_group *group)
+{
+	int num, ret;
+
+	for_each_window(domain, num) {
+		ret = spapr_tce_window_attach(domain->windows[num], group, num);
+		if (ret) {
+			detach_windows(domain, group, num);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+
+/* Put a window back on a table in software. Returns the table that it had. */
+static struct iommu_table *to_software(struct spapr_tce_window *window)
+{
+	struct iommu_table *old = window->tbl, *soft;
+
+	/* A few bytes, and nowhere to go without them */
+	soft = spapr_tce_soft_table(spapr_tce_window_start(window),
+				    old->it_size, window->page_shift,
+				    GFP_KERNEL | __GFP_NOFAIL);
+	spapr_tce_window_move(window, soft);
+
+	return old;
+}
+
+/* Move a window to its table in hardware, and program that into the group */
+static int to_hardware(struct spapr_tce_window *window, int num,
+		       struct iommu_group *group, struct iommu_table *tbl)
+{
+	struct iommu_table *soft = window->tbl;
+	int ret;
+
+	ret = spapr_tce_window_move(window, tbl);
+	if (ret)
+		return ret;
+	iommu_tce_table_put(soft);
+
+	ret = spapr_tce_window_attach(window, group, num);
+	if (ret)
+		to_software(window);
+
+	return ret;
+}
+
+/* Move the windows below @end back from the only hardware, to get its tables */
+static void leave_hardware(struct spapr_tce_domain *domain,
+			   struct iommu_group *group, int end,
+			   struct spapr_tce_tables *tables)
+{
+	int num;
+
+	for_each_window(domain, num) {
+		struct spapr_tce_window *window = domain->windows[num];
+
+		if (num >= end)
+			break;
+		tables->tbl[num] = to_software(window);
+		spapr_tce_window_detach(window, group, num);
+	}
+}
+
+static int enter_hardware(struct spapr_tce_domain *domain,
+			  struct iommu_group *group,
+			  struct spapr_tce_tables *tables)
+{
+	int num, ret;
+
+	for_each_window(domain, num) {
+		ret = to_hardware(domain->windows[num], num, group,
+				  tables->tbl[num]);
+		if (ret) {
+			leave_hardware(domain, group, num, tables);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+
+/* Give all windows to a group that is not yet in the list */
+static int enter(struct spapr_tce_domain *domain, struct iommu_group *group,
+		 struct iommu_table_group *tg, struct spapr_tce_tables *tables)
+{
+	bool first = !find_kind(domain, tg);
+	int ret;
+
+	if (tg)
+		return first ? enter_hardware(domain, group, tables) :
+			       attach_windows(domain, group);
+
+	if (first)
+		watch_windows(domain, true);
+	ret = attach_windows(domain, group);
+	if (ret && first)
+		watch_windows(domain, false);
+
+	return ret;
+}
+
+/**
+ * spapr_tce_domain_join() - let a group join a domain
+ * @domain: the domain
+ * @group: the group, owned by the caller and in no domain
+ * @tg: its hardware, which is spapr_tce_domain_alike(); NULL if it has none
+ * @tables: for the first hardware of the domain, what
+ *	spapr_tce_domain_make_tables() has made; they belong to the windows then
+ *
+ * Context: process context, may sleep; calls are serialised by the owner. If
+ * windows move whose owner pins, of the process whose memory is mapped.
+ * Return: 0; -ENOMEM; the errors of spapr_tce_window_move(); or the platform's
+ * error. After an error all is as before, @tables included.
+ */
+int spapr_tce_domain_join(struct spapr_tce_domain *domain,
+			  struct iommu_group *group,
+			  struct iommu_table_group *tg,
+			  struct spapr_tce_tables *tables)
+{
+	struct spapr_tce_domain_group *dg;
+	int ret;
+
+	dg = kzalloc(sizeof(*dg), GFP_KERNEL_ACCOUNT);
+	if (!dg)
+		return -ENOMEM;
+
+	dg->group = group;
+	dg->table_group = tg;
+	ret = enter(domain, group, tg, tables);
+	if (ret) {
+		kfree(dg);
+		return ret;
+	}
+
+	list_add(&dg->node, &domain->groups);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_join);
+
+/* The last hardware leaves others behind */
+static void last_hardware(struct spapr_tce_domain *domain,
+			  struct iommu_group *group)
+{
+	struct spapr_tce_tables tables = {};
+	int num;
+
+	leave_hardware(domain, group, IOMMU_TABLE_GROUP_MAX_TABLES, &tables);
+	for_each_window(domain, num)
+		spapr_tce_window_put_table(domain->windows[num],
+					   tables.tbl[num]);
+}
+
+/**
+ * spapr_tce_domain_leave() - take a group out of a domain
+ * @domain: the domain
+ * @group: a group that has joined it
+ *
+ * The other groups keep the windows and what is mapped. Before the last group
+ * leaves, the owner closes the windows.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ */
+void spapr_tce_domain_leave(struct spapr_tce_domain *domain,
+			    struct iommu_group *group)
+{
+	struct spapr_tce_domain_group *dg = find_group(domain, group);
+	bool hardware, last;
+
+	if (WARN_ON_ONCE(!dg))
+		return;
+
+	hardware = dg->table_group;
+	list_del(&dg->node);
+	kfree(dg);
+
+	last = !find_kind(domain, hardware);
+	if (hardware && last) {
+		last_hardware(domain, group);
+		return;
+	}
+
+	detach_windows(domain, group, IOMMU_TABLE_GROUP_MAX_TABLES);
+	if (last)
+		watch_windows(domain, false);
+}
+EXPORT_SYMBOL_GPL(spapr_tce_domain_leave);
