@@ -130,7 +130,10 @@ static long enable(struct tce_container *container)
 	return 0;
 }
 
-/* VFIO_IOMMU_DISABLE: the windows stay, empty. The charge outlives the pins. */
+/*
+ * VFIO_IOMMU_DISABLE: the windows stay, empty. As long as something is mapped
+ * the container stays enabled and charged.
+ */
 static long disable(struct tce_container *container)
 {
 	int ret;

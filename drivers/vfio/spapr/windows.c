@@ -264,10 +264,10 @@ long tce_unmap_dma(struct tce_container *container, void __user *arg)
 					 unmap.size);
 	if (ret)
 		return ret;
-	spapr_tce_unmap(range.window, range.index, range.npages);
+	ret = spapr_tce_unmap(range.window, range.index, range.npages);
 	tce_mediated_unlock(&container->mediated);
 
-	return 0;
+	return ret;
 }
 
 /* VFIO_IOMMU_SPAPR_TCE_GET_INFO */
@@ -547,7 +547,10 @@ void tce_leave(struct tce_container *container, struct iommu_group *group)
 	}
 }
 
-/* Empty all windows. Where a mediated device keeps a pin, the others are empty. */
+/*
+ * Empty all windows. After an error, of a hypervisor or because a mediated
+ * device keeps a page pinned, some of them may be empty.
+ */
 int tce_unmap_windows(struct tce_container *container)
 {
 	struct tce_mediated *mediated = &container->mediated;
@@ -565,8 +568,10 @@ int tce_unmap_windows(struct tce_container *container)
 						 spapr_tce_window_size(window));
 		if (ret)
 			return ret;
-		spapr_tce_unmap(window, 0, window->tbl->it_size);
+		ret = spapr_tce_unmap(window, 0, window->tbl->it_size);
 		tce_mediated_unlock(mediated);
+		if (ret)
+			return ret;
 	}
 
 	return 0;

@@ -602,3 +602,7 @@ bool spapr_tce_window_uses(struct spapr_tce_window *window,
 
 	return false;
 }
+
+#ifdef CONFIG_SPAPR_TCE_KUNIT_TEST
+#include "window_test.c"
+#endif
