@@ -270,6 +270,12 @@ long tce_unmap_dma(struct tce_container *container, void __user *arg)
 	return ret;
 }
 
+/* How many windows a group has. A hypervisor that makes none leaves one. */
+static u32 nr_windows(const struct iommu_table_group *tg)
+{
+	return tg->max_levels ? tg->max_dynamic_windows_supported : 1;
+}
+
 /* VFIO_IOMMU_SPAPR_TCE_GET_INFO */
 long tce_get_info(struct tce_container *container, void __user *arg)
 {
@@ -292,8 +298,7 @@ long tce_get_info(struct tce_container *container, void __user *arg)
 		info.flags = VFIO_IOMMU_SPAPR_INFO_DDW;
 		info.ddw.pgsizes = tg->pgsizes;
 		info.ddw.levels = tg->max_levels;
-		info.ddw.max_dynamic_windows_supported =
-			tg->max_dynamic_windows_supported;
+		info.ddw.max_dynamic_windows_supported = nr_windows(tg);
 	}
 
 	if (info.argsz >= offsetofend(typeof(info), ddw))
