@@ -192,6 +192,29 @@ static long check_extension(unsigned long extension)
 	       extension == VFIO_SPAPR_TCE_v2_IOMMU;
 }
 
+/* How often a page may have gone again before MAP_DMA has pinned it */
+#define MAP_TRIES	16
+
+/* VFIO_IOMMU_MAP_DMA: no lock is held while pages are faulted in */
+static long map_dma(struct tce_container *container, void __user *arg)
+{
+	struct vfio_iommu_type1_dma_map map;
+	long ret;
+
+	for (int tries = 0; tries < MAP_TRIES; tries++) {
+		scoped_guard(mutex, &container->lock)
+			ret = tce_serves_another(container) ? -EPERM :
+			      tce_map_dma(container, arg, &map);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = tce_pins_fault_in(&map);
+		if (ret)
+			return ret;
+	}
+
+	return -EFAULT;
+}
+
 static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
 			    unsigned long value)
 {
@@ -204,6 +227,8 @@ static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
 
 	if (cmd == VFIO_EEH_PE_OP)
 		return tce_eeh_op(container, arg);
+	if (cmd == VFIO_IOMMU_MAP_DMA)
+		return map_dma(container, arg);
 
 	guard(mutex)(&container->lock);
 
@@ -213,8 +238,6 @@ static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
 	switch (cmd) {
 	case VFIO_IOMMU_SPAPR_TCE_GET_INFO:
 		return tce_get_info(container, arg);
-	case VFIO_IOMMU_MAP_DMA:
-		return tce_map_dma(container, arg);
 	case VFIO_IOMMU_UNMAP_DMA:
 		return tce_unmap_dma(container, arg);
 	}
@@ -238,6 +261,7 @@ static void *tce_iommu_open(unsigned long type)
 	mutex_init(&container->lock);
 	spapr_tce_domain_init(&container->domain);
 	xa_init(&container->regions);
+	tce_pins_init(&container->pins);
 	tce_mediated_init(&container->mediated, &container->domain);
 
 	return container;

@@ -13,6 +13,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
+#include <linux/vfio.h>
 #include <linux/xarray.h>
 #include <asm/iommu.h>
 #include <asm/spapr_domain.h>
@@ -26,6 +27,16 @@
 struct tce_slot {
 	u32 levels;
 	unsigned long charge;
+};
+
+/**
+ * struct tce_pins - how a v1 container pins the pages that it maps
+ * @owner: what the engine calls
+ * @no_fault: answer -EAGAIN for a page that is not there
+ */
+struct tce_pins {
+	struct spapr_tce_owner owner;
+	bool no_fault;
 };
 
 /**
@@ -43,6 +54,7 @@ struct tce_slot {
  * @domain: windows and groups; @mediated's lock is held as well where a window
  *	comes or goes
  * @slots: by number of the window
+ * @pins: v1 only
  * @regions: struct spapr_mem_region by number of its first user page; the
  *	container holds one registration of each
  * @mediated: state of mediated devices. Its lock is held while mappings change.
@@ -57,6 +69,7 @@ struct tce_container {
 	struct mm_struct *mm;
 	struct spapr_tce_domain domain;
 	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
+	struct tce_pins pins;
 	struct xarray regions;
 	struct tce_mediated mediated;
 };
@@ -67,7 +80,8 @@ bool tce_serves_another(const struct tce_container *container);
 int tce_read_args(void *args, void __user *from, size_t size);
 
 /* windows.c: ioctls */
-long tce_map_dma(struct tce_container *container, void __user *arg);
+long tce_map_dma(struct tce_container *container, void __user *arg,
+		 struct vfio_iommu_type1_dma_map *map);
 long tce_unmap_dma(struct tce_container *container, void __user *arg);
 long tce_get_info(struct tce_container *container, void __user *arg);
 long tce_create_window(struct tce_container *container, void __user *arg);
@@ -83,7 +97,8 @@ int tce_enter_hardware(struct tce_container *container,
 void tce_leave(struct tce_container *container, struct iommu_group *group);
 
 /* pin.c: how v1 maps */
-extern const struct spapr_tce_owner tce_pin_owner;
+void tce_pins_init(struct tce_pins *pins);
+int tce_pins_fault_in(const struct vfio_iommu_type1_dma_map *map);
 
 /* memory.c */
 long tce_register_memory(struct tce_container *container, void __user *arg);

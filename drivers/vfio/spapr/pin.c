@@ -5,8 +5,15 @@
  * A v1 container registers no memory. It pins the page of each TCE when the TCE
  * is put, once for each TCE, and unpins it when the TCE has gone. What ENABLE
  * charges covers one pin for every TCE of the window.
+ *
+ * User space can make a page fault last. So MAP_DMA does not fault pages in while
+ * it has the container's lock: where a page is not there it begins again, after
+ * it has faulted the range in without the lock.
  */
+#include <linux/container_of.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/vfio.h>
 #include <asm/iommu.h>
 #include <asm/spapr_tce.h>
 #include "container.h"
@@ -50,18 +57,21 @@ static unsigned long host_pages(unsigned long ua, unsigned long npages,
 	       (ua >> PAGE_SHIFT) + 1;
 }
 
+static struct tce_pins *pins_of(const struct spapr_tce_window *window)
+{
+	return container_of(window->owner, struct tce_pins, owner);
+}
+
 /*
  * Pin for writing, whatever the TCE permits: a page pinned for reading is not
  * the process's page any more once the process has written to it. Pin for long:
  * once pinned, a page could not be moved to where such pages belong.
  */
 static long pin_pages(unsigned long ua, unsigned long nr_pages,
-		      struct page **pages)
+		      unsigned int flags, struct page **pages)
 {
-	long got = pin_user_pages_fast(ua & PAGE_MASK, nr_pages,
-				       FOLL_WRITE | FOLL_LONGTERM, pages);
-
-	return got > 0 ? got : -EFAULT;
+	return pin_user_pages_fast(ua & PAGE_MASK, nr_pages,
+				   FOLL_WRITE | FOLL_LONGTERM | flags, pages);
 }
 
 /*
@@ -110,15 +120,17 @@ static long pin_map(struct spapr_tce_window *window, unsigned long index,
 	struct spapr_tce list[TCE_BATCH] __uninitialized;
 	struct page *pages[PAGE_BATCH] __uninitialized;
 	const unsigned int shift = window->page_shift;
+	bool no_fault = pins_of(window)->no_fault;
 	unsigned long made;
 	long ret, got;
 
 	npages = min(npages, TCE_BATCH);
 	while (host_pages(ua, npages, shift) > PAGE_BATCH)
 		npages--;
-	got = pin_pages(ua, host_pages(ua, npages, shift), pages);
-	if (got < 0)
-		return got;
+	got = pin_pages(ua, host_pages(ua, npages, shift),
+			no_fault ? FOLL_NOFAULT : 0, pages);
+	if (got <= 0)
+		return no_fault ? -EAGAIN : -EFAULT;
 
 	made = make_tces(window, list, ua, npages, perm, pages, got);
 	ret = spapr_tce_exchange(window, index, list, made);
@@ -161,7 +173,32 @@ static long pin_unmap(struct spapr_tce_window *window, unsigned long index,
 	return ret;
 }
 
-const struct spapr_tce_owner tce_pin_owner = {
-	.map = pin_map,
-	.unmap = pin_unmap,
-};
+/* Set up how a v1 container pins */
+void tce_pins_init(struct tce_pins *pins)
+{
+	pins->owner.map = pin_map;
+	pins->owner.unmap = pin_unmap;
+}
+
+/* Fault in what a MAP_DMA has not found, without any lock: 0 or -errno */
+int tce_pins_fault_in(const struct vfio_iommu_type1_dma_map *map)
+{
+	unsigned long ua = map->vaddr & PAGE_MASK, end = map->vaddr + map->size;
+	struct page *pages[PAGE_BATCH] __uninitialized;
+
+	while (ua < end) {
+		long got;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		got = pin_pages(ua, min(DIV_ROUND_UP(end - ua, PAGE_SIZE),
+					PAGE_BATCH), 0, pages);
+		if (got <= 0)
+			return -EFAULT;
+		unpin_user_pages(pages, got);
+		ua += got << PAGE_SHIFT;
+		cond_resched();
+	}
+
+	return 0;
+}

@@ -36,7 +36,7 @@ static int open_window(struct tce_container *container, int num,
 		.levels = levels,
 		.size = size,
 		.mm = container->mm,
-		.owner = container->v2 ? NULL : &tce_pin_owner,
+		.owner = container->v2 ? NULL : &container->pins.owner,
 	};
 
 	guard(mutex)(&container->mediated.lock);
@@ -197,44 +197,51 @@ static int find_range(struct tce_container *container, u64 iova, u64 size,
 	return range->npages > tbl->it_size - range->index ? -EINVAL : 0;
 }
 
-/* VFIO_IOMMU_MAP_DMA */
-long tce_map_dma(struct tce_container *container, void __user *arg)
+/*
+ * VFIO_IOMMU_MAP_DMA. Answers -EAGAIN if tce_pins_fault_in() has to fault in
+ * memory of @map, which it fills in.
+ */
+long tce_map_dma(struct tce_container *container, void __user *arg,
+		 struct vfio_iommu_type1_dma_map *map)
 {
 	const u32 both = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
-	struct vfio_iommu_type1_dma_map map;
 	struct tce_range range;
 	unsigned long perm = 0;
 	int ret;
 
+	lockdep_assert_held(&container->lock);
+
 	ret = may_change(container);
 	if (ret)
 		return ret;
-	ret = tce_read_args(&map, arg, offsetofend(typeof(map), size));
+	ret = tce_read_args(map, arg, offsetofend(typeof(*map), size));
 	if (ret)
 		return ret;
-	if (map.flags & ~both)
+	if (map->flags & ~both)
 		return -EINVAL;
 
-	ret = find_range(container, map.iova, map.size, &range);
+	ret = find_range(container, map->iova, map->size, &range);
 	if (ret)
 		return ret;
 
-	if (map.flags & VFIO_DMA_MAP_FLAG_READ)
+	if (map->flags & VFIO_DMA_MAP_FLAG_READ)
 		perm |= TCE_PCI_READ;
-	if (map.flags & VFIO_DMA_MAP_FLAG_WRITE)
+	if (map->flags & VFIO_DMA_MAP_FLAG_WRITE)
 		perm |= TCE_PCI_WRITE;
-	if (!perm || map.vaddr & (IOMMU_PAGE_SIZE(range.window->tbl) - 1))
+	if (!perm || map->vaddr & (IOMMU_PAGE_SIZE(range.window->tbl) - 1))
 		return -EINVAL;
 	if (!range.npages)
 		return 0;
 
 	/* What is there is replaced */
-	ret = tce_mediated_lock_unpinned(&container->mediated, map.iova,
-					 map.size);
+	ret = tce_mediated_lock_unpinned(&container->mediated, map->iova,
+					 map->size);
 	if (ret)
 		return ret;
-	ret = spapr_tce_map(range.window, range.index, map.vaddr, range.npages,
+	container->pins.no_fault = true;
+	ret = spapr_tce_map(range.window, range.index, map->vaddr, range.npages,
 			    perm);
+	container->pins.no_fault = false;
 	tce_mediated_unlock(&container->mediated);
 
 	return ret;
