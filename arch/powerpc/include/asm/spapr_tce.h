@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The TCE engine: DMA windows that in-kernel users fill with pinned memory
+ * The TCE engine: DMA windows whose TCEs point to user memory
  *
- * A window is a table of TCEs (struct iommu_table) that a user, not the host's
- * DMA API, owns: it has been taken out of the host's hands, or was made for
- * the user, and is fed to the PEs of one or more IOMMU groups. The engine
- * writes it for whoever the user asks: a VFIO container by ioctl, KVM by
- * hypercall. It knows neither.
+ * A window is a table of TCEs (struct iommu_table) that is programmed into the
+ * PEs of one or more IOMMU groups. It has an owner, which has taken the groups
+ * from the host's DMA API. The owner opens and closes windows through a domain
+ * (asm/spapr_domain.h), and maps and unmaps memory. Other kernel code may write
+ * a window in walks: a user, which is revoked before the window goes.
  *
- * Devices in software, which have no DMA of their own, look up in a window what
- * is mapped (spapr_tce_window_lookup()). While there are any the window is
- * watched: only its owner changes it, because they have to be asked before.
+ * TCEs point either to registered memory (asm/spapr_mem.h), where owner and
+ * users look it up by user address, or to pages that the owner pins by itself
+ * and puts by physical address. The latter windows have no users that write.
+ *
+ * Mediated devices have no DMA of their own. They look up in a window what is
+ * mapped (spapr_tce_window_lookup()). Meanwhile the window is watched: only its
+ * owner changes it, which asks these devices before.
  *
  * Indices. Every TCE index in this interface is relative to the window's
  * start; counts are TCEs of the window's page size (1 << it_page_shift bytes).
@@ -23,8 +27,7 @@
  * makes it unreachable and then calls spapr_tce_quiesce().
  *
  * Writers. Any number of walks may write a window at once; two that write the
- * same TCE leave one of the two values. The owner of the window
- * (spapr_tce_window_create(), _close()) is one at a time.
+ * same TCE leave one of the two values. The owner serialises its own calls.
  */
 #ifndef _ASM_POWERPC_SPAPR_TCE_H
 #define _ASM_POWERPC_SPAPR_TCE_H
@@ -148,13 +151,13 @@ struct spapr_tce_window {
 };
 
 /**
- * struct spapr_tce_user - who writes to a window without owning it
+ * struct spapr_tce_user - kernel code that writes a window without owning it
  * @revoke: called once, when @group leaves the window or the window is closed.
  *	Before it returns, the user has made the window unreachable for its
  *	walks (unless it holds the window through another group too) and has
  *	called spapr_tce_quiesce(); afterwards it does not touch the window. May
- *	sleep; must not call spapr_tce_window_get() or _put(); the container's
- *	lock is held.
+ *	sleep; must not call spapr_tce_window_get() or _put(); the owner's locks
+ *	and spapr_tce_window::lock are held.
  * @changed: called when spapr_tce_window_by_owner() may have changed. When it
  *	returns, no walk begins that does not see it. Context as for @revoke.
  * @group: the group through which the user came to the window
@@ -170,29 +173,17 @@ struct spapr_tce_user {
 };
 
 /* The owner: process context, may sleep */
-struct spapr_tce_window *
-spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
-			const struct spapr_tce_owner *owner);
-int spapr_tce_window_attach(struct spapr_tce_window *window,
-			    struct iommu_group *group, int num);
-long spapr_tce_window_detach(struct spapr_tce_window *window,
-			     struct iommu_group *group, int num);
-void spapr_tce_window_drain(struct spapr_tce_window *window);
-void spapr_tce_window_close(struct spapr_tce_window *window);
-void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched);
-int spapr_tce_window_move(struct spapr_tce_window *window,
-			  struct iommu_table *tbl);
-int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
-			    unsigned int shift, unsigned long perm,
-			    unsigned long *ua);
 long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 		   unsigned long ua, unsigned long npages, unsigned long perm);
 long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages);
 long spapr_tce_exchange(struct spapr_tce_window *window, unsigned long index,
 			struct spapr_tce *list, unsigned long npages);
+int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
+			    unsigned int shift, unsigned long perm,
+			    unsigned long *ua);
 
-/* Other users: process context, may sleep */
+/* Users, and the owner: process context, may sleep */
 struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      struct mm_struct *mm,
 					      unsigned int max_page_shift,

@@ -8,12 +8,14 @@
  * range to the owner, which comes back with physical addresses by the other
  * entrance, spapr_tce_exchange().
  *
- * Whatever the entrance, spapr_tce_window::origins tell what is mapped, and
- * spapr_tce_window_move() puts a window on another table from there.
+ * Whatever the entrance, spapr_tce_window::origins tell what is mapped. From
+ * there spapr_tce_window_move() fills another table, and mediated devices find
+ * memory by bus address.
  */
 #include <linux/cleanup.h>
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/math.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 
@@ -418,4 +420,54 @@ int spapr_tce_window_move(struct spapr_tce_window *window,
 
 	return ret;
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_move);
+
+/* Looking up */
+
+/**
+ * spapr_tce_window_lookup() - find the user memory mapped at a bus address
+ * @window: a window that is watched
+ * @bus: bus address, in bytes
+ * @shift: log2 of the size in bytes of the naturally aligned piece to find, in
+ *	which @bus lies
+ * @perm: SPAPR_TCE_PERM bits that the piece has to be mapped with
+ * @ua: receives the user address where the piece begins
+ *
+ * Context: process context; the caller keeps the owner from changing the window.
+ * Return: 0; -EINVAL if not all of the piece is mapped, or not to one piece of
+ * user memory that is aligned alike; -EPERM if it is mapped without @perm.
+ */
+int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
+			    unsigned int shift, unsigned long perm,
+			    unsigned long *ua)
+{
+	const u64 size = 1ULL << window->page_shift, piece = 1ULL << shift;
+	const u64 first = bus & ~(piece - 1);
+	unsigned long index = (first >> window->page_shift) -
+			      window->tbl->it_offset;
+	unsigned long npages = DIV_ROUND_UP((first & (size - 1)) + piece, size);
+	u64 expected = 0;
+
+	if (index >= window->tbl->it_size ||
+	    npages > window->tbl->it_size - index)
+		return -EINVAL;
+
+	for (unsigned long i = 0; i < npages; i++, expected += size) {
+		u64 *slot = spapr_sparse_find(&window->origins, index + i);
+		u64 origin = slot ? READ_ONCE(*slot) : 0;
+
+		if (!(origin & SPAPR_TCE_PERM))
+			return -EINVAL;
+		if ((origin & perm) != perm)
+			return -EPERM;
+		origin &= ~SPAPR_TCE_PERM;
+		if (!i)
+			expected = origin;
+		if (origin != expected)
+			return -EINVAL;
+	}
+
+	*ua = expected - npages * size + (first & (size - 1));
+
+	return *ua & (piece - 1) ? -EINVAL : 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_lookup);

@@ -10,6 +10,7 @@
 #include <kunit/test.h>
 #include <linux/mman.h>
 #include <linux/random.h>
+#include "window.h"
 
 #define TEST_PAGES	8UL
 #define TEST_TCES	1024UL

@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Windows in software: what devices without DMA of their own look things up in
+ * Windows in software, which only mediated devices use
  *
  * A mediated device reaches memory through the kernel. It needs no table that
- * hardware reads, only to know which user page stands at a bus address, and
- * that a window's origins say already (asm/spapr_tce.h). So a window in
- * software is a window like any other on a table that is nowhere: its
- * operations do nothing and never fail.
+ * hardware reads, only to know which user page is mapped at a bus address, and
+ * the window's origins say that (asm/spapr_tce.h). A window in software has
+ * origins alone. They name user memory that need be neither pinned nor
+ * registered.
  *
- * TCEs of such a window point to user memory that need not be pinned or
- * registered. A window moves from one kind of table to the other and keeps what
- * is mapped: to hardware when the first device with DMA of its own comes to its
- * owner, back when the last one leaves.
- *
- * Tables in software look to the owner like those of any group: the same
+ * To the domain, tables in software look like those of any group: the same
  * operations make them, and they are where the windows of hardware are.
  */
 #include <linux/bits.h>
-#include <linux/export.h>
 #include <linux/kref.h>
 #include <linux/log2.h>
-#include <linux/math.h>
 #include <linux/slab.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
@@ -28,14 +21,11 @@
 #include <asm/spapr_tce.h>
 #include "window.h"
 
-/*
- * Where the second window of a group begins on all hosts known: bus address
- * bit 59 (IODA), which hypervisors follow
- */
+/* IODA's second window begins at bit 59, and hypervisors follow it */
 #define SOFT_SECOND_START	BIT_ULL(59)
 /* What a partition usually has */
 #define SOFT_DEFAULT_SIZE	SZ_1G
-/* As many as bare metal; there is nothing to be in levels */
+/* As many as bare metal has; they make no difference */
 #define SOFT_LEVELS		5
 
 /* Nothing reads the table: there is no operation on it */
@@ -71,28 +61,13 @@ const struct spapr_tce_kind spapr_tce_soft_kind = {
 	.unmap = soft_unmap,
 };
 
-/**
- * spapr_tce_table_is_soft() - is there no hardware behind this table?
- * @tbl: the table
- *
- * Context: any.
- * Return: whether there is none.
- */
+/* Is this a table in software? */
 bool spapr_tce_table_is_soft(const struct iommu_table *tbl)
 {
 	return tbl->it_ops == &soft_table_ops;
 }
 
-/**
- * spapr_tce_soft_table() - make a table in software
- * @start: bus address where its window begins, in bytes
- * @npages: how many TCEs
- * @page_shift: log2 of the TCE page's size in bytes
- * @gfp: how to allocate
- *
- * Context: process context; may sleep if @gfp allows it.
- * Return: the table, or NULL for lack of memory.
- */
+/* Make a table in software, whose window begins at @start; NULL: no memory */
 struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
 					 unsigned int page_shift, gfp_t gfp)
 {
@@ -150,10 +125,7 @@ static struct iommu_table_group_ops soft_group_ops = {
 	.unset_window = soft_unset_window,
 };
 
-/*
- * Stands for hardware where there is none: the default window and the
- * operations of an owner who has only devices without DMA of their own
- */
+/* Stands for hardware in a domain that has none: makes tables in software */
 struct iommu_table_group spapr_tce_soft_group = {
 	.tce32_start = 0,
 	.tce32_size = SOFT_DEFAULT_SIZE,
@@ -162,54 +134,3 @@ struct iommu_table_group spapr_tce_soft_group = {
 	.max_levels = SOFT_LEVELS,
 	.ops = &soft_group_ops,
 };
-
-/**
- * spapr_tce_window_lookup() - the user memory that is mapped at a bus address
- * @window: the window
- * @bus: bus address, in bytes
- * @shift: log2 of the size in bytes of the piece that is wanted; the one that
- *	@bus lies in, naturally aligned
- * @perm: SPAPR_TCE_PERM bits that it has to be mapped with
- * @ua: receives the user address where the piece begins
- *
- * Context: any that sleeps; the caller keeps the owner of a watched window from
- * changing it.
- * Return: 0; -EINVAL where not all of the piece is mapped, or not to one piece
- * of user memory that is aligned alike; -EPERM where it is mapped without
- * @perm.
- */
-int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
-			    unsigned int shift, unsigned long perm,
-			    unsigned long *ua)
-{
-	const u64 size = 1ULL << window->page_shift, piece = 1ULL << shift;
-	const u64 first = bus & ~(piece - 1);
-	unsigned long index = (first >> window->page_shift) -
-			      window->tbl->it_offset;
-	unsigned long npages = DIV_ROUND_UP((first & (size - 1)) + piece, size);
-	u64 expected = 0;
-
-	if (index >= window->tbl->it_size ||
-	    npages > window->tbl->it_size - index)
-		return -EINVAL;
-
-	for (unsigned long i = 0; i < npages; i++, expected += size) {
-		u64 *slot = spapr_sparse_find(&window->origins, index + i);
-		u64 origin = slot ? READ_ONCE(*slot) : 0;
-
-		if (!(origin & SPAPR_TCE_PERM))
-			return -EINVAL;
-		if ((origin & perm) != perm)
-			return -EPERM;
-		origin &= ~SPAPR_TCE_PERM;
-		if (!i)
-			expected = origin;
-		if (origin != expected)
-			return -EINVAL;
-	}
-
-	*ua = expected - npages * size + (first & (size - 1));
-
-	return *ua & (piece - 1) ? -EINVAL : 0;
-}
-EXPORT_SYMBOL_GPL(spapr_tce_window_lookup);

@@ -191,7 +191,6 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 
 	return window;
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_create);
 
 static void free_window(struct kref *ref)
 {
@@ -374,7 +373,6 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	spapr_tce_hv_destroy(window->hv);
 	kref_put(&window->ref, free_window);
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_close);
 
 /**
  * spapr_tce_window_drain() - revoke all users and clear all TCEs
@@ -394,7 +392,6 @@ void spapr_tce_window_drain(struct spapr_tce_window *window)
 	if (spapr_tce_unmap(window, 0, window->tbl->it_size))
 		WRITE_ONCE(window->lost, true);
 }
-EXPORT_SYMBOL_GPL(spapr_tce_window_drain);
 
 static bool window_fits(const struct spapr_tce_window *window,
 			unsigned int max_page_shift, u64 start, u64 size)

@@ -3,7 +3,8 @@
  * DMA windows: what the engine's own files share
  *
  * walk.c writes TCEs inside walks, window.c makes and closes windows, map.c
- * fills them for their owner, kinds.c and soft.c know the kinds of table.
+ * fills them for their owner, kinds.c and soft.c know the kinds of table,
+ * domain.c has the windows of several groups.
  */
 #ifndef SPAPR_TCE_WINDOW_H
 #define SPAPR_TCE_WINDOW_H
@@ -90,12 +91,26 @@ long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
 void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
 		    unsigned long npages);
 
-/* window.c */
+/* window.c: for the domain. Process context, may sleep; serialised by the owner */
+struct spapr_tce_window *
+spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
+			const struct spapr_tce_owner *owner);
+int spapr_tce_window_attach(struct spapr_tce_window *window,
+			    struct iommu_group *group, int num);
+long spapr_tce_window_detach(struct spapr_tce_window *window,
+			     struct iommu_group *group, int num);
+void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched);
+void spapr_tce_window_drain(struct spapr_tce_window *window);
+void spapr_tce_window_close(struct spapr_tce_window *window);
 void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl,
 				struct spapr_tce_hv *hv);
 void spapr_tce_window_put_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl);
+
+/* map.c */
+int spapr_tce_window_move(struct spapr_tce_window *window,
+			  struct iommu_table *tbl);
 
 /* map.c: the operations of struct spapr_tce_kind on registered memory */
 int spapr_tce_may_map_registered(struct spapr_tce_window *window,
