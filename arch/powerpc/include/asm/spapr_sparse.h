@@ -25,6 +25,7 @@
 
 #include <linux/compiler.h>
 #include <linux/gfp_types.h>
+#include <linux/minmax.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -33,6 +34,32 @@
 #define SPAPR_SPARSE_LEAF_MASK	(SPAPR_SPARSE_LEAF - 1)
 /* Bits of the index that select within the root: these at most */
 #define SPAPR_SPARSE_ROOT_SHIFT	13U
+
+/**
+ * spapr_sparse_leaf_run() - how many words of a range share the first one's leaf
+ * @index: index of the first word
+ * @count: words in the range
+ *
+ * Return: the number of words, at most @count.
+ */
+static __always_inline unsigned long
+spapr_sparse_leaf_run(unsigned long index, unsigned long count)
+{
+	return min(count, SPAPR_SPARSE_LEAF - (index & SPAPR_SPARSE_LEAF_MASK));
+}
+
+/**
+ * spapr_sparse_leaf_end() - index after the last word of a leaf
+ * @index: index of a word of the leaf
+ * @end: index after the range of interest
+ *
+ * Return: the index, at most @end.
+ */
+static __always_inline unsigned long
+spapr_sparse_leaf_end(unsigned long index, unsigned long end)
+{
+	return min(end, (index | SPAPR_SPARSE_LEAF_MASK) + 1);
+}
 
 /**
  * struct spapr_sparse - a sparse array of words

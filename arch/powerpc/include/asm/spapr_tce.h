@@ -19,12 +19,8 @@
  * Indices. Every TCE index in this interface is relative to the window's
  * start; counts are TCEs of the window's page size (1 << it_page_shift bytes).
  *
- * Walks. Whoever looks up pinned memory and writes what was found into a
- * window does both between spapr_tce_walk_begin() and spapr_tce_walk_end().
- * A walk never sleeps and is bounded (SPAPR_TCE_LIST_MAX TCEs). It may run in
- * real mode, where RCU and SRCU do not watch; so a walk says that it is there
- * in a counter of its CPU, and whoever takes something away from walks first
- * makes it unreachable and then calls spapr_tce_quiesce().
+ * Walks (asm/spapr_walk.h). Any number of TCEs up to SPAPR_TCE_LIST_MAX may be
+ * written in one.
  *
  * Writers. Any number of walks may write a window at once; two that write the
  * same TCE leave one of the two values. The owner serialises its own calls.
@@ -35,37 +31,16 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
-#include <linux/preempt.h>
-#include <asm/barrier.h>
 #include <asm/iommu.h>
-#include <asm/paca.h>
 #include <asm/spapr_mem.h>
+#include <asm/spapr_walk.h>
 #include <asm/tce.h>
 
-#ifndef CONFIG_SPAPR_TCE_IOMMU
-/* Without the engine nobody walks */
-static inline void spapr_tce_quiesce(void) { }
-#else
-void spapr_tce_quiesce(void);
+#ifdef CONFIG_SPAPR_TCE_IOMMU
 
 /* TCEs in one request: what fits a 4 KiB list (LoPAPR, H_PUT_TCE_INDIRECT) */
 #define SPAPR_TCE_LIST_MAX	512UL
 #define SPAPR_TCE_PERM		(TCE_PCI_READ | TCE_PCI_WRITE)
-
-/**
- * enum spapr_tce_mode - what the CPU can do where the engine is called
- * @SPAPR_TCE_VIRTUAL: the host kernel proper. Everything.
- * @SPAPR_TCE_EARLY: the processor still carries the guest's context, with
- *	translation on or off: linear map only; no allocation, no interrupts; of
- *	firmware, calls that need nothing of the host's context.
- * @SPAPR_TCE_REAL: the same, with translation off and, it may be, in a thread
- *	that the kernel believes to be offline.
- */
-enum spapr_tce_mode {
-	SPAPR_TCE_VIRTUAL,
-	SPAPR_TCE_EARLY,
-	SPAPR_TCE_REAL,
-};
 
 struct spapr_tce_hv;
 struct spapr_tce_kind;
@@ -208,36 +183,6 @@ long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
 		       enum spapr_tce_mode mode);
 long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages, enum spapr_tce_mode mode);
-
-/**
- * spapr_tce_walk_begin() - enter a walk
- * @mode: the mode that the CPU is in
- *
- * Context: any. Walks do not nest; nothing that sleeps until
- * spapr_tce_walk_end().
- */
-static __always_inline void spapr_tce_walk_begin(enum spapr_tce_mode mode)
-{
-	if (mode == SPAPR_TCE_VIRTUAL)
-		preempt_disable();
-	/* Odd: walking */
-	WRITE_ONCE(local_paca->spapr_tce_walks, local_paca->spapr_tce_walks + 1);
-	/* That is seen before anything that the walk looks up */
-	smp_mb();
-}
-
-/**
- * spapr_tce_walk_end() - leave a walk
- * @mode: as given to spapr_tce_walk_begin()
- */
-static __always_inline void spapr_tce_walk_end(enum spapr_tce_mode mode)
-{
-	/* What the walk wrote is seen before its end */
-	smp_mb();
-	WRITE_ONCE(local_paca->spapr_tce_walks, local_paca->spapr_tce_walks + 1);
-	if (mode == SPAPR_TCE_VIRTUAL)
-		preempt_enable();
-}
 
 /**
  * spapr_tce_window_start() - the bus address where a window begins

@@ -234,14 +234,14 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 
 	/* What one walk puts all or nothing of needs no look in advance */
 	if (npages > SPAPR_TCE_BATCH ||
-	    spapr_tce_leaf_end(index, end) < end || !window->kind->exchange) {
+	    spapr_sparse_leaf_end(index, end) < end || !window->kind->exchange) {
 		ret = may_map(window, ua, npages << window->page_shift);
 		if (ret)
 			return ret;
 	}
 
 	while (index < end) {
-		ret = map_leaf(window, &index, spapr_tce_leaf_end(index, end),
+		ret = map_leaf(window, &index, spapr_sparse_leaf_end(index, end),
 			       &ua, perm);
 		if (ret) {
 			spapr_tce_unmap(window, first, index - first);
@@ -265,7 +265,7 @@ static long for_each_leaf(struct spapr_tce_window *window, unsigned long index,
 
 	while (index < end &&
 	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
-		unsigned long stop = spapr_tce_leaf_end(index, end);
+		unsigned long stop = spapr_sparse_leaf_end(index, end);
 		long err = clear(window, index, stop - index);
 
 		ret = ret ?: err;
@@ -340,7 +340,7 @@ static long refill_table(struct spapr_tce_window *window)
 
 	while (index < end &&
 	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
-		unsigned long stop = spapr_tce_leaf_end(index, end);
+		unsigned long stop = spapr_sparse_leaf_end(index, end);
 		long ret = spapr_tce_window_populate(window, index,
 						     stop - index);
 

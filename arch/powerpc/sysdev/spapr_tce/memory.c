@@ -75,12 +75,6 @@ region_exact(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 	return region;
 }
 
-/* @count pages from @index on, as far as they share a leaf */
-static unsigned long within_leaf(unsigned long index, unsigned long count)
-{
-	return min(count, SPAPR_SPARSE_LEAF - (index & SPAPR_SPARSE_LEAF_MASK));
-}
-
 /*
  * A stretch of a region's words that are neighbours in memory, on the way
  * through the region
@@ -116,7 +110,7 @@ static bool stretch_next(struct spapr_mem *mem, struct stretch *at)
 
 	cond_resched();
 	at->slot = spapr_sparse_find(&mem->pages, at->index);
-	at->count = within_leaf(at->index, at->left);
+	at->count = spapr_sparse_leaf_run(at->index, at->left);
 
 	return true;
 }
@@ -266,7 +260,8 @@ static long pin_some(struct spapr_mem *mem, unsigned long index,
 	if (!slot)
 		return -ENOMEM;
 
-	n = pin_user_pages_fast(index << PAGE_SHIFT, within_leaf(index, count),
+	n = pin_user_pages_fast(index << PAGE_SHIFT,
+				spapr_sparse_leaf_run(index, count),
 				FOLL_WRITE | FOLL_LONGTERM, pages);
 	if (!n)
 		return -EFAULT;
@@ -516,7 +511,7 @@ bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
 
 	count = DIV_ROUND_UP(ua + size, PAGE_SIZE) - index;
 	while (count) {
-		unsigned long here = within_leaf(index, count);
+		unsigned long here = spapr_sparse_leaf_run(index, count);
 		u64 *slot;
 		bool serve;
 

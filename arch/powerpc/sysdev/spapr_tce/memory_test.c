@@ -2,7 +2,7 @@
 /*
  * KUnit tests of pinned user memory
  *
- * Part of spapr_mem.c, whose index of regions is tested here without pages,
+ * Part of memory.c, whose index of regions is tested here without pages,
  * with as many regions as a monitor of large guests may have. The rest runs
  * against memory mapped into the test's own process and a window on a table
  * that no device reads: what is left behind, refused and given back.
@@ -172,6 +172,28 @@ static void test_limits(struct kunit *test)
 						  12));
 
 	spapr_sparse_destroy(&mem->pages, true);
+}
+
+/* Walks */
+
+/* An oops inside a walk leaves its mark; the CPU's next walk still counts */
+static void test_walk_after_oops(struct kunit *test)
+{
+	unsigned long begun, ended;
+
+	preempt_disable();
+	WRITE_ONCE(local_paca->spapr_tce_walks,
+		   local_paca->spapr_tce_walks | 1);
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	begun = local_paca->spapr_tce_walks;
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	ended = local_paca->spapr_tce_walks;
+	preempt_enable();
+
+	KUNIT_EXPECT_EQ(test, begun & 1, 1);
+	KUNIT_EXPECT_EQ(test, ended & 1, 0);
+	KUNIT_EXPECT_NE(test, begun, ended);
+	spapr_tce_quiesce();
 }
 
 /* Memory of this process */
@@ -415,6 +437,7 @@ static struct kunit_case spapr_mem_cases[] = {
 	KUNIT_CASE(test_exact),
 	KUNIT_CASE_SLOW(test_many),
 	KUNIT_CASE(test_limits),
+	KUNIT_CASE(test_walk_after_oops),
 	KUNIT_CASE(test_register),
 	KUNIT_CASE(test_leaves),
 	KUNIT_CASE(test_busy),

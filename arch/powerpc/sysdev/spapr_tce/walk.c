@@ -16,18 +16,49 @@
  */
 #include <linux/export.h>
 #include <linux/log2.h>
-#include <linux/minmax.h>
 #include <linux/sched.h>
 
 #include <asm/spapr_tce.h>
 #include "window.h"
 
-/* TCEs from @index to the end of its leaf, at most @npages */
-static __always_inline unsigned long leaf_run(unsigned long index,
-					      unsigned long npages)
+#ifdef CONFIG_LOCKDEP
+struct lockdep_map spapr_tce_walk_map =
+	STATIC_LOCKDEP_MAP_INIT("spapr_tce_walk", &spapr_tce_walk_map);
+EXPORT_SYMBOL_GPL(spapr_tce_walk_map);
+#endif
+
+/**
+ * spapr_tce_quiesce() - wait for all walks that are under way
+ *
+ * When it returns, no walk in any mode uses what was made unreachable before
+ * the call. A walk is short, so this waits actively and disturbs no CPU. An
+ * oops inside a walk makes it wait until the CPU's next walk has ended.
+ *
+ * Context: process context, may sleep; not inside a walk.
+ */
+void spapr_tce_quiesce(void)
 {
-	return min(npages, SPAPR_SPARSE_LEAF - (index & SPAPR_SPARSE_LEAF_MASK));
+	int cpu;
+
+	might_sleep();
+	lock_map_acquire(&spapr_tce_walk_map);
+	lock_map_release(&spapr_tce_walk_map);
+
+	/* Pairs with the barrier in spapr_tce_walk_begin() */
+	smp_mb();
+	for_each_possible_cpu(cpu) {
+		unsigned long *walks = &paca_ptrs[cpu]->spapr_tce_walks;
+		unsigned long seen = READ_ONCE(*walks);
+
+		while ((seen & 1) && READ_ONCE(*walks) == seen) {
+			cpu_relax();
+			cond_resched();
+		}
+	}
+	/* Pairs with the barrier in spapr_tce_walk_end() */
+	smp_mb();
 }
+EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
 
 /**
  * spapr_tce_address() - where a TCE of a table in memory stands
@@ -92,7 +123,7 @@ bool spapr_tce_window_ready(struct spapr_tce_window *window,
 		return false;
 
 	while (npages) {
-		unsigned long run = leaf_run(index, npages);
+		unsigned long run = spapr_sparse_leaf_run(index, npages);
 
 		if (!spapr_sparse_find(&window->origins, index))
 			return false;
@@ -181,7 +212,7 @@ long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
 	long ret;
 
 	while (npages) {
-		unsigned long run = leaf_run(index, npages);
+		unsigned long run = spapr_sparse_leaf_run(index, npages);
 		u64 *origin = spapr_sparse_find(&window->origins, index);
 
 		if (window->in_memory) {
@@ -252,7 +283,8 @@ long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
 	__be64 *tce;
 	u64 *origin;
 
-	if (unlikely(!window->in_memory || leaf_run(index, npages) < npages)) {
+	if (unlikely(!window->in_memory ||
+		     spapr_sparse_leaf_run(index, npages) < npages)) {
 		if (!spapr_tce_window_ready(window, index, npages))
 			return -EAGAIN;
 		return spapr_tce_put(window, index, list, npages, mode);
@@ -290,7 +322,7 @@ long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 	long ret;
 
 	while (index < end) {
-		unsigned long run = leaf_run(index, end - index);
+		unsigned long run = spapr_sparse_leaf_run(index, end - index);
 		u64 *origin = spapr_sparse_find(&window->origins, index);
 
 		if (!origin) {

@@ -48,36 +48,6 @@ struct attachment {
 static LIST_HEAD(attachments);
 static DEFINE_MUTEX(attachments_lock);
 
-/**
- * spapr_tce_quiesce() - wait for all walks that were under way
- *
- * What was made unreachable before the call is not used by any walk, in any
- * mode, when it returns. A walk is short, so this waits actively; it disturbs
- * no CPU.
- *
- * Context: process context, may sleep; not inside a walk.
- */
-void spapr_tce_quiesce(void)
-{
-	int cpu;
-
-	might_sleep();
-	/* Pairs with the barrier in spapr_tce_walk_begin() */
-	smp_mb();
-	for_each_possible_cpu(cpu) {
-		unsigned long *walks = &paca_ptrs[cpu]->spapr_tce_walks;
-		unsigned long seen = READ_ONCE(*walks);
-
-		while ((seen & 1) && READ_ONCE(*walks) == seen) {
-			cpu_relax();
-			cond_resched();
-		}
-	}
-	/* Pairs with the barrier in spapr_tce_walk_end() */
-	smp_mb();
-}
-EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
-
 /* Tell the users that what they look at has changed */
 static void tell_users(struct spapr_tce_window *window)
 {
@@ -499,7 +469,7 @@ int spapr_tce_window_populate(struct spapr_tce_window *window,
 	if (READ_ONCE(window->lost))
 		return -EIO;
 
-	for (; index < end; index = spapr_tce_leaf_end(index, end)) {
+	for (; index < end; index = spapr_sparse_leaf_end(index, end)) {
 		if (window->kind->populate &&
 		    !window->kind->populate(window, index))
 			return -ENOMEM;

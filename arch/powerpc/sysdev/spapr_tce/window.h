@@ -121,13 +121,6 @@ long spapr_tce_map_registered(struct spapr_tce_window *window,
 long spapr_tce_unmap_registered(struct spapr_tce_window *window,
 				unsigned long index, unsigned long npages);
 
-/* The end of a range within its first leaf */
-static inline unsigned long spapr_tce_leaf_end(unsigned long index,
-					       unsigned long end)
-{
-	return min(end, (index | SPAPR_SPARSE_LEAF_MASK) + 1);
-}
-
 /* Note that TCEs of one leaf map @ua and on, or with no @perm that none is put */
 static inline void spapr_tce_set_origins(struct spapr_tce_window *window,
 					 unsigned long index, unsigned long ua,
