@@ -125,5 +125,7 @@ void tce_release_memory(struct tce_container *container)
 
 	xa_for_each(&container->regions, key, region)
 		spapr_mem_release(spapr_mem_of(container->mm), region);
+	if (!xa_empty(&container->regions))
+		spapr_mem_reap(spapr_mem_of(container->mm));
 	xa_destroy(&container->regions);
 }

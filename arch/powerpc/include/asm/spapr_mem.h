@@ -2,27 +2,27 @@
 /*
  * User memory pinned for DMA
  *
- * A process registers regions of its address space; their pages are pinned for
- * long-term writing and accounted as locked memory, once a page and process.
- * What is registered can be turned from a user address into a host page by
- * anyone who writes TCEs, in any mode, at a cost that does not depend on how
- * many regions there are: the pages of all regions of a process stand in one
- * sparse array indexed by user page number.
+ * A process registers regions of its address space. Their pages are pinned for
+ * long-term writing and accounted as locked memory, once per page and process.
+ * Code that writes TCEs, in any mode, turns a registered user address into a
+ * host page at a cost that does not depend on the number of regions: one sparse
+ * array, indexed by user page number, has the pages of all regions of a process.
  *
  * Nothing is counted when a TCE is written. Instead, before the last
- * registration of a region ends, its pages are made invisible to new walks,
- * the walks under way are waited for (spapr_tce_quiesce()), and every window
- * of the process is searched for TCEs that came from the region. If there is
- * one, the region stays registered and the answer is -EBUSY. So registration
- * ends at a cost of what is populated, and a map costs one load.
+ * registration of a region ends, its pages become invisible to new walks
+ * (asm/spapr_walk.h), the walks under way are waited for, and each user of the
+ * memory (struct spapr_mem_user) reports its TCEs. If one came from the region,
+ * the region stays registered and the answer is -EBUSY. So the end of a
+ * registration costs what is populated, and a map costs one load.
  *
- * Besides, single pages can be held for a device in software, registered or not
+ * Besides, single pages can be held for a mediated device, registered or not
  * (spapr_mem_hold()). Walks don't see them.
  */
 #ifndef _ASM_POWERPC_SPAPR_MEM_H
 #define _ASM_POWERPC_SPAPR_MEM_H
 
 #include <linux/build_bug.h>
+#include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/mutex.h>
 #include <linux/rbtree_types.h>
@@ -34,16 +34,20 @@
 struct mm_struct;
 struct page;
 struct spapr_mem_region;
+struct spapr_mem_search;
 struct task_struct;
 
 /*
  * A word of spapr_mem::pages, for the page of the host's size at one user
- * address: the page's physical address; SPAPR_MEM_VALID while TCEs may be made
- * to it; and the log2 of the largest TCE page that may be made there, because
- * the whole of it is registered and contiguous.
+ * address: the page's physical address; the state of its region; and the log2
+ * of the largest TCE page that may be made there, because the whole of it is
+ * registered and contiguous. With SPAPR_MEM_VALID TCEs may be made to the page.
+ * SPAPR_MEM_ENDING tells that the region has no use any more.
  */
 #define SPAPR_MEM_TCE_SHIFT	0x3fUL
 #define SPAPR_MEM_VALID		0x40UL
+#define SPAPR_MEM_ENDING	0x80UL
+#define SPAPR_MEM_STATE		(SPAPR_MEM_VALID | SPAPR_MEM_ENDING)
 
 /* Bits of an index into spapr_mem::pages */
 #define SPAPR_MEM_INDEX_BITS	(ilog2(TASK_SIZE_USER64) - PAGE_SHIFT)
@@ -55,22 +59,58 @@ struct task_struct;
  * @lock: protects everything but @pages' readers; outermost of the engine's
  *	locks but for the container's.
  * @regions: interval tree of the registered regions
- * @left: regions without a user that windows still have TCEs from
+ * @left: regions without a use that are still pinned
  * @held: user page number -> struct spapr_mem_held, pages held one by one
- * @windows: windows whose TCEs may point to these pages
- *	(struct spapr_tce_window::node)
- * @mm: the process; whoever uses this structure holds a reference on it
- *	(mmgrab()), and the structure lives as long as @mm.
+ * @users: holders of TCEs that may lead to these pages (struct spapr_mem_user)
+ * @mm: the process. Users of this structure hold a reference on it (mmgrab()),
+ *	and the structure lives as long as @mm.
  */
 struct spapr_mem {
 	struct spapr_sparse pages;
 	struct mutex lock;	/* registration and its end */
 	struct rb_root_cached regions;
 	struct list_head left;
+	struct list_head users;
 	struct xarray held;
-	struct list_head windows;
 	struct mm_struct *mm;
 };
+
+struct spapr_mem_user;
+
+/**
+ * struct spapr_mem_user_ops - what a holder of TCEs is asked
+ * @search: report each TCE that relies on registration to
+ *	spapr_mem_search_tce() or spapr_mem_search_origin(), until
+ *	spapr_mem_search_over(). A TCE that exists before the call and after it
+ *	must be reported, and be on record as soon as the walk that made it has
+ *	ended.
+ * @lost: return true if TCEs that rely on registration may exist without being
+ *	reported. Called after the end of the walks that may have lost them.
+ *
+ * Context: process context, may sleep; spapr_mem::lock held, no walk.
+ */
+struct spapr_mem_user_ops {
+	void (*search)(struct spapr_mem_user *user,
+		       struct spapr_mem_search *search);
+	bool (*lost)(struct spapr_mem_user *user);
+};
+
+/**
+ * struct spapr_mem_user - a holder of TCEs made from pinned memory
+ * @ops: what it is asked
+ * @node: private
+ */
+struct spapr_mem_user {
+	const struct spapr_mem_user_ops *ops;
+	struct list_head node;
+};
+
+void spapr_mem_add_user(struct spapr_mem *mem, struct spapr_mem_user *user);
+void spapr_mem_remove_user(struct spapr_mem *mem, struct spapr_mem_user *user);
+bool spapr_mem_search_over(const struct spapr_mem_search *search);
+void spapr_mem_search_tce(struct spapr_mem_search *search, unsigned long ua,
+			  unsigned long hpa);
+void spapr_mem_search_origin(struct spapr_mem_search *search, unsigned long ua);
 
 struct spapr_mem *spapr_mem_of(struct mm_struct *mm);
 struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
@@ -113,6 +153,32 @@ void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
 
 void spapr_mem_init(struct mm_struct *mm);
 void spapr_mem_destroy(struct mm_struct *mm);
+
+/* Host address of a word's page */
+static __always_inline unsigned long spapr_mem_word_page(u64 word)
+{
+	return word & PAGE_MASK;
+}
+
+/* Does the word let TCEs of that size be made? */
+static __always_inline bool spapr_mem_word_serves(u64 word,
+						  unsigned long tce_shift)
+{
+	return likely((word & SPAPR_MEM_VALID) &&
+		      (word & SPAPR_MEM_TCE_SHIFT) >= tce_shift);
+}
+
+/* Host address of @ua by the word of its page, if TCEs of that size may be made */
+static __always_inline bool
+spapr_mem_word_to_phys(u64 word, unsigned long ua, unsigned long tce_shift,
+		       unsigned long *hpa)
+{
+	if (!spapr_mem_word_serves(word, tce_shift))
+		return false;
+
+	*hpa = spapr_mem_word_page(word) | (ua & ~PAGE_MASK);
+	return true;
+}
 
 /*
  * The leaf with the word of a user page, if it is populated. All arrays have
@@ -167,12 +233,7 @@ static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
 		return false;
 
 	word = READ_ONCE(leaf[page & SPAPR_SPARSE_LEAF_MASK]);
-	if (unlikely(!(word & SPAPR_MEM_VALID) ||
-		     (word & SPAPR_MEM_TCE_SHIFT) < tce_shift))
-		return false;
-
-	*hpa = (word & PAGE_MASK) | (ua & ~PAGE_MASK);
-	return true;
+	return spapr_mem_word_to_phys(word, ua, tce_shift, hpa);
 }
 
 /**
@@ -201,8 +262,32 @@ spapr_mem_cursor(const struct spapr_mem *mem, unsigned int tce_shift)
 	};
 }
 
+/*
+ * The word of a user address, if its leaf is populated; inside a walk or under
+ * spapr_mem::lock
+ */
+static __always_inline bool
+spapr_mem_cursor_word(struct spapr_mem_cursor *cursor, unsigned long ua,
+		      u64 *word)
+{
+	unsigned long page = ua >> PAGE_SHIFT;
+	unsigned long leaf_nr = page >> SPAPR_SPARSE_NODE_SHIFT;
+
+	if (unlikely(leaf_nr != cursor->leaf_nr)) {
+		/* Nothing is remembered of a lookup that fails */
+		cursor->leaf_nr = ~0UL;
+		if (spapr_mem_beyond(ua) ||
+		    !spapr_mem_leaf(cursor->mem, page, &cursor->leaf))
+			return false;
+		cursor->leaf_nr = leaf_nr;
+	}
+
+	*word = READ_ONCE(cursor->leaf[page & SPAPR_SPARSE_LEAF_MASK]);
+	return true;
+}
+
 /**
- * spapr_mem_next_to_phys() - spapr_mem_to_phys() with a memory
+ * spapr_mem_next_to_phys() - spapr_mem_to_phys() that remembers the last leaf
  * @cursor: from spapr_mem_cursor(), used in this walk only
  * @ua: user address, a multiple of the TCE page's size
  * @hpa: where the host physical address is put
@@ -214,26 +299,12 @@ static __always_inline bool
 spapr_mem_next_to_phys(struct spapr_mem_cursor *cursor, unsigned long ua,
 		       unsigned long *hpa)
 {
-	unsigned long page = ua >> PAGE_SHIFT;
-	unsigned long leaf_nr = page >> SPAPR_SPARSE_NODE_SHIFT;
 	u64 word;
 
-	if (unlikely(leaf_nr != cursor->leaf_nr)) {
-		/* Nothing is remembered of a look-up that fails */
-		cursor->leaf_nr = ~0UL;
-		if (spapr_mem_beyond(ua) ||
-		    !spapr_mem_leaf(cursor->mem, page, &cursor->leaf))
-			return false;
-		cursor->leaf_nr = leaf_nr;
-	}
-
-	word = READ_ONCE(cursor->leaf[page & SPAPR_SPARSE_LEAF_MASK]);
-	if (unlikely(!(word & SPAPR_MEM_VALID) ||
-		     (word & SPAPR_MEM_TCE_SHIFT) < cursor->tce_shift))
+	if (!spapr_mem_cursor_word(cursor, ua, &word))
 		return false;
 
-	*hpa = (word & PAGE_MASK) | (ua & ~PAGE_MASK);
-	return true;
+	return spapr_mem_word_to_phys(word, ua, cursor->tce_shift, hpa);
 }
 
 #endif /* _ASM_POWERPC_SPAPR_MEM_H */

@@ -75,8 +75,8 @@ struct spapr_tce_owner {
  * @npages: how many TCEs
  * @kill_rm: the table's iommu_table_ops::tce_kill_rm, if it lies in memory
  * @origins: index -> user address and permissions of the TCE's page. Word and
- *	TCE are written by two stores; a reader that finds them contradict each
- *	other looks again, and assumes the worst if they stay so.
+ *	TCE are written by two stores, so that a reader may find them contradict
+ *	each other.
  * @perm: permission bits of this kind of table for those of a request
  * @owner: the owner pins what TCEs point to by itself; NULL where the TCEs rely
  *	on registered memory
@@ -88,7 +88,7 @@ struct spapr_tce_owner {
  *	point to stays pinned while the window lives, and nothing is mapped
  * @stuck: a group may still have the table after it has lost the window
  * @drained: about to be closed; no user finds it
- * @node: in spapr_mem::windows, if @mem is set
+ * @memory: makes @mem ask for the window's TCEs (search.c)
  * @ref: the owner's reference, and each user's
  * @mm: the process whose kernel users may use the window
  * @lock: protects what follows, and @watched, @drained and the table while users
@@ -117,7 +117,7 @@ struct spapr_tce_window {
 	const struct spapr_tce_owner *owner;
 	const struct spapr_tce_kind *kind;
 	struct spapr_tce_hv *hv;
-	struct list_head node;
+	struct spapr_mem_user memory;
 	struct kref ref;
 	struct mm_struct *mm;
 	struct mutex lock;	/* groups and users */
@@ -167,10 +167,6 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 void spapr_tce_window_put(struct spapr_tce_user *user);
 int spapr_tce_window_populate(struct spapr_tce_window *window,
 			      unsigned long index, unsigned long npages);
-
-/* Pinned memory asks, with spapr_mem::lock held */
-bool spapr_tce_window_uses(struct spapr_tce_window *window,
-			   unsigned long ua, unsigned long size);
 
 /* Inside a walk, in any mode */
 bool spapr_tce_window_ready(struct spapr_tce_window *window,

@@ -7,27 +7,30 @@
  *  - Regions of a process never overlap, so a page has one word in
  *    spapr_mem::pages, and one pin and one page of locked memory stand behind
  *    that word.
- *  - A word is non-zero exactly as long as its page is pinned. It carries
- *    SPAPR_MEM_VALID only while its region is registered as a whole: a
- *    registration that fails half-way was never visible to a walk.
+ *  - A word is non-zero exactly as long as its page is pinned. Its state bits
+ *    are those of its region, and clear until the region is registered as a
+ *    whole: a registration that fails half-way was never visible to a walk.
  *  - A page is unpinned only after SPAPR_MEM_VALID has gone, the walks that
- *    may have seen it have ended, and no window holds a TCE from its region,
- *    in this order (retire()).
+ *    may have seen it have ended, and no user of the memory has a TCE from its
+ *    region, in this order (retire()).
  *  - A node of spapr_mem::pages exists only where regions have pages, so that a
  *    process cannot fill memory with the nodes of what it has given back.
  *
- * A region whose last user goes away for good while another container's window
- * still has TCEs from it cannot refuse, and its pages cannot go. Such a region
- * is left behind without a user, and unpinned when the windows that point to
- * it have been closed (spapr_mem_reap()).
+ * Registrations end in batches: a region that lost its last use waits in
+ * spapr_mem::left, and one search of all users of the memory, reap(), serves
+ * all regions there. A region that some TCE still came from stays, without a
+ * use, until a later search finds none.
  */
+#include <linux/bsearch.h>
 #include <linux/cleanup.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <asm/spapr_mem.h>
-#include <asm/spapr_tce.h>
+#include <asm/spapr_walk.h>
 
 /**
  * struct spapr_mem_region - a registered range of user addresses
@@ -35,7 +38,7 @@
  * @first: first user address
  * @last: last user address
  * @subtree_last: the interval tree's
- * @uses: registrations not yet given back; 0 for a region left behind
+ * @uses: registrations not yet given back
  * @left: in spapr_mem::left while @uses is 0
  */
 struct spapr_mem_region {
@@ -76,11 +79,10 @@ region_exact(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 }
 
 /*
- * A stretch of a region's words that are neighbours in memory, on the way
- * through the region
+ * Words of a region that share a leaf, on the way through the region
  * @index: user page number of the first
  * @slot: its word
- * @count: how many follow each other; the user may take fewer
+ * @count: how many share its leaf
  * @left: words from @index to the end of the way
  */
 struct stretch {
@@ -115,19 +117,18 @@ static bool stretch_next(struct spapr_mem *mem, struct stretch *at)
 	return true;
 }
 
-/* Show the region's pages to walks, or hide them from walks yet to come */
-static void show(struct spapr_mem *mem, struct spapr_mem_region *region,
-		 bool valid)
+/* Set the state bits of all the region's words */
+static void set_state(struct spapr_mem *mem, struct spapr_mem_region *region,
+		      u64 state)
 {
 	struct stretch at = stretch_before(region, region_pages(region));
 
-	while (stretch_next(mem, &at)) {
-		for (unsigned long i = 0; i < at.count; i++) {
-			u64 word = at.slot[i] & ~SPAPR_MEM_VALID;
+	lockdep_assert_held(&mem->lock);
 
+	while (stretch_next(mem, &at)) {
+		for (unsigned long i = 0; i < at.count; i++)
 			WRITE_ONCE(at.slot[i],
-				   valid ? word | SPAPR_MEM_VALID : word);
-		}
+				   (at.slot[i] & ~SPAPR_MEM_STATE) | state);
 	}
 }
 
@@ -135,71 +136,77 @@ static void show(struct spapr_mem *mem, struct spapr_mem_region *region,
 static bool all_serve(const u64 *slot, unsigned long count,
 		      unsigned int tce_shift)
 {
-	for (unsigned long i = 0; i < count; i++) {
-		u64 word = READ_ONCE(slot[i]);
-
-		if (!(word & SPAPR_MEM_VALID) ||
-		    (word & SPAPR_MEM_TCE_SHIFT) < tce_shift)
+	for (unsigned long i = 0; i < count; i++)
+		if (!spapr_mem_word_serves(READ_ONCE(slot[i]), tce_shift))
 			return false;
-	}
 
 	return true;
 }
 
-/* Words at the head of @at whose pages follow each other in host memory */
-static unsigned long contiguous(const struct stretch *at)
+/* Clear words as long as their pages follow each other in host memory */
+static unsigned long clear_run(u64 *slot, unsigned long count)
 {
-	unsigned long pa = at->slot[0] & PAGE_MASK;
-	unsigned long n = 1;
+	unsigned long next = spapr_mem_word_page(slot[0]), n = 0;
 
-	while (n < at->count && (at->slot[n] & PAGE_MASK) == pa + n * PAGE_SIZE)
-		n++;
+	while (n < count && spapr_mem_word_page(slot[n]) == next) {
+		WRITE_ONCE(slot[n++], 0);
+		next += PAGE_SIZE;
+	}
 
 	return n;
 }
 
+static void unpin_words(u64 *slot, unsigned long count)
+{
+	while (count) {
+		u64 word = *slot;
+		unsigned long n = clear_run(slot, count);
+
+		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(word)), n,
+						 true);
+		slot += n;
+		count -= n;
+	}
+}
+
 /*
  * Unpin the first @count pages of the region, which no walk can see any more.
- * A device may have written to any of them, through whichever window.
+ * A device may have written to any of them, through any window.
  */
 static void unpin(struct spapr_mem *mem, struct spapr_mem_region *region,
 		  unsigned long count)
 {
 	struct stretch at = stretch_before(region, count);
 
-	while (stretch_next(mem, &at)) {
-		unsigned long pa = at.slot[0] & PAGE_MASK;
-
-		at.count = contiguous(&at);
-		for (unsigned long i = 0; i < at.count; i++)
-			WRITE_ONCE(at.slot[i], 0);
-		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(pa)),
-						 at.count, true);
-	}
+	while (stretch_next(mem, &at))
+		unpin_words(at.slot, at.count);
 }
 
-#define PRUNE_BATCH	32
+/* Nodes taken out of spapr_mem::pages; a walk may still be looking at them */
+struct pruned {
+	unsigned long n;
+	u64 *nodes[32];
+};
 
-/* Nodes that nobody finds any more; a walk may be looking at them */
-static void free_nodes(u64 **nodes, unsigned long n)
+static void free_pruned(struct pruned *pruned)
 {
-	if (n)
+	if (pruned->n)
 		spapr_tce_quiesce();
-	while (n)
-		kfree(nodes[--n]);
+	while (pruned->n)
+		kfree(pruned->nodes[--pruned->n]);
 	cond_resched();
 }
 
 /*
- * Free the leaves between two user pages in which no region has a page, and the
- * nodes above that are empty then; that of the range is in spapr_mem::regions
- * no more, or not yet. A walk may have found a leaf, but nothing in it.
+ * Take out the leaves between two user pages in which no region has a page, and
+ * the nodes above that are empty then. The region of the range is not in
+ * spapr_mem::regions. A walk may have found a leaf, but nothing in it.
  */
 static void prune(struct spapr_mem *mem, unsigned long first,
-		  unsigned long last)
+		  unsigned long last, struct pruned *pruned)
 {
-	u64 *nodes[PRUNE_BATCH];
-	unsigned long end, n = 0;
+	unsigned long end;
+	u64 *node;
 
 	lockdep_assert_held(&mem->lock);
 
@@ -208,14 +215,12 @@ static void prune(struct spapr_mem *mem, unsigned long first,
 		if (regions_iter_first(&mem->regions, first << PAGE_SHIFT,
 				       (end << PAGE_SHIFT) - 1))
 			continue;
-		while ((nodes[n] = spapr_sparse_detach(&mem->pages, first))) {
-			if (++n < PRUNE_BATCH)
-				continue;
-			free_nodes(nodes, n);
-			n = 0;
+		while ((node = spapr_sparse_detach(&mem->pages, first))) {
+			pruned->nodes[pruned->n++] = node;
+			if (pruned->n == ARRAY_SIZE(pruned->nodes))
+				free_pruned(pruned);
 		}
 	}
-	free_nodes(nodes, n);
 }
 
 /*
@@ -274,8 +279,10 @@ static long pin_some(struct spapr_mem *mem, unsigned long index,
 /* Pin all of the region, or nothing */
 static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
+	unsigned long first = region->first >> PAGE_SHIFT;
 	unsigned long count = region_pages(region), done = 0;
 	unsigned int limit = __ffs(region->first | region_size(region));
+	struct pruned pruned = { .n = 0 };
 	struct page **pages __free(kfree) =
 		kmalloc_array(SPAPR_SPARSE_LEAF, sizeof(*pages), GFP_KERNEL);
 
@@ -283,13 +290,13 @@ static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
 		return -ENOMEM;
 
 	while (done < count) {
-		long n = pin_some(mem, (region->first >> PAGE_SHIFT) + done,
-				  count - done, limit, pages);
+		long n = pin_some(mem, first + done, count - done, limit,
+				  pages);
 
 		if (n < 0) {
 			unpin(mem, region, done);
-			prune(mem, region->first >> PAGE_SHIFT,
-			      (region->first >> PAGE_SHIFT) + done);
+			prune(mem, first, first + done, &pruned);
+			free_pruned(&pruned);
 			return n;
 		}
 		done += n;
@@ -299,86 +306,327 @@ static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
 	return 0;
 }
 
-static bool in_use(struct spapr_mem *mem, struct spapr_mem_region *region)
-{
-	struct spapr_tce_window *window;
+/* TCEs without an explanation that are looked up at a time */
+#define UNKNOWN_MAX	128
 
-	list_for_each_entry(window, &mem->windows, node) {
-		if (spapr_tce_window_uses(window, region->first,
-					  region_size(region)))
-			return true;
+/* How often to search for TCEs that contradict their origins */
+#define SEARCHES_MAX	4
+
+/**
+ * struct spapr_mem_search - a search for the regions that TCEs came from
+ * @mem: the pinned memory
+ * @cursor: where the last word was found
+ * @ending: the regions of interest that no TCE has been found of yet
+ * @wanted: the state of their words
+ * @region: the last region that a TCE was found of
+ * @killable: a fatal signal ends the search
+ * @believe: an unexplained TCE that leads to a region has come from it
+ * @again: there was one, and it was not believed
+ * @nr_unknown: number of entries in @unknown
+ * @unknown: host addresses of pages that unexplained TCEs lead to
+ */
+struct spapr_mem_search {
+	struct spapr_mem *mem;
+	struct spapr_mem_cursor cursor;
+	struct list_head ending;
+	u64 wanted;
+	struct spapr_mem_region *region;
+	bool killable;
+	bool believe;
+	bool again;
+	unsigned int nr_unknown;
+	unsigned long unknown[UNKNOWN_MAX];
+};
+
+static bool killed(const struct spapr_mem_search *search)
+{
+	return search->killable && fatal_signal_pending(current);
+}
+
+/**
+ * spapr_mem_search_over() - is there nothing more to be found?
+ * @search: the search
+ *
+ * Context: spapr_mem_user_ops::search
+ * Return: true if the user can stop reporting TCEs.
+ */
+bool spapr_mem_search_over(const struct spapr_mem_search *search)
+{
+	return list_empty(&search->ending) || killed(search);
+}
+
+/* A TCE came from the region: it stays. */
+static void keep(struct spapr_mem_search *search,
+		 struct spapr_mem_region *region)
+{
+	if (!(search->wanted & SPAPR_MEM_VALID))
+		set_state(search->mem, region,
+			  SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
+	list_move_tail(&region->left, &search->mem->left);
+	search->region = region;
+}
+
+/* A TCE came from @ua, where the region of interest is that has its page */
+static void found(struct spapr_mem_search *search, unsigned long ua)
+{
+	struct spapr_mem_region *region = search->region;
+
+	if (!region || ua < region->first || ua > region->last)
+		region = regions_iter_first(&search->mem->regions, ua, ua);
+
+	keep(search, region);
+}
+
+static int compare_pages(const void *a, const void *b)
+{
+	const unsigned long left = *(const unsigned long *)a;
+	const unsigned long right = *(const unsigned long *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Does one of the unexplained TCEs, sorted, lead to a page of the region? */
+static bool leads_to(const struct spapr_mem_search *search,
+		     struct spapr_mem_region *region)
+{
+	struct stretch at = stretch_before(region, region_pages(region));
+
+	while (stretch_next(search->mem, &at)) {
+		for (unsigned long i = 0; i < at.count; i++) {
+			unsigned long page = spapr_mem_word_page(at.slot[i]);
+
+			if (bsearch(&page, search->unknown, search->nr_unknown,
+				    sizeof(page), compare_pages))
+				return true;
+		}
 	}
 
 	return false;
 }
 
-/* Is there a window on registered memory of which the hypervisor lost TCEs? */
-static bool lost_tces(struct spapr_mem *mem)
+static void look_up_unknown(struct spapr_mem_search *search)
 {
-	struct spapr_tce_window *window;
+	struct spapr_mem_region *region, *next;
 
-	list_for_each_entry(window, &mem->windows, node)
-		if (READ_ONCE(window->lost))
-			return true;
+	sort(search->unknown, search->nr_unknown, sizeof(search->unknown[0]),
+	     compare_pages, NULL);
+	list_for_each_entry_safe(region, next, &search->ending, left) {
+		if (!leads_to(search, region))
+			continue;
+		search->again = true;
+		if (search->believe)
+			keep(search, region);
+	}
+	search->nr_unknown = 0;
+}
 
-	return false;
+/* The word of a user address, 0 where there is none */
+static u64 search_word(struct spapr_mem_search *search, unsigned long ua)
+{
+	u64 word;
+
+	return spapr_mem_cursor_word(&search->cursor, ua, &word) ? word : 0;
+}
+
+/**
+ * spapr_mem_search_tce() - report a TCE
+ * @search: the search
+ * @ua: user address that the TCE's origin names
+ * @hpa: host address that the TCE leads to
+ *
+ * Origin and TCE may be read while they change.
+ *
+ * Context: spapr_mem_user_ops::search
+ */
+void spapr_mem_search_tce(struct spapr_mem_search *search, unsigned long ua,
+			  unsigned long hpa)
+{
+	u64 word = search_word(search, ua), state = word & SPAPR_MEM_STATE;
+
+	if (state && spapr_mem_word_page(word) == (hpa & PAGE_MASK)) {
+		if (state == search->wanted)
+			found(search, ua);
+		return;
+	}
+
+	/*
+	 * Either a walk is between its two stores, or two walks have raced for
+	 * this TCE and the origin is of the one, the TCE of the other. While
+	 * the regions are visible that need not be decided.
+	 */
+	if (search->wanted & SPAPR_MEM_VALID)
+		return;
+
+	search->unknown[search->nr_unknown++] = hpa & PAGE_MASK;
+	if (search->nr_unknown == UNKNOWN_MAX)
+		look_up_unknown(search);
+}
+
+/**
+ * spapr_mem_search_origin() - report a TCE that cannot be read
+ * @search: the search
+ * @ua: user address that it was made from, which changes with the TCE
+ *
+ * Context: spapr_mem_user_ops::search
+ */
+void spapr_mem_search_origin(struct spapr_mem_search *search, unsigned long ua)
+{
+	if ((search_word(search, ua) & SPAPR_MEM_STATE) == search->wanted)
+		found(search, ua);
+}
+
+/* Take the regions out of @search->ending that some user has TCEs from */
+static int search_users(struct spapr_mem_search *search)
+{
+	struct spapr_mem_user *user;
+
+	search->again = false;
+	list_for_each_entry(user, &search->mem->users, node) {
+		if (spapr_mem_search_over(search))
+			break;
+		user->ops->search(user, search);
+	}
+	if (search->nr_unknown)
+		look_up_unknown(search);
+
+	return killed(search) ? -EINTR : 0;
 }
 
 /*
- * Make sure that no TCE points to the region and nobody can write another
- * Return: false, and nothing has changed, where there is a TCE
+ * The same for regions that walks no longer see. An unexplained TCE to one of
+ * their pages may also have come from another region that shares the page, and
+ * a walk may be about to write its origin: wait for walks and read again.
  */
-static bool retire(struct spapr_mem *mem, struct spapr_mem_region *region)
+static int search_hidden(struct spapr_mem_search *search)
 {
-	/* Don't trouble the walks where the answer is plain */
-	if (in_use(mem, region))
-		return false;
+	unsigned int tries = SEARCHES_MAX;
+	int ret;
 
-	show(mem, region, false);
-	spapr_tce_quiesce();
-	if (in_use(mem, region)) {
-		show(mem, region, true);
-		return false;
+	do {
+		spapr_tce_quiesce();
+		search->believe = !--tries;
+		ret = search_users(search);
+	} while (!ret && search->again && tries);
+
+	return ret;
+}
+
+/* Has a user lost track of what its TCEs lead to? */
+static bool lost_tces(struct spapr_mem *mem)
+{
+	struct spapr_mem_user *user;
+
+	list_for_each_entry(user, &mem->users, node)
+		if (user->ops->lost(user))
+			return true;
+
+	return false;
+}
+
+static void set_states(struct spapr_mem_search *search, u64 state)
+{
+	struct spapr_mem_region *region;
+
+	search->wanted = state;
+	list_for_each_entry(region, &search->ending, left)
+		set_state(search->mem, region, state);
+}
+
+/*
+ * Make sure that no TCE leads to any of the regions in @search->ending, nor can
+ * be made; take the others out. After an error all stay, and are visible.
+ */
+static int retire(struct spapr_mem_search *search)
+{
+	int ret;
+
+	/* Don't disturb walks for regions that stay anyway */
+	search->wanted = SPAPR_MEM_VALID | SPAPR_MEM_ENDING;
+	ret = search_users(search);
+	if (ret || list_empty(&search->ending))
+		return ret;
+
+	set_states(search, SPAPR_MEM_ENDING);
+	ret = search_hidden(search);
+	if (!ret) {
+		/* A walk that cleared a TCE invalidates it before it ends */
+		spapr_tce_quiesce();
+		/* Or it has not been cleared, and no origin says so */
+		if (lost_tces(search->mem))
+			ret = -EBUSY;
 	}
+	if (ret)
+		set_states(search, SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
 
-	/* Who has cleared the last TCE tells the device before its walk ends */
-	spapr_tce_quiesce();
-	/* Or it has not been cleared, and no origin tells */
-	if (lost_tces(mem)) {
-		show(mem, region, true);
-		return false;
-	}
-
-	return true;
+	return ret;
 }
 
 /* Unpin a retired region and forget it */
-static void discard(struct spapr_mem *mem, struct spapr_mem_region *region)
+static void discard(struct spapr_mem *mem, struct spapr_mem_region *region,
+		    struct pruned *pruned)
 {
 	unsigned long count = region_pages(region);
 
 	unpin(mem, region, count);
 	regions_remove(region, &mem->regions);
-	prune(mem, region->first >> PAGE_SHIFT, region->last >> PAGE_SHIFT);
+	prune(mem, region->first >> PAGE_SHIFT, region->last >> PAGE_SHIFT,
+	      pruned);
 	account_locked_vm(mem->mm, count, false);
-	/* What is held of it is accounted on its own from now on */
+	/* Pages of it that are held are accounted on their own from now on */
 	spapr_mem_settle(mem, region->first, region->last, false);
 	kfree(region);
 }
 
-/* Discard the regions left behind that no window points to any more */
-static void reap(struct spapr_mem *mem)
+/*
+ * Discard the regions in spapr_mem::left that no TCE came from
+ * Return: 0, or -EINTR if that was @killable and has been; then all stay.
+ */
+static int reap(struct spapr_mem *mem, bool killable)
 {
 	struct spapr_mem_region *region, *next;
+	struct spapr_mem_search search __uninitialized;
+	struct pruned pruned __uninitialized;
+	int ret;
 
 	lockdep_assert_held(&mem->lock);
 
-	list_for_each_entry_safe(region, next, &mem->left, left) {
-		if (!retire(mem, region))
-			continue;
-		list_del(&region->left);
-		discard(mem, region);
+	if (list_empty(&mem->left) || lost_tces(mem))
+		return 0;
+
+	search.mem = mem;
+	search.cursor = spapr_mem_cursor(mem, 0);
+	search.region = NULL;
+	search.killable = killable;
+	search.nr_unknown = 0;
+	pruned.n = 0;
+	INIT_LIST_HEAD(&search.ending);
+	list_splice_init(&mem->left, &search.ending);
+
+	ret = retire(&search);
+	if (ret) {
+		list_splice(&search.ending, &mem->left);
+		return ret == -EINTR ? ret : 0;
 	}
+
+	list_for_each_entry_safe(region, next, &search.ending, left)
+		discard(mem, region, &pruned);
+	free_pruned(&pruned);
+
+	return 0;
+}
+
+/* The region has lost its last use */
+static void leave(struct spapr_mem *mem, struct spapr_mem_region *region)
+{
+	set_state(mem, region, SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
+	list_add_tail(&region->left, &mem->left);
+}
+
+/* It gets one again */
+static void take_up(struct spapr_mem *mem, struct spapr_mem_region *region)
+{
+	list_del(&region->left);
+	set_state(mem, region, SPAPR_MEM_VALID);
 }
 
 /* The range is accounted already; @size is not 0 */
@@ -408,9 +656,60 @@ region_create(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 		return ERR_PTR(ret);
 
 	regions_insert(region, &mem->regions);
-	show(mem, region, true);
+	set_state(mem, region, SPAPR_MEM_VALID);
 
 	return no_free_ptr(region);
+}
+
+static struct spapr_mem_region *
+region_new(struct spapr_mem *mem, unsigned long ua, unsigned long size)
+{
+	unsigned long charge = size >> PAGE_SHIFT;
+	struct spapr_mem_region *region;
+	int ret;
+
+	charge -= spapr_mem_held_accounted(mem, ua, ua + size - 1);
+	ret = account_locked_vm(mem->mm, charge, true);
+	if (ret)
+		return ERR_PTR(ret);
+
+	region = region_create(mem, ua, size);
+	if (IS_ERR(region))
+		account_locked_vm(mem->mm, charge, false);
+	else
+		spapr_mem_settle(mem, region->first, region->last, true);
+
+	return region;
+}
+
+static struct spapr_mem_region *
+region_get(struct spapr_mem *mem, unsigned long ua, unsigned long size)
+{
+	struct spapr_mem_region *region;
+	int ret;
+
+	lockdep_assert_held(&mem->lock);
+
+	region = region_exact(mem, ua, size);
+	if (region) {
+		if (!region->uses++)
+			take_up(mem, region);
+		return region;
+	}
+
+	if (!size)
+		return ERR_PTR(-ENOMEM);
+
+	region = region_new(mem, ua, size);
+	if (!IS_ERR(region) || list_empty(&mem->left))
+		return region;
+
+	/* Regions without a use may be all that was in the way */
+	ret = reap(mem, true);
+	if (ret)
+		return ERR_PTR(ret);
+
+	return region_new(mem, ua, size);
 }
 
 /**
@@ -435,33 +734,11 @@ struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
 					    unsigned long size)
 {
 	struct spapr_mem_region *region;
-	unsigned long charge;
-	int ret;
 
-	guard(mutex)(&mem->lock);
-
-	region = region_exact(mem, ua, size);
-	if (region) {
-		if (!region->uses++)
-			list_del(&region->left);
-		return region;
-	}
-
-	if (!size)
-		return ERR_PTR(-ENOMEM);
-
-	reap(mem);
-	charge = size >> PAGE_SHIFT;
-	charge -= spapr_mem_held_accounted(mem, ua, ua + size - 1);
-	ret = account_locked_vm(mem->mm, charge, true);
-	if (ret)
-		return ERR_PTR(ret);
-
-	region = region_create(mem, ua, size);
-	if (IS_ERR(region))
-		account_locked_vm(mem->mm, charge, false);
-	else
-		spapr_mem_settle(mem, region->first, region->last, true);
+	if (mutex_lock_killable(&mem->lock))
+		return ERR_PTR(-EINTR);
+	region = region_get(mem, ua, size);
+	mutex_unlock(&mem->lock);
 
 	return region;
 }
@@ -530,8 +807,24 @@ bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
 	return true;
 }
 
+/* Give back the last use, if no TCE came from the region */
+static int unregister_last(struct spapr_mem *mem,
+			   struct spapr_mem_region *region)
+{
+	const unsigned long ua = region->first, size = region_size(region);
+	int ret;
+
+	leave(mem, region);
+	ret = reap(mem, true);
+	if (region_exact(mem, ua, size) != region)
+		return 0;
+
+	take_up(mem, region);
+	return ret ?: -EBUSY;
+}
+
 /**
- * spapr_mem_unregister() - give back a use of a region, if that can be
+ * spapr_mem_unregister() - give back a use of a region unless it is needed
  * @mem: the pinned memory that it belongs to
  * @region: what spapr_mem_register() returned
  *
@@ -539,23 +832,23 @@ bool spapr_mem_covers(struct spapr_mem *mem, unsigned long ua,
  * the region's pages and to what is populated in the process's windows.
  *
  * Context: process context of any process; sleeps. No walk.
- * Return: 0; or -EBUSY where it was the last use and a window has TCEs from
- * the region, which then stays as it was.
+ * Return: 0; -EBUSY where it was the last use and a window has TCEs from the
+ * region; -EINTR where the current process is being killed. After an error the
+ * region stays as it was.
  */
 int spapr_mem_unregister(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
-	guard(mutex)(&mem->lock);
+	int ret = 0;
 
-	if (region->uses > 1) {
+	if (mutex_lock_killable(&mem->lock))
+		return -EINTR;
+	if (region->uses > 1)
 		region->uses--;
-		return 0;
-	}
+	else
+		ret = unregister_last(mem, region);
+	mutex_unlock(&mem->lock);
 
-	if (!retire(mem, region))
-		return -EBUSY;
-
-	discard(mem, region);
-	return 0;
+	return ret;
 }
 EXPORT_SYMBOL_GPL(spapr_mem_unregister);
 
@@ -564,10 +857,8 @@ EXPORT_SYMBOL_GPL(spapr_mem_unregister);
  * @mem: the pinned memory that it belongs to
  * @region: what spapr_mem_register() returned
  *
- * For a user that goes away and cannot come back to try again. If a window of
- * somebody else still has TCEs from the region, its pages stay pinned and
- * accounted until a window of the process is closed, or a range registered anew,
- * after the TCEs have gone.
+ * For an owner that goes away and cannot try again. After the last of its
+ * regions it calls spapr_mem_reap(), which unpins them.
  *
  * Context: process context of any process; sleeps. No walk.
  */
@@ -575,30 +866,58 @@ void spapr_mem_release(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
 	guard(mutex)(&mem->lock);
 
-	if (--region->uses)
-		return;
-
-	if (retire(mem, region))
-		discard(mem, region);
-	else
-		list_add(&region->left, &mem->left);
+	if (!--region->uses)
+		leave(mem, region);
 }
 EXPORT_SYMBOL_GPL(spapr_mem_release);
 
 /**
- * spapr_mem_reap() - a window of the process is gone
- * @mem: the pinned memory that the window used
+ * spapr_mem_reap() - unpin the regions without a use
+ * @mem: the pinned memory
  *
- * Called when the window is not in spapr_mem::windows any more, and nobody
- * writes to it: unpins what was kept for it alone.
+ * A region that a window still has TCEs from stays pinned and accounted until
+ * the TCEs have gone and either a window of the process is closed, a region is
+ * unregistered, or a registration needs its pages or its locked memory.
  *
- * Context: process context of any process; sleeps; without spapr_mem::lock.
+ * Context: process context of any process; sleeps. No walk.
  */
 void spapr_mem_reap(struct spapr_mem *mem)
 {
 	guard(mutex)(&mem->lock);
 
-	reap(mem);
+	reap(mem, false);
+}
+EXPORT_SYMBOL_GPL(spapr_mem_reap);
+
+/**
+ * spapr_mem_add_user() - add a holder of TCEs
+ * @mem: the pinned memory that the TCEs will be made from
+ * @user: with spapr_mem_user::ops set
+ *
+ * Context: process context; sleeps. Before the first such TCE.
+ */
+void spapr_mem_add_user(struct spapr_mem *mem, struct spapr_mem_user *user)
+{
+	guard(mutex)(&mem->lock);
+
+	list_add(&user->node, &mem->users);
+}
+
+/**
+ * spapr_mem_remove_user() - remove a holder of TCEs
+ * @mem: as it was added to
+ * @user: has no TCE any more
+ *
+ * Unpins the regions without a use that stayed for its sake.
+ *
+ * Context: process context of any process; sleeps. No walk.
+ */
+void spapr_mem_remove_user(struct spapr_mem *mem, struct spapr_mem_user *user)
+{
+	guard(mutex)(&mem->lock);
+
+	list_del(&user->node);
+	reap(mem, false);
 }
 
 /**
@@ -630,7 +949,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	mem->regions = RB_ROOT_CACHED;
 	xa_init(&mem->held);
 	INIT_LIST_HEAD(&mem->left);
-	INIT_LIST_HEAD(&mem->windows);
+	INIT_LIST_HEAD(&mem->users);
 	mem->mm = mm;
 
 	/* Whoever sees the pointer sees what it points to */
@@ -674,7 +993,7 @@ void spapr_mem_destroy(struct mm_struct *mm)
 
 	mm->context.spapr_mem = NULL;
 	if (WARN_ON_ONCE(!RB_EMPTY_ROOT(&mem->regions.rb_root) ||
-			 !list_empty(&mem->windows) || !xa_empty(&mem->held)))
+			 !list_empty(&mem->users) || !xa_empty(&mem->held)))
 		return;
 
 	spapr_sparse_destroy(&mem->pages, false);

@@ -9,7 +9,6 @@
  */
 #include <kunit/test.h>
 #include <linux/mman.h>
-#include <linux/random.h>
 #include "window.h"
 
 #define TEST_PAGES	8UL
@@ -418,6 +417,7 @@ static void test_left_behind(struct kunit *test)
 
 	/* Pinned for the window's sake, and accounted */
 	spapr_mem_release(own.mem, region);
+	spapr_mem_reap(own.mem);
 	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
 
 	/* Somebody else takes it up and leaves it, twice */
@@ -425,11 +425,102 @@ static void test_left_behind(struct kunit *test)
 			    spapr_mem_register(own.mem, own.ua, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
 	spapr_mem_release(own.mem, region);
+	spapr_mem_reap(own.mem);
 	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
 
 	close_test_window(window);
 	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
 	KUNIT_EXPECT_NULL(test, spapr_mem_find(own.mem, own.ua, PAGE_SIZE));
+}
+
+/* One region a page, in the order of the pages */
+static void register_pages(struct kunit *test, struct own_memory *own,
+			   struct spapr_mem_region **regions)
+{
+	for (unsigned long i = 0; i < TEST_PAGES; i++) {
+		regions[i] = spapr_mem_register(own->mem,
+						own->ua + i * PAGE_SIZE,
+						PAGE_SIZE);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(regions[i]));
+	}
+}
+
+/* Of regions that end together, those stay that a TCE came from. */
+static void test_batch(struct kunit *test)
+{
+	struct spapr_mem_region *regions[TEST_PAGES];
+	struct spapr_tce_window *window;
+	struct own_memory own;
+	unsigned long i;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	register_pages(test, &own, regions);
+	for (i = 0; i < TEST_PAGES; i += 2)
+		KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 100 * i, own.ua +
+						    i * PAGE_SIZE, 1,
+						    SPAPR_TCE_PERM), 0);
+	for (i = 0; i < TEST_PAGES; i++)
+		spapr_mem_release(own.mem, regions[i]);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES);
+	spapr_mem_reap(own.mem);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2);
+	for (i = 0; i < TEST_PAGES; i++)
+		KUNIT_EXPECT_EQ(test, !(i % 2),
+				spapr_mem_covers(own.mem, own.ua +
+						 i * PAGE_SIZE, PAGE_SIZE, 12));
+
+	/* A region without a use is in nobody's way once its TCEs have gone */
+	expect_error(test, &own, own.ua, 2 * PAGE_SIZE, -EINVAL);
+	spapr_tce_unmap(window, 0, 1);
+	regions[0] = spapr_mem_register(own.mem, own.ua, 2 * PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(regions[0]));
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2 + 1);
+
+	close_test_window(window);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 2);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[0]), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+}
+
+/*
+ * Two walks that race for a TCE may leave the origin of the one and the TCE of
+ * the other: the memory that the TCE leads to is in use, and no other.
+ */
+static void test_contradiction(struct kunit *test)
+{
+	struct spapr_mem_region *regions[TEST_PAGES];
+	struct spapr_tce_window *window;
+	struct own_memory own;
+	__be64 *tce;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	tce = (__be64 *)window->tbl->it_base;
+	register_pages(test, &own, regions);
+	KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 7, own.ua, 2,
+					    SPAPR_TCE_PERM), 0);
+	/* The origin of page 0, the TCE of page 1; page 1 has none else */
+	tce[7] = tce[8];
+	spapr_tce_unmap(window, 8, 1);
+
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]),
+			-EBUSY);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua + PAGE_SIZE,
+						 PAGE_SIZE, 12));
+	for (unsigned long i = 0; i < TEST_PAGES; i++)
+		if (i != 1)
+			KUNIT_EXPECT_EQ(test, 0,
+					spapr_mem_unregister(own.mem,
+							     regions[i]));
+
+	/* Still so when nothing is registered where the origin points */
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]),
+			-EBUSY);
+	spapr_tce_unmap(window, 7, 1);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+	close_test_window(window);
 }
 
 static struct kunit_case spapr_mem_cases[] = {
@@ -442,6 +533,8 @@ static struct kunit_case spapr_mem_cases[] = {
 	KUNIT_CASE(test_leaves),
 	KUNIT_CASE(test_busy),
 	KUNIT_CASE(test_left_behind),
+	KUNIT_CASE(test_batch),
+	KUNIT_CASE(test_contradiction),
 	{}
 };
 

@@ -8,7 +8,7 @@
  * whenever no call is under way:
  *
  *  - A TCE of a window on registered memory points to a registered page: a page
- *    leaves the registration only after spapr_tce_window_uses() has said no.
+ *    leaves the registration only after a search has not found it (search.c).
  *  - A TCE of a window whose owner pins points to a page that the owner has
  *    pinned for this TCE.
  *  - A window in software has origins only, of memory that may be anything.
@@ -155,8 +155,8 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 	}
 
 	if (mem) {
-		guard(mutex)(&mem->lock);
-		list_add(&window->node, &mem->windows);
+		window->memory.ops = &spapr_tce_memory_ops;
+		spapr_mem_add_user(mem, &window->memory);
 	}
 
 	return window;
@@ -332,11 +332,8 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	/* Now the owner can unpin what the hypervisor failed to clear */
 	if (window->lost && spapr_tce_unmap(window, 0, window->npages))
 		pr_warn("a device may reach memory of a closed DMA window\n");
-	if (mem) {
-		scoped_guard(mutex, &mem->lock)
-			list_del(&window->node);
-		spapr_mem_reap(mem);
-	}
+	if (mem)
+		spapr_mem_remove_user(mem, &window->memory);
 
 	spapr_tce_window_put_table(window, window->tbl);
 	spapr_sparse_destroy(&window->origins, true);
@@ -483,92 +480,6 @@ int spapr_tce_window_populate(struct spapr_tce_window *window,
 	return 0;
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_populate);
-
-/* Does the origin explain the TCE: is this page registered under it? */
-static bool tce_explained(struct spapr_tce_window *window, u64 origin, u64 tce)
-{
-	unsigned long hpa;
-
-	return spapr_mem_to_phys(window->mem, origin & ~SPAPR_TCE_PERM,
-				 window->tbl->it_page_shift, &hpa) &&
-	       hpa == (tce & ~SPAPR_TCE_PERM);
-}
-
-/*
- * Is there a TCE at @slot that came from [ua, ua + size)? Where TCE and origin
- * contradict each other, either a walk is between its two stores, then it
- * helps to look again; or two walks raced for this TCE, which only a guest
- * against itself does, and it is unknown what the TCE is: say yes.
- */
-static bool tce_uses(struct spapr_tce_window *window, unsigned long index,
-		     u64 *slot, unsigned long ua, unsigned long size)
-{
-	unsigned int tries = 1000;
-	u64 origin, tce;
-
-	do {
-		__be64 *address = NULL;
-
-		origin = READ_ONCE(*slot);
-		if (window->in_memory) {
-			address = spapr_tce_address(window, index);
-			tce = address ? be64_to_cpu(READ_ONCE(*address)) : 0;
-			if (!tce)
-				return false;
-		} else if (!origin) {
-			return false;
-		}
-		if ((origin & ~SPAPR_TCE_PERM) - ua < size)
-			return true;
-		if (!window->in_memory || tce_explained(window, origin, tce))
-			return false;
-		cpu_relax();
-	} while (--tries);
-
-	return true;
-}
-
-/**
- * spapr_tce_window_uses() - does any TCE point to this part of user memory?
- * @window: the window
- * @ua: first user address
- * @size: bytes
- *
- * Costs what is populated. A yes may be outdated when it is returned; a no is
- * final if the memory was made unreachable and spapr_tce_quiesce() called
- * before. That the device has let go of it, too, is known after another
- * spapr_tce_quiesce(): a walk clears a TCE first and then tells the device. If
- * it could not be cleared, spapr_tce_window::lost says so by then.
- *
- * Context: process context, may sleep; spapr_mem::lock held.
- * Return: whether a TCE leads there, or may do so.
- */
-bool spapr_tce_window_uses(struct spapr_tce_window *window,
-			   unsigned long ua, unsigned long size)
-{
-	unsigned long index = 0, last = window->tbl->it_size - 1;
-	u64 *slot;
-
-	lockdep_assert_held(&window->mem->lock);
-	/* In software as well, while the group has the hardware's table still */
-	if (READ_ONCE(window->lost))
-		return true;
-	/* Nothing relies on registration there */
-	if (window->kind == &spapr_tce_soft_kind)
-		return false;
-
-	while ((slot = spapr_sparse_next_leaf(&window->origins, &index, last))) {
-		do {
-			if (tce_uses(window, index, slot++, ua, size))
-				return true;
-		} while (++index & SPAPR_SPARSE_LEAF_MASK && index <= last);
-		if (index > last)
-			break;
-		cond_resched();
-	}
-
-	return false;
-}
 
 #ifdef CONFIG_SPAPR_TCE_KUNIT_TEST
 #include "window_test.c"

@@ -3,8 +3,9 @@
  * DMA windows: what the engine's own files share
  *
  * walk.c writes TCEs inside walks, window.c makes and closes windows, map.c
- * fills them for their owner, kinds.c and soft.c know the kinds of table,
- * domain.c has the windows of several groups.
+ * fills them for their owner, search.c reports their TCEs to registered memory,
+ * kinds.c and soft.c know the kinds of table, domain.c has the windows of
+ * several groups.
  */
 #ifndef SPAPR_TCE_WINDOW_H
 #define SPAPR_TCE_WINDOW_H
@@ -69,6 +70,9 @@ struct spapr_tce_kind {
 	long (*exchange)(struct spapr_tce_window *window, unsigned long index,
 			 struct spapr_tce *list, unsigned long npages);
 };
+
+/* search.c */
+extern const struct spapr_mem_user_ops spapr_tce_memory_ops;
 
 /* kinds.c, soft.c */
 extern const struct spapr_tce_kind spapr_tce_memory_kind;
