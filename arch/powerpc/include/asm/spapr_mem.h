@@ -27,6 +27,7 @@
 #include <linux/mutex.h>
 #include <linux/rbtree_types.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 #include <asm/page.h>
 #include <asm/spapr_sparse.h>
@@ -59,6 +60,7 @@ struct task_struct;
  * @lock: protects everything but @pages' readers; outermost of the engine's
  *	locks but for the container's.
  * @regions: interval tree of the registered regions
+ * @filled: woken when a new region has its pages, or could not get them
  * @left: regions without a use that are still pinned
  * @held: user page number -> struct spapr_mem_held, pages held one by one
  * @users: holders of TCEs that may lead to these pages (struct spapr_mem_user)
@@ -69,6 +71,7 @@ struct spapr_mem {
 	struct spapr_sparse pages;
 	struct mutex lock;	/* registration and its end */
 	struct rb_root_cached regions;
+	wait_queue_head_t filled;
 	struct list_head left;
 	struct list_head users;
 	struct xarray held;

@@ -2,18 +2,17 @@
 /*
  * User memory pinned for DMA: pages held one by one
  *
- * A device in software reaches a page here and there, which nobody has to have
- * registered. Such a page is held: it has a pin of its own for as long as
- * anybody holds it, however many do.
+ * A mediated device reaches single pages, which need not be registered. Such a
+ * page is held: it has one pin while it has holders.
  *
- * A held page is accounted as locked memory of its process, once, unless it is
- * so already: because it is registered, or because each of its holders says
- * that what it holds is covered by something else. Both can change while the
- * page is held, so the account is settled at each such change; only a page that
- * comes to be held can be refused for it.
+ * A held page is accounted once as locked memory of its process. It is not
+ * accounted while it is registered, or while each of its holders accounts for
+ * it elsewhere (it is covered). Both can change while the page is held, so each
+ * such change settles the account. Only the first hold of a page can fail for
+ * the limit on locked memory.
  *
- * What an address stands for is the page that is registered or held there, as it
- * is for TCEs, whatever the process has mapped there since.
+ * An address stands for the page that is registered or held there, as it does
+ * for TCEs, even if the process has mapped something else there since.
  */
 #include <linux/cleanup.h>
 #include <linux/highmem.h>
@@ -27,8 +26,8 @@
 /**
  * struct spapr_mem_held - a user page that is held
  * @page: the page, with one pin
- * @holders: how many hold it, those that are not covered and those that are
- * @accounted: it is locked memory of the process on this account
+ * @holders: numbers of holders that are not covered and that are
+ * @accounted: the page is accounted as locked memory because it is held
  */
 struct spapr_mem_held {
 	struct page *page;
@@ -36,17 +35,15 @@ struct spapr_mem_held {
 	bool accounted;
 };
 
-/* The page that is registered at a user page's number; NULL if none is */
+/* The registered page at a user page number, or NULL */
 static struct page *registered_page(struct spapr_mem *mem, unsigned long index)
 {
 	u64 *slot = spapr_sparse_find(&mem->pages, index);
+	u64 word = slot ? READ_ONCE(*slot) : 0;
 
-	/* Only under the lock is a word that is not zero a page that is pinned */
 	lockdep_assert_held(&mem->lock);
-	if (!slot || !*slot)
-		return NULL;
 
-	return pfn_to_page(PHYS_PFN(*slot));
+	return word & SPAPR_MEM_VALID ? pfn_to_page(PHYS_PFN(word)) : NULL;
 }
 
 /* The payer's limit on locked memory, in host pages; 0 once it is dead */
@@ -65,13 +62,13 @@ static unsigned long limit_of(const struct spapr_mem_payer *payer)
 }
 
 /**
- * spapr_mem_account() - account locked memory of a process, whoever asks
+ * spapr_mem_account() - account locked memory of a process from any context
  * @mem: the process's pinned memory
- * @npages: how many host pages
- * @locked: they come to be locked memory, or cease to be
- * @payer: within whose limit they come to be, NULL for any number
+ * @npages: number of host pages
+ * @locked: true to add them to the process's locked memory, false to subtract
+ * @payer: its limit applies; NULL for no limit
  *
- * account_locked_vm() would look at the current process's limit.
+ * account_locked_vm() would apply the current process's limit.
  *
  * Context: process context of any process, or a kernel thread; sleeps. No walk.
  * Return: 0, or -ENOMEM where the payer's RLIMIT_MEMLOCK does not allow it.
@@ -92,10 +89,7 @@ int spapr_mem_account(struct spapr_mem *mem, unsigned long npages, bool locked,
 }
 EXPORT_SYMBOL_GPL(spapr_mem_account);
 
-/*
- * Account a held page if it has to be and is not, or the other way round; with
- * a @payer only within its limit
- */
+/* Bring the account of a held page up to date, within the limit of a @payer */
 static int settle(struct spapr_mem *mem, unsigned long index,
 		  struct spapr_mem_held *held,
 		  const struct spapr_mem_payer *payer)
@@ -114,16 +108,13 @@ static int settle(struct spapr_mem *mem, unsigned long index,
 	return ret;
 }
 
+/* Pin a page of the process; user space may take its time over a fault */
 static int pin_one(struct spapr_mem *mem, unsigned long index,
 		   struct page **page)
 {
 	long n;
 
-	*page = registered_page(mem, index);
-	if (*page) {
-		folio_add_pin(page_folio(*page));
-		return 0;
-	}
+	lockdep_assert_not_held(&mem->lock);
 
 	/* The process may have gone, and its memory with it */
 	if (!mmget_not_zero(mem->mm))
@@ -137,9 +128,12 @@ static int pin_one(struct spapr_mem *mem, unsigned long index,
 	return n == 1 ? 0 : n < 0 ? n : -EFAULT;
 }
 
+/* Hold the page that is registered, or take *@fresh, which is pinned already */
 static struct spapr_mem_held *held_create(struct spapr_mem *mem,
-					  unsigned long index)
+					  unsigned long index,
+					  struct page **fresh)
 {
+	struct page *registered = registered_page(mem, index);
 	struct spapr_mem_held *held __free(kfree) =
 		kzalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);
 	int ret;
@@ -147,20 +141,20 @@ static struct spapr_mem_held *held_create(struct spapr_mem *mem,
 	if (!held)
 		return ERR_PTR(-ENOMEM);
 
-	ret = pin_one(mem, index, &held->page);
+	held->page = registered ?: *fresh;
+	ret = xa_err(xa_store(&mem->held, index, held, GFP_KERNEL_ACCOUNT));
 	if (ret)
 		return ERR_PTR(ret);
 
-	ret = xa_err(xa_store(&mem->held, index, held, GFP_KERNEL_ACCOUNT));
-	if (ret) {
-		unpin_user_page(held->page);
-		return ERR_PTR(ret);
-	}
+	if (registered)
+		folio_add_pin(page_folio(registered));
+	else
+		*fresh = NULL;
 
 	return no_free_ptr(held);
 }
 
-/* Forget a page that nobody holds any more; a device may have written to it */
+/* Forget a page without holders, which a device may have written to */
 static void held_drop(struct spapr_mem *mem, unsigned long index,
 		      struct spapr_mem_held *held)
 {
@@ -170,35 +164,18 @@ static void held_drop(struct spapr_mem *mem, unsigned long index,
 	kfree(held);
 }
 
-/**
- * spapr_mem_hold() - hold a user page
- * @mem: the pinned memory of the page's process
- * @ua: user address, in bytes
- * @covered: the caller answers for the page's locked memory
- * @payer: whose limit a page is accounted within that is not covered
- * @page: receives the page
- *
- * Context: process context of any process, or a kernel thread; sleeps, faults
- * the page in. No walk.
- * Return: 0; -EFAULT where the page cannot be pinned for long-term writing;
- * -ENOMEM where memory or the payer's RLIMIT_MEMLOCK does not allow it; -EINTR
- * where the process is being killed.
- */
-int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
-		   const struct spapr_mem_payer *payer, struct page **page)
+/* Add a holder; *@fresh is taken if no page is held or registered there yet */
+static int hold(struct spapr_mem *mem, unsigned long index, bool covered,
+		const struct spapr_mem_payer *payer, struct page **fresh,
+		struct page **page)
 {
-	unsigned long index = ua >> PAGE_SHIFT;
-	struct spapr_mem_held *held;
+	struct spapr_mem_held *held = xa_load(&mem->held, index);
 	int ret;
 
-	if (ua >= TASK_SIZE_USER64)
-		return -EFAULT;
+	lockdep_assert_held(&mem->lock);
 
-	guard(mutex)(&mem->lock);
-
-	held = xa_load(&mem->held, index);
 	if (!held)
-		held = held_create(mem, index);
+		held = held_create(mem, index, fresh);
 	if (IS_ERR(held))
 		return PTR_ERR(held);
 
@@ -213,10 +190,51 @@ int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 	*page = held->page;
 	return 0;
 }
+
+/**
+ * spapr_mem_hold() - hold a user page
+ * @mem: the pinned memory of the page's process
+ * @ua: user address, in bytes
+ * @covered: the caller accounts for the page's locked memory
+ * @payer: its limit on locked memory applies to a page that is not covered
+ * @page: receives the page
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * the page in. No walk.
+ * Return: 0; -EFAULT where the page cannot be pinned for long-term writing;
+ * -ENOMEM where memory or the payer's RLIMIT_MEMLOCK does not allow it; -EINTR
+ * where the process is being killed.
+ */
+int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
+		   const struct spapr_mem_payer *payer, struct page **page)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	struct page *fresh = NULL;
+	int ret;
+
+	if (ua >= TASK_SIZE_USER64)
+		return -EFAULT;
+
+	scoped_guard(mutex, &mem->lock)
+		if (xa_load(&mem->held, index) || registered_page(mem, index))
+			return hold(mem, index, covered, payer, &fresh, page);
+
+	ret = pin_one(mem, index, &fresh);
+	if (ret)
+		return ret;
+
+	scoped_guard(mutex, &mem->lock)
+		ret = hold(mem, index, covered, payer, &fresh, page);
+	/* Meanwhile another page may have come to be held or registered there */
+	if (fresh)
+		unpin_user_page(fresh);
+
+	return ret;
+}
 EXPORT_SYMBOL_GPL(spapr_mem_hold);
 
 /**
- * spapr_mem_let_go() - hold a user page no longer
+ * spapr_mem_let_go() - release a user page that is held
  * @mem: the pinned memory of the page's process
  * @ua: user address that spapr_mem_hold() was called with
  * @covered: likewise
@@ -243,13 +261,13 @@ void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered)
 EXPORT_SYMBOL_GPL(spapr_mem_let_go);
 
 /**
- * spapr_mem_cover() - what is held comes to be covered, or not any longer
+ * spapr_mem_cover() - change whether holders of a page are covered
  * @mem: the pinned memory of the page's process
  * @ua: user address that spapr_mem_hold() was called with
- * @count: how many holders change
- * @covered: what they are from now on; before they were not so
+ * @count: number of holders that change
+ * @covered: true if they are covered from now on; they were the opposite before
  *
- * The page is accounted whatever the limit, because it cannot be given up here.
+ * No limit applies, because a held page cannot be refused any more.
  *
  * Context: process context of any process, or a kernel thread; sleeps. No walk.
  */
@@ -272,13 +290,13 @@ void spapr_mem_cover(struct spapr_mem *mem, unsigned long ua,
 EXPORT_SYMBOL_GPL(spapr_mem_cover);
 
 /**
- * spapr_mem_held_accounted() - what of a range is accounted as it is held
+ * spapr_mem_held_accounted() - count the pages accounted because they are held
  * @mem: a process's pinned memory
  * @first: first user address, in bytes
  * @last: last user address
  *
  * Context: process context; spapr_mem::lock held.
- * Return: how many host pages.
+ * Return: the number of host pages.
  */
 unsigned long spapr_mem_held_accounted(struct spapr_mem *mem,
 				       unsigned long first, unsigned long last)
@@ -295,7 +313,7 @@ unsigned long spapr_mem_held_accounted(struct spapr_mem *mem,
 }
 
 /**
- * spapr_mem_settle() - a range has been registered, or is not any longer
+ * spapr_mem_settle() - settle accounts after a registration or its end
  * @mem: a process's pinned memory
  * @first: first user address, in bytes
  * @last: last user address
@@ -319,7 +337,7 @@ void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
 	}
 }
 
-/* Copy from or to a page that cannot go meanwhile */
+/* Copy from or to a page that stays meanwhile */
 static void copy_page_part(struct page *page, unsigned int offset,
 			   void *buffer, size_t size, bool write)
 {
@@ -340,7 +358,7 @@ static void copy_page_part(struct page *page, unsigned int offset,
  * @size: in bytes, up to the end of the host page at most
  * @write: to the process
  *
- * Memory that is registered or held is found where devices find it, also when
+ * Memory that is registered or held is accessed where devices find it, even if
  * the process has mapped something else there. Other memory need not be pinned.
  *
  * Context: process context of any process, or a kernel thread; sleeps, faults

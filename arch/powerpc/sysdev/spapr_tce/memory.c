@@ -15,6 +15,8 @@
  *    region, in this order (retire()).
  *  - A node of spapr_mem::pages exists only where regions have pages, so that a
  *    process cannot fill memory with the nodes of what it has given back.
+ *  - Pages are faulted in without a lock, because user space may take its time
+ *    over a fault (userfaultfd). The region keeps its range meanwhile.
  *
  * Registrations end in batches: a region that lost its last use waits in
  * spapr_mem::left, and one search of all users of the memory, reap(), serves
@@ -29,6 +31,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/wait.h>
 #include <asm/spapr_mem.h>
 #include <asm/spapr_walk.h>
 
@@ -39,7 +42,10 @@
  * @last: last user address
  * @subtree_last: the interval tree's
  * @uses: registrations not yet given back
- * @left: in spapr_mem::left while @uses is 0
+ * @left: in spapr_mem::left while @uses is 0 and not @pinning
+ * @pinning: its first registration is under way, without spapr_mem::lock
+ * @pinned: how many pages are pinned so far, written by that registration
+ * @charged: how many pages are accounted for it
  */
 struct spapr_mem_region {
 	struct rb_node rb;
@@ -48,6 +54,9 @@ struct spapr_mem_region {
 	unsigned long subtree_last;
 	unsigned long uses;
 	struct list_head left;
+	bool pinning;
+	unsigned long pinned;
+	unsigned long charged;
 };
 
 #define REGION_FIRST(region)	((region)->first)
@@ -246,6 +255,14 @@ static void record(u64 *slot, struct page **pages, long count,
 	}
 }
 
+/* The word of a page of a region, which keeps the leaf */
+static u64 *populate(struct spapr_mem *mem, unsigned long index)
+{
+	guard(mutex)(&mem->lock);
+
+	return spapr_sparse_populate(&mem->pages, index, GFP_KERNEL_ACCOUNT);
+}
+
 /*
  * Pin some of the @count pages from user page @index on
  * Return: how many, or an error. Fewer than possible is no error: the next
@@ -261,7 +278,7 @@ static long pin_some(struct spapr_mem *mem, unsigned long index,
 	if (fatal_signal_pending(current))
 		return -EINTR;
 
-	slot = spapr_sparse_populate(&mem->pages, index, GFP_KERNEL_ACCOUNT);
+	slot = populate(mem, index);
 	if (!slot)
 		return -ENOMEM;
 
@@ -276,30 +293,27 @@ static long pin_some(struct spapr_mem *mem, unsigned long index,
 	return n;
 }
 
-/* Pin all of the region, or nothing */
+/* Pin the pages of the region. After an error some may be pinned. */
 static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
 	unsigned long first = region->first >> PAGE_SHIFT;
-	unsigned long count = region_pages(region), done = 0;
+	unsigned long count = region_pages(region);
 	unsigned int limit = __ffs(region->first | region_size(region));
-	struct pruned pruned = { .n = 0 };
 	struct page **pages __free(kfree) =
 		kmalloc_array(SPAPR_SPARSE_LEAF, sizeof(*pages), GFP_KERNEL);
+
+	lockdep_assert_not_held(&mem->lock);
 
 	if (!pages)
 		return -ENOMEM;
 
-	while (done < count) {
-		long n = pin_some(mem, first + done, count - done, limit,
-				  pages);
+	while (region->pinned < count) {
+		long n = pin_some(mem, first + region->pinned,
+				  count - region->pinned, limit, pages);
 
-		if (n < 0) {
-			unpin(mem, region, done);
-			prune(mem, first, first + done, &pruned);
-			free_pruned(&pruned);
+		if (n < 0)
 			return n;
-		}
-		done += n;
+		region->pinned += n;
 		cond_resched();
 	}
 
@@ -629,59 +643,128 @@ static void take_up(struct spapr_mem *mem, struct spapr_mem_region *region)
 	set_state(mem, region, SPAPR_MEM_VALID);
 }
 
-/* The range is accounted already; @size is not 0 */
-static struct spapr_mem_region *
-region_create(struct spapr_mem *mem, unsigned long ua, unsigned long size)
+/* Account the region's pages but for those that are accounted as held */
+static int region_charge(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
-	struct spapr_mem_region *region __free(kfree) = NULL;
-	int ret;
+	unsigned long due = region_pages(region) -
+			    spapr_mem_held_accounted(mem, region->first,
+						     region->last);
+	unsigned long charged = region->charged;
+	int ret = 0;
 
-	/* Not user addresses: no page to be had, and no index in @pages */
-	if (ua >= TASK_SIZE_USER64 || size > TASK_SIZE_USER64 - ua)
-		return ERR_PTR(-EFAULT);
+	if (due > charged)
+		ret = account_locked_vm(mem->mm, due - charged, true);
+	else if (due < charged)
+		ret = account_locked_vm(mem->mm, charged - due, false);
+	if (!ret)
+		region->charged = due;
 
-	if (regions_iter_first(&mem->regions, ua, ua + size - 1))
-		return ERR_PTR(-EINVAL);
+	return ret;
+}
 
-	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region)
-		return ERR_PTR(-ENOMEM);
+/* Give the region its range */
+static int region_place(struct spapr_mem *mem, struct spapr_mem_region *region)
+{
+	/* Not user addresses: no page, and no index in @pages */
+	if (region->first >= TASK_SIZE_USER64 ||
+	    region_size(region) > TASK_SIZE_USER64 - region->first)
+		return -EFAULT;
 
-	region->first = ua;
-	region->last = ua + size - 1;
-	region->uses = 1;
-
-	ret = pin(mem, region);
-	if (ret)
-		return ERR_PTR(ret);
+	if (regions_iter_first(&mem->regions, region->first, region->last))
+		return -EINVAL;
 
 	regions_insert(region, &mem->regions);
-	set_state(mem, region, SPAPR_MEM_VALID);
-
-	return no_free_ptr(region);
+	return 0;
 }
 
 static struct spapr_mem_region *
 region_new(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 {
-	unsigned long charge = size >> PAGE_SHIFT;
-	struct spapr_mem_region *region;
+	struct spapr_mem_region *region __free(kfree) =
+		kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	int ret;
 
-	charge -= spapr_mem_held_accounted(mem, ua, ua + size - 1);
-	ret = account_locked_vm(mem->mm, charge, true);
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+
+	region->first = ua;
+	region->last = ua + size - 1;
+	region->pinning = true;
+	ret = region_charge(mem, region);
 	if (ret)
 		return ERR_PTR(ret);
 
-	region = region_create(mem, ua, size);
-	if (IS_ERR(region))
-		account_locked_vm(mem->mm, charge, false);
-	else
-		spapr_mem_settle(mem, region->first, region->last, true);
+	ret = region_place(mem, region);
+	if (ret) {
+		account_locked_vm(mem->mm, region->charged, false);
+		return ERR_PTR(ret);
+	}
+
+	return no_free_ptr(region);
+}
+
+/* Undo a registration that has failed */
+static void region_abandon(struct spapr_mem *mem,
+			   struct spapr_mem_region *region)
+{
+	unsigned long first = region->first >> PAGE_SHIFT;
+	struct pruned pruned = { .n = 0 };
+
+	unpin(mem, region, region->pinned);
+	regions_remove(region, &mem->regions);
+	prune(mem, first, first + region->pinned, &pruned);
+	free_pruned(&pruned);
+	account_locked_vm(mem->mm, region->charged, false);
+	kfree(region);
+}
+
+/* Pin and show a new region; without the lock while pages are faulted in */
+static struct spapr_mem_region *
+region_fill(struct spapr_mem *mem, struct spapr_mem_region *region)
+{
+	int ret;
+
+	lockdep_assert_held(&mem->lock);
+
+	mutex_unlock(&mem->lock);
+	ret = pin(mem, region);
+	mutex_lock(&mem->lock);
+
+	wake_up_all(&mem->filled);
+	/* Pages of the range may be held since, or not any longer */
+	if (!ret)
+		ret = region_charge(mem, region);
+	if (ret) {
+		region_abandon(mem, region);
+		return ERR_PTR(ret);
+	}
+
+	region->pinning = false;
+	region->uses = 1;
+	set_state(mem, region, SPAPR_MEM_VALID);
+	spapr_mem_settle(mem, region->first, region->last, true);
 
 	return region;
 }
 
+/* Wait without the lock until some region has been filled, or could not be */
+static int wait_filled(struct spapr_mem *mem)
+{
+	DEFINE_WAIT(wait);
+
+	lockdep_assert_held(&mem->lock);
+
+	prepare_to_wait(&mem->filled, &wait, TASK_KILLABLE);
+	mutex_unlock(&mem->lock);
+	if (!fatal_signal_pending(current))
+		schedule();
+	finish_wait(&mem->filled, &wait);
+	mutex_lock(&mem->lock);
+
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+/* The region of a range with one more use, or a new one that is to be filled */
 static struct spapr_mem_region *
 region_get(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 {
@@ -690,7 +773,12 @@ region_get(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 
 	lockdep_assert_held(&mem->lock);
 
-	region = region_exact(mem, ua, size);
+	while ((region = region_exact(mem, ua, size)) && region->pinning) {
+		ret = wait_filled(mem);
+		if (ret)
+			return ERR_PTR(ret);
+	}
+
 	if (region) {
 		if (!region->uses++)
 			take_up(mem, region);
@@ -718,8 +806,9 @@ region_get(struct spapr_mem *mem, unsigned long ua, unsigned long size)
  * @ua: first address, in bytes; a multiple of the host's page size
  * @size: in bytes; likewise, and @ua + @size does not wrap
  *
- * A range that is registered already, exactly so, gets one more use. Any other
- * is pinned, and accounted as locked memory of the process.
+ * A range that is registered already, exactly so, gets one more use, after
+ * waiting for its first registration if that is under way. Any other range is
+ * pinned, and accounted as locked memory of the process.
  *
  * Context: process context of @mem's process; sleeps, faults pages in.
  * Return: the region, to be given back with spapr_mem_unregister() or
@@ -738,6 +827,8 @@ struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
 	if (mutex_lock_killable(&mem->lock))
 		return ERR_PTR(-EINTR);
 	region = region_get(mem, ua, size);
+	if (!IS_ERR(region) && region->pinning)
+		region = region_fill(mem, region);
 	mutex_unlock(&mem->lock);
 
 	return region;
@@ -947,6 +1038,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	}
 	mutex_init(&mem->lock);
 	mem->regions = RB_ROOT_CACHED;
+	init_waitqueue_head(&mem->filled);
 	xa_init(&mem->held);
 	INIT_LIST_HEAD(&mem->left);
 	INIT_LIST_HEAD(&mem->users);

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The end of a registration: UNREGISTER_MEMORY refuses memory that TCEs came
- * from and no other, while other regions are mapped and unmapped by ioctl and
- * by hypercall; and many registrations end in a time that does not grow with
- * their number times that of the TCEs.
+ * Registrations of a process's memory beside each other:
+ *
+ *  - UNREGISTER_MEMORY refuses memory that TCEs came from and no other, while
+ *    other regions are mapped and unmapped by ioctl and by hypercall;
+ *  - many registrations end in a time that does not grow with their number
+ *    times that of the TCEs;
+ *  - a registration whose pages user space does not supply (userfaultfd) keeps
+ *    only the same range waiting.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,7 +112,7 @@ static void close_both(void)
 	testbed_close(bed);
 }
 
-static void ioctls(void)
+static void test_ioctls(void)
 {
 	pthread_t thread;
 	long ret;
@@ -148,7 +159,7 @@ static void spin(struct kvm_ppc_spin *spins)
 	}
 }
 
-static void hypercalls(void)
+static void test_hypercalls(void)
 {
 	struct kvm_ppc_spin spins[2];
 	int table, ret;
@@ -196,7 +207,7 @@ static void fill(int ready)
 	_exit(1);
 }
 
-static void many(void)
+static void test_many(void)
 {
 	struct timespec begin, end;
 	double seconds;
@@ -229,19 +240,131 @@ static void many(void)
 			 "many: a killed process is gone in time\n");
 }
 
+/* A registration that may wait, in a thread of its own */
+struct registration {
+	int container;
+	__u64 vaddr;
+	long ret;
+	pthread_t thread;
+};
+
+static void *register_memory(void *arg)
+{
+	struct registration *reg = arg;
+
+	reg->ret = container_register(reg->container, reg->vaddr, page_size());
+	return NULL;
+}
+
+static void start(struct registration *reg)
+{
+	pthread_create(&reg->thread, NULL, register_memory, reg);
+}
+
+/* Is it through in so many seconds? */
+static bool through(struct registration *reg, unsigned int seconds)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += seconds;
+	return !pthread_timedjoin_np(reg->thread, NULL, &end);
+}
+
+/* A page that is not there until page_supply() */
+static int page_withhold(unsigned long address)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = address, .len = page_size() },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &range))
+		ksft_exit_fail_msg("userfaultfd: %s\n", strerror(errno));
+	return fd;
+}
+
+static bool page_wanted(int fd)
+{
+	struct pollfd fault = { .fd = fd, .events = POLLIN };
+
+	return poll(&fault, 1, 20 * 1000) == 1;
+}
+
+static void page_supply(int fd, unsigned long address)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = address, .len = page_size() },
+	};
+
+	if (ioctl(fd, UFFDIO_ZEROPAGE, &zero))
+		ksft_exit_fail_msg("UFFDIO_ZEROPAGE: %s\n", strerror(errno));
+	close(fd);
+}
+
+static void test_faults(void)
+{
+	const unsigned long address = (unsigned long)
+		mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct registration waits = { .vaddr = address };
+	struct registration same = { .vaddr = address };
+	struct registration third = { .vaddr = THIRD };
+	bool quick;
+	long before;
+	int fd;
+
+	open_both();
+	before = memory_locked();
+	fd = page_withhold(address);
+	waits.container = bed->container;
+	start(&waits);
+	ksft_test_result(page_wanted(fd), "faults: a registration waits\n");
+
+	third.container = other.container;
+	start(&third);
+	quick = through(&third, 5);
+	ksft_test_result(quick && !third.ret,
+			 "faults: that of another range does not\n");
+	if (quick) {
+		same.container = other.container;
+		start(&same);
+		quick = !through(&same, 1);
+	}
+	page_supply(fd, address);
+	pthread_join(waits.thread, NULL);
+	if (quick)
+		pthread_join(same.thread, NULL);
+	else
+		pthread_join(third.thread, NULL);
+	ksft_test_result(quick && !waits.ret && !same.ret,
+			 "faults: that of the same range does\n");
+	ksft_test_result(memory_locked() - before == 2 * page_size() / KiB,
+			 "faults: each page is accounted once\n");
+
+	close_both();
+	ksft_test_result(memory_locked() <= before,
+			 "faults: none is accounted any more\n");
+	munmap((void *)address, page_size());
+}
+
 int main(void)
 {
 	ksft_print_header();
 	transcript_mute(1);
 	if (!testbed_find(bed))
 		ksft_exit_skip("no devices\n");
-	ksft_set_plan(9);
+	ksft_set_plan(14);
 
 	testbed_take_memory(bed, 256 * MiB);
-	many();
-	ioctls();
+	test_many();
+	test_ioctls();
+	test_faults();
 	if (kvm_ppc_has_hv())
-		hypercalls();
+		test_hypercalls();
 	else
 		for (unsigned int i = 0; i < 4; i++)
 			ksft_test_result_skip("hypercalls: no KVM\n");
