@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What hot operations cost as things grow: registered regions, the window, the
- * groups that one LIOBN is linked to; and what a large window's removal costs.
+ * groups that one LIOBN is linked to; what a large window's removal costs; and
+ * what the end of registrations costs while another container has many TCEs.
  *
  * An operation's name ends with what has grown: H_PUT_TCE,regions=1000. What a
  * machine does not have, windows of that size or more groups, is left out.
@@ -33,6 +34,7 @@
 #define MAP_SIZE	(1 * MiB)
 #define TiB		(1024 * GiB)
 #define MILLION		(1024 * 1024ul)
+#define ENDS		512ul	/* registrations that end together */
 
 static struct linked l = { .kvm_vfio = -1 };
 
@@ -216,6 +218,61 @@ static void bench_removal(unsigned long tces, const char *name)
 	}
 }
 
+static void register_ends(struct vfio_pci *other, char *pages)
+{
+	const unsigned long size = page_size();
+
+	vfio_pci_open_group(other, l.bed.address[2], VFIO_SPAPR_TCE_v2_IOMMU);
+	for (unsigned long i = 0; i < ENDS; i++) {
+		long ret = container_register(other->container,
+					      (__u64)pages + i * 2 * size,
+					      size);
+
+		bench_require(!ret, "ends", "REGISTER_MEMORY", ret);
+	}
+}
+
+/* 64 Ki TCEs of 4 KiB in one container, regions of one page in another */
+static void bench_ends(void)
+{
+	const char *unregister = "UNREGISTER_MEMORY,1page,TCEs=64Ki";
+	const char *end = "close,regions=512,TCEs=64Ki";
+	const unsigned long size = page_size();
+	struct vfio_pci other;
+	char *pages;
+	long ret;
+
+	if (!bench_wanted(unregister) && !bench_wanted(end))
+		return;
+	pages = memory_get(HUGE_PAGES, 2 * size * ENDS, PROT_READ | PROT_WRITE);
+	for (unsigned long i = 0; i < 2; i++) {
+		ret = container_map(l.bed.container,
+				    (__u64)l.vm.slots[0].mem,
+				    l.start32 + i * GUEST_SIZE, GUEST_SIZE,
+				    READ_WRITE);
+		bench_require(!ret, "ends", "MAP_DMA", ret);
+	}
+
+	for (unsigned int round = 0; round < 2; round++) {
+		register_ends(&other, pages);
+		if (bench_wanted(unregister))
+			bench_begin();
+		ret = container_unregister(other.container, (__u64)pages, size);
+		if (bench_wanted(unregister))
+			bench_end(unregister, "ioctl", 1);
+		bench_require(!ret, unregister, "ioctl", ret);
+
+		if (bench_wanted(end))
+			bench_begin();
+		vfio_pci_close(&other);
+		if (bench_wanted(end))
+			bench_end(end, "region", ENDS - 1);
+	}
+
+	container_unmap(l.bed.container, l.start32, 2 * GUEST_SIZE);
+	munmap(pages, 2 * size * ENDS);
+}
+
 /* A group's file: in the container, or in one of its own where it must be */
 static int add_group(int number, int *container)
 {
@@ -295,6 +352,7 @@ int main(int argc, char **argv)
 		return 1;
 	linked_open(&l, false, GUEST_SIZE);
 	bench_windows();
+	bench_ends();
 	bench_removal(1, "TCE_REMOVE,16TiB,TCEs=1");
 	bench_removal(MILLION, "TCE_REMOVE,16TiB,TCEs=1Mi");
 	bench_groups();

@@ -4,9 +4,10 @@
  * window, a registration or a whole container that another thread is about to
  * end.
  *
- * What counts is that the kernel survives (a splat fails the test) and that
- * nothing is left in the end: no locked memory, no mapping that keeps memory
- * registered, a group that can be used again.
+ * What counts is that the kernel survives (a splat fails the test), that memory
+ * which is never mapped can always be unregistered, and that nothing is left in
+ * the end: no locked memory, no mapping that keeps memory registered, a group
+ * that can be used again.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -32,6 +33,7 @@
 /* What the threads share; calls on a closed file would be errors of the test */
 static struct {
 	int container;
+	int spare;
 	int group;
 	unsigned long memory;
 	unsigned long page;
@@ -82,6 +84,18 @@ static int window(unsigned int *seed)
 	       container_create_window(shared.container,
 				       page_shift(), WINDOW_SIZE, 1, NULL) :
 	       container_remove_window(shared.container, somewhere(seed, 0));
+}
+
+/* A region after those that are mapped, in a container of its own */
+static int unmapped(unsigned int *seed)
+{
+	unsigned long size = REGION_PAGES * shared.page;
+	long ret = container_register(shared.spare, region(REGIONS), size);
+
+	if (!ret)
+		ret = container_unregister(shared.spare, region(REGIONS), size);
+	/* No state of another region explains EBUSY */
+	return ret ? -EPROTO : 0;
 }
 
 static int info(unsigned int *seed)
@@ -151,30 +165,36 @@ static void race(const char *name, int iommu_group, unsigned int type,
 
 int main(void)
 {
-	static const actor_t v2[] = { memory, map, unmap, window, map, info };
+	static const actor_t v2[] = { memory, map, unmap, window, map, info,
+				      unmapped };
 	static const actor_t v2_regroup[] = { memory, map, unmap, window,
 					      regroup_v2 };
 	static const actor_t v1[] = { enabling, map, unmap, info };
 	static const actor_t v1_regroup[] = { enabling, map, unmap,
 					      regroup_v1 };
-	char address[PCI_ADDRESS_LEN];
+	char address[PCI_ADDRESS_LEN], second[PCI_ADDRESS_LEN];
+	struct vfio_pci spare;
 	int iommu_group;
 
 	ksft_print_header();
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
-		ksft_exit_skip("no edu device\n");
+	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address) ||
+	    __pci_find(EDU_VENDOR, EDU_DEVICE, 1, second))
+		ksft_exit_skip("no two edu devices\n");
 	transcript_mute(1);
 	ksft_set_plan(12);
 
 	pci_bind(address, "vfio-pci");
 	iommu_group = pci_iommu_group(address);
 	shared.page = page_size();
-	shared.memory = (unsigned long)memory_get(BASE_PAGES, REGIONS *
+	shared.memory = (unsigned long)memory_get(BASE_PAGES, (REGIONS + 1) *
 						  REGION_PAGES * shared.page,
 						  PROT_READ | PROT_WRITE);
 
+	vfio_pci_open_group(&spare, second, VFIO_SPAPR_TCE_v2_IOMMU);
+	shared.spare = spare.container;
 	race("v2", iommu_group, VFIO_SPAPR_TCE_v2_IOMMU, v2,
 	     ARRAY_SIZE(v2));
+	vfio_pci_close(&spare);
 	race("v2 regrouped", iommu_group, VFIO_SPAPR_TCE_v2_IOMMU, v2_regroup,
 	     ARRAY_SIZE(v2_regroup));
 	race("v1", iommu_group, VFIO_SPAPR_TCE_IOMMU, v1, ARRAY_SIZE(v1));
