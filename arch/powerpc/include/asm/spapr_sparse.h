@@ -2,10 +2,10 @@
 /*
  * Sparse array of 64-bit words that real mode can read
  *
- * A radix tree of 4 KiB nodes under a root of 4 to 64 KiB, so that the windows
- * of every day have two levels. What makes it differ from an XArray is who may
- * look something up: a CPU in hypervisor real mode, or one that has just
- * left a guest and still runs in that guest's context. Therefore
+ * A radix tree of 4 KiB nodes under a root of 4 to 64 KiB, so that common
+ * windows have two levels. Unlike an XArray it can be looked up by a CPU in
+ * hypervisor real mode, or by one that has just left a guest and still runs in
+ * that guest's context. Therefore
  *
  *  - nodes come from the slab allocator, hence lie in the linear map, and the
  *    lookup is inlined into its caller: no module text, no instrumentation,
@@ -17,8 +17,8 @@
  *    (SPAPR_SPARSE_LEAF of them, aligned) are contiguous: a request that
  *    touches many neighbours descends once.
  *
- * Nodes are added with cmpxchg() by whoever needs them first; the words belong
- * to the owner of the array, who defines how they may be written.
+ * Nodes are added with cmpxchg(), by any number of callers at once. The words
+ * belong to the owner of the array, which defines how they may be written.
  */
 #ifndef _ASM_POWERPC_SPAPR_SPARSE_H
 #define _ASM_POWERPC_SPAPR_SPARSE_H
@@ -74,11 +74,10 @@ struct spapr_sparse {
 };
 
 /**
- * spapr_sparse_top_shift() - bits of an index below those that select within
- *	the root
+ * spapr_sparse_top_shift() - count the index bits below those of the root
  * @index_bits: number of bits of the largest index
  *
- * Return: the bits.
+ * Return: the number of bits.
  */
 static __always_inline unsigned int
 spapr_sparse_top_shift(unsigned int index_bits)
@@ -112,7 +111,7 @@ static __always_inline bool spapr_sparse_step(u64 **node, unsigned long slot)
 }
 
 /**
- * spapr_sparse_lookup() - the address of a word, if there is one
+ * spapr_sparse_lookup() - find a word if its leaf is populated
  * @array: the array
  * @index: index of the word; below the array's limit, which the caller checks
  * @word: where its address is put. The words up to the end of the leaf follow
@@ -143,7 +142,7 @@ static __always_inline bool spapr_sparse_lookup(const struct spapr_sparse *array
 }
 
 /**
- * spapr_sparse_find() - the address of a word
+ * spapr_sparse_find() - find a word, for callers that want a pointer
  * @array: the array
  * @index: index of the word; below the array's limit, which the caller checks
  *

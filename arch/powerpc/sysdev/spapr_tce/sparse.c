@@ -2,9 +2,9 @@
 /*
  * Sparse array of 64-bit words that real mode can read: growing and freeing
  *
- * asm/spapr_sparse.h tells what the array guarantees. Here is what needs the
- * host kernel proper: nodes are allocated, found in order, and freed together
- * with the array.
+ * asm/spapr_sparse.h states what the array guarantees. This file has the
+ * operations that only the host kernel proper can do: it allocates nodes, finds
+ * them in order, and frees them together with the array.
  */
 #include <linux/export.h>
 #include <linux/math.h>
@@ -15,13 +15,13 @@
 #include <asm/spapr_sparse.h>
 
 /**
- * spapr_sparse_init() - an empty array
+ * spapr_sparse_init() - initialise an empty array
  * @array: the array
  * @index_bits: number of bits of the largest index, 0 to 63
  * @gfp: how to allocate
  *
  * Context: as @gfp allows.
- * Return: false without memory; then there is nothing to be destroyed.
+ * Return: false for lack of memory; then there is nothing to destroy.
  */
 bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 		       gfp_t gfp)
@@ -35,7 +35,7 @@ bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 	return array->root;
 }
 
-/* The node that @slot points to, made if there is none yet. */
+/* The node that @slot points to; allocate it if there is none yet */
 static u64 *sparse_child(struct spapr_sparse *array, u64 *slot, gfp_t gfp)
 {
 	u64 *node = (u64 *)READ_ONCE(*slot);
@@ -48,7 +48,7 @@ static u64 *sparse_child(struct spapr_sparse *array, u64 *slot, gfp_t gfp)
 	if (!node)
 		return NULL;
 
-	/* Full ordering: a node is seen zeroed by whoever sees it */
+	/* Full ordering: all see the node zeroed before they see it */
 	winner = cmpxchg(slot, 0, (u64)node);
 	if (winner) {
 		kfree(node);
@@ -59,14 +59,14 @@ static u64 *sparse_child(struct spapr_sparse *array, u64 *slot, gfp_t gfp)
 }
 
 /**
- * spapr_sparse_populate() - the address of a word, made if need be
+ * spapr_sparse_populate() - find a word, with its leaf allocated if need be
  * @array: the array
  * @index: index of the word
  * @gfp: how to allocate
  *
  * Context: the host kernel proper; may sleep if @gfp allows it. Any number of
  * callers at once.
- * Return: the word's address (zero if it is new), or NULL without memory. The
+ * Return: the word's address (a new word is 0), or NULL for lack of memory. The
  * words up to the end of the leaf follow it.
  */
 u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
@@ -88,15 +88,15 @@ u64 *spapr_sparse_populate(struct spapr_sparse *array, unsigned long index,
 /**
  * spapr_sparse_detach() - take the lowest node above a word out of the array
  * @array: the array
- * @index: index of the word; nobody populates a leaf meanwhile
+ * @index: index of the word
  *
- * The first call takes the leaf, whatever is in it, the following ones each
- * node above it that has become empty. The root stays.
+ * The first call takes the leaf with all its words. Each further call takes the
+ * node above if that has become empty. The root stays.
  *
- * Context: the host kernel proper.
- * Return: the node, to be freed by kfree() when nobody can have found it any
- * more, after spapr_tce_quiesce() where walks look for it; NULL where there is
- * none to be taken.
+ * Context: the host kernel proper; the caller excludes spapr_sparse_populate().
+ * Return: the node, or NULL if there is none to take. The caller frees it with
+ * kfree() after all lookups that may have found it: where walks look up words,
+ * after spapr_tce_quiesce().
  */
 u64 *spapr_sparse_detach(struct spapr_sparse *array, unsigned long index)
 {
@@ -127,7 +127,7 @@ u64 *spapr_sparse_detach(struct spapr_sparse *array, unsigned long index)
  *	of a later leaf
  * @last: last index of interest
  *
- * Context: any. Costs what is populated, not what lies between.
+ * Context: any. The cost depends on what is populated, not on what lies between.
  * Return: the word's address, or NULL where no leaf up to @last is populated.
  */
 u64 *spapr_sparse_next_leaf(struct spapr_sparse *array, unsigned long *index,
@@ -188,9 +188,9 @@ static void sparse_free(u64 *node, unsigned int node_shift, unsigned int shift,
  * @may_sleep: the caller may sleep, and a large array is freed with scheduling
  *	points
  *
- * Context: process context, or atomic without @may_sleep. Nobody else looks at
- * the array: it has been made unreachable, and spapr_tce_quiesce() has been
- * called since.
+ * Context: process context, or atomic without @may_sleep. There are no lookups
+ * any more: the array is unreachable, and spapr_tce_quiesce() has been called
+ * since it became so.
  */
 void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep)
 {

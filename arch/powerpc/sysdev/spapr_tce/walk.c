@@ -2,17 +2,17 @@
 /*
  * Walks: writing TCEs into a window, in any mode
  *
- * All that a hypercall handled in real mode needs of the engine is in this
- * file and in the inline functions of its headers. So everything here touches
- * the linear map only, is built without instrumentation (see the Makefile),
- * allocates nothing, takes no lock except where the mode says that the host
- * kernel proper is running, and does at most SPAPR_TCE_LIST_MAX TCEs a call.
+ * A hypercall handled in real mode needs only this file and the inline
+ * functions of the engine's headers. So everything here touches the linear map
+ * only, is built without instrumentation (see the Makefile), allocates nothing,
+ * takes no lock except in virtual mode, and does at most SPAPR_TCE_LIST_MAX
+ * TCEs per call. spapr_tce_quiesce() is for the host kernel proper.
  *
- * Two kinds of table exist. One in memory is a tree of TCEs that the PHB reads
- * by itself (IODA); the engine stores TCEs there and tells the PHB to forget
- * what it may have cached. One that belongs to the hypervisor is written by
- * hypercalls, and cannot be read back at a reasonable price; there the
- * window's origins say what is mapped, and a lock keeps both alike.
+ * There are two kinds of tables. A table in memory is a tree of TCEs that the
+ * PHB reads by itself (IODA); the engine stores TCEs there and makes the PHB
+ * invalidate its cached copies. A table of the hypervisor is written by
+ * hypercalls and is too costly to read back; there the window's origins say
+ * what is mapped, and a lock makes both change together.
  */
 #include <linux/export.h>
 #include <linux/log2.h>
@@ -61,7 +61,7 @@ void spapr_tce_quiesce(void)
 EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
 
 /**
- * spapr_tce_address() - where a TCE of a table in memory stands
+ * spapr_tce_address() - find a TCE of a table in memory
  * @window: a window whose table is in memory
  * @index: index of the TCE
  *
@@ -76,7 +76,7 @@ __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 	return spapr_tce_in_memory(window->tbl, index, &tce) ? tce : NULL;
 }
 
-/* Make the PHBs forget TCEs. The stores before are seen by them first. */
+/* Invalidate TCEs in the PHBs, which see the stores before first */
 static __always_inline void tce_kill(struct spapr_tce_window *window,
 				     unsigned long index, unsigned long npages,
 				     enum spapr_tce_mode mode)
@@ -91,10 +91,10 @@ static __always_inline void tce_kill(struct spapr_tce_window *window,
 }
 
 /**
- * spapr_tce_kill() - make the hardware forget TCEs that were changed
+ * spapr_tce_kill() - invalidate TCEs that were changed
  * @window: the window
  * @index: first TCE
- * @npages: how many
+ * @npages: number of TCEs
  *
  * Context: the host kernel proper, inside or outside a walk.
  */
@@ -105,10 +105,10 @@ void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
 }
 
 /**
- * spapr_tce_window_ready() - can TCEs be put here without allocating?
+ * spapr_tce_window_ready() - check that TCEs can be put without allocating
  * @window: the window
  * @index: first TCE
- * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @npages: number of TCEs, 1 to SPAPR_TCE_LIST_MAX
  *
  * Context: any, inside the walk that is going to put them.
  * Return: false where a level is missing (spapr_tce_window_populate() adds it)
@@ -150,9 +150,8 @@ static __always_inline void put_in_memory(__be64 *tce, u64 *origin,
 }
 
 /*
- * The hypervisor's table and the origins change together, or else another
- * CPU's request for the same TCE could leave a page mapped that no origin
- * speaks of.
+ * The hypervisor's table and the origins change together. Otherwise another
+ * CPU's request for the same TCE could leave a page mapped that has no origin.
  */
 static long put_by_hypervisor(struct spapr_tce_window *window,
 			      unsigned long index, u64 *origin,
@@ -198,7 +197,7 @@ static long clear_by_hypervisor(struct spapr_tce_window *window,
  * @window: a window for which spapr_tce_window_ready() is true
  * @index: first TCE
  * @list: the TCEs; one whose tce is 0 clears
- * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @npages: number of TCEs, 1 to SPAPR_TCE_LIST_MAX
  *
  * Context: any mode that spapr_tce_window_can(), inside the walk that made the
  * list. The caller goes on to spapr_tce_kill() before it reports success.
@@ -242,7 +241,7 @@ long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
  * @window: a window for which spapr_tce_window_ready() is true
  * @index: first TCE
  * @list: the TCEs; one whose tce is 0 clears
- * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @npages: number of TCEs, 1 to SPAPR_TCE_LIST_MAX
  * @mode: one that spapr_tce_window_can()
  *
  * When this returns, the device sees the new TCEs and none of the old.
@@ -267,7 +266,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_put);
  * @window: the window; the range lies in it
  * @index: first TCE
  * @list: the TCEs; one whose tce is 0 clears
- * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @npages: number of TCEs, 1 to SPAPR_TCE_LIST_MAX
  * @mode: one that spapr_tce_window_can()
  *
  * As spapr_tce_window_ready() and spapr_tce_put(), with one descent.
@@ -304,11 +303,11 @@ EXPORT_SYMBOL_GPL(spapr_tce_try_put);
  * spapr_tce_clear() - clear a range of TCEs
  * @window: the window
  * @index: first TCE
- * @npages: how many, 1 to SPAPR_TCE_LIST_MAX
+ * @npages: number of TCEs, 1 to SPAPR_TCE_LIST_MAX
  * @mode: one that spapr_tce_window_can()
  *
- * When this returns, the device sees none of the TCEs. What was never
- * populated costs nothing.
+ * When this returns, the device sees none of the TCEs. Leaves that were never
+ * populated cost nothing.
  *
  * Context: as @mode says, inside a walk.
  * Return: 0, or the error of a hypervisor's table; then the TCEs before the
