@@ -47,7 +47,7 @@
 
 #include <asm/asm-prototypes.h>
 
-#include "book3s_64_spapr_tce_hcall.h"
+#include "spapr_tce_hcall.h"
 
 /* Whatever virtual mode could do about it */
 static __always_inline long hand_on(long ret)

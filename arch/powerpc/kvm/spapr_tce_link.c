@@ -33,8 +33,8 @@
 #include <linux/slab.h>
 #include <linux/vfio_external_user.h>
 
-#include "book3s_64_spapr_tce.h"
-#include "book3s_64_spapr_tce_hcall.h"
+#include "spapr_tce.h"
+#include "spapr_tce_hcall.h"
 
 /* VFIO may be a module: its functions, and a hold on it for each */
 struct vfio_calls {

@@ -3,8 +3,8 @@
  * The TCE hypercalls (LoPAPR 14.5.4.2), written once for all modes
  *
  * Everything is inlined into functions for one place each, with the place as a
- * constant: book3s_64_spapr_tce_hcall.c for the host kernel proper,
- * book3s_64_spapr_tce_rm.c for real mode and for the moment after a guest's
+ * constant: spapr_tce_hcall.c for the host kernel proper,
+ * spapr_tce_exit.c for real mode and for the moment after a guest's
  * exit. A function here runs inside one walk of the engine and either answers
  * the guest or changes nothing and says who can go on:
  *
@@ -30,12 +30,12 @@
  * A value without permission bits clears a TCE, whatever its other bits say;
  * the guest's view keeps it, so that poison can be told from zero.
  */
-#ifndef _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H
-#define _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H
+#ifndef _POWERPC_KVM_SPAPR_TCE_HCALL_H
+#define _POWERPC_KVM_SPAPR_TCE_HCALL_H
 
 #include <asm/hvcall.h>
 
-#include "book3s_64_spapr_tce.h"
+#include "spapr_tce.h"
 
 /* Beyond every return code of LoPAPR and H_TOO_HARD: the guest never sees it */
 #define H_TCE_UNREADY	(H_TOO_HARD + 1)
@@ -816,4 +816,4 @@ tce_h_get(struct kvm_vcpu *vcpu, unsigned long liobn, unsigned long ioba,
 	return tce_count(table, TCE_HCALL_GET, ret, 1, place);
 }
 
-#endif /* _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_HCALL_H */
+#endif /* _POWERPC_KVM_SPAPR_TCE_HCALL_H */

@@ -15,7 +15,7 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
-#include "book3s_64_spapr_tce.h"
+#include "spapr_tce.h"
 
 static const char * const hcall_names[TCE_NR_HCALLS] = {
 	[TCE_HCALL_GET] = "H_GET_TCE",

@@ -18,7 +18,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "book3s_64_spapr_tce_hcall.h"
+#include "spapr_tce_hcall.h"
 
 /*
  * How often a request that finds something missing may have it populated. For a

@@ -20,7 +20,7 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 
-#include "book3s_64_spapr_tce.h"
+#include "spapr_tce.h"
 
 static unsigned long view_pages(u64 size)
 {

@@ -20,8 +20,8 @@
  * Everything that a walk touches comes from the slab or page allocator, hence
  * lies in the linear map.
  */
-#ifndef _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_H
-#define _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_H
+#ifndef _POWERPC_KVM_SPAPR_TCE_H
+#define _POWERPC_KVM_SPAPR_TCE_H
 
 #include <linux/cache.h>
 #include <linux/kvm_host.h>
@@ -174,4 +174,4 @@ bool kvmppc_tce_clear_one(struct kvmppc_spapr_tce_link *link,
 void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
 			    struct seq_file *m);
 
-#endif /* _POWERPC_KVM_BOOK3S_64_SPAPR_TCE_H */
+#endif /* _POWERPC_KVM_SPAPR_TCE_H */
