@@ -273,3 +273,13 @@ void vfio_external_user_unregister(struct vfio_group *group,
 	list_del_init(&user->node);
 }
 EXPORT_SYMBOL_GPL(vfio_external_user_unregister);
+
+const struct vfio_external_user_ops vfio_external_user_ops = {
+	.get = vfio_group_get_external_user,
+	.put = vfio_group_put_external_user,
+	.iommu_id = vfio_external_user_iommu_id,
+	.iommu_group = vfio_external_user_iommu_group,
+	.register_user = vfio_external_user_register,
+	.unregister_user = vfio_external_user_unregister,
+};
+EXPORT_SYMBOL_GPL(vfio_external_user_ops);

@@ -42,4 +42,30 @@ int vfio_external_user_register(struct vfio_group *group,
 void vfio_external_user_unregister(struct vfio_group *group,
 				   struct vfio_external_user *user);
 
+/**
+ * struct vfio_external_user_ops - the functions above, for optional users
+ * @get: vfio_group_get_external_user()
+ * @put: vfio_group_put_external_user()
+ * @iommu_id: vfio_external_user_iommu_id()
+ * @iommu_group: vfio_external_user_iommu_group()
+ * @register_user: vfio_external_user_register()
+ * @unregister_user: vfio_external_user_unregister()
+ *
+ * VFIO may be absent, or a module that is loaded later than its user. Such a
+ * user takes the structure, and with it a reference on the module, by
+ * symbol_get(vfio_external_user_ops).
+ */
+struct vfio_external_user_ops {
+	struct vfio_group *(*get)(struct file *filep);
+	void (*put)(struct vfio_group *group);
+	int (*iommu_id)(struct vfio_group *group);
+	struct iommu_group *(*iommu_group)(struct vfio_group *group);
+	int (*register_user)(struct vfio_group *group,
+			     struct vfio_external_user *user);
+	void (*unregister_user)(struct vfio_group *group,
+				struct vfio_external_user *user);
+};
+
+extern const struct vfio_external_user_ops vfio_external_user_ops;
+
 #endif /* _LINUX_VFIO_EXTERNAL_USER_H */

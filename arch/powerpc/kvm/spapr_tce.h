@@ -1,33 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * LIOBN tables of a guest and what is linked to them
+ * LIOBN tables of a guest and the DMA windows that they are linked to
  *
  * A table (KVM_CREATE_SPAPR_TCE_64) answers the TCE hypercalls for one LIOBN.
- * It keeps the guest's view: the values that the guest wrote, read by H_GET_TCE
- * and mapped by user space. A link makes the same hypercalls write a DMA window
- * of the TCE engine as well; it exists for as long as at least one VFIO group
+ * It keeps the guest's view: the values that the guest wrote, which H_GET_TCE
+ * reads and user space maps. A link makes the same hypercalls write a DMA
+ * window of the TCE engine as well. It exists while at least one VFIO group
  * claims it (KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE).
  *
- * Who may look: tables, links and the guest's memory slots are found inside a
- * walk of the engine (spapr_tce_walk_begin()), in any mode, without a lock.
- * Whoever takes one away removes it from its list, calls spapr_tce_quiesce()
- * and only then frees or changes it. Lists, claims and flags are changed, and
- * looked at by whoever sleeps, under kvm->arch.spapr_tce_lock, which nests
- * inside all locks of VFIO and of the engine (both call back with theirs held);
- * so neither may be called with it, but for spapr_tce_window_populate(), walks
- * and spapr_tce_quiesce().
+ * Lifetime. A walk of the engine (spapr_tce_walk_begin()) finds tables, links
+ * and the guest's memory slots in any mode and without a lock. To take one away,
+ * remove it from its list, call spapr_tce_quiesce(), and only then free or
+ * change it.
  *
- * Everything that a walk touches comes from the slab or page allocator, hence
- * lies in the linear map.
+ * Locking. kvm->arch.spapr_tce_lock protects the lists, the claims and the
+ * links' state; readers that sleep hold it as well. VFIO and the engine call
+ * back with their locks held, so it nests inside all of theirs. Code that holds
+ * it calls neither of them, except for spapr_tce_window_populate(), walks and
+ * spapr_tce_quiesce().
+ *
+ * Memory. Everything that a walk touches comes from the slab or page allocator,
+ * hence lies in the linear map.
  */
 #ifndef _POWERPC_KVM_SPAPR_TCE_H
 #define _POWERPC_KVM_SPAPR_TCE_H
 
 #include <linux/cache.h>
 #include <linux/kvm_host.h>
+#include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <linux/sizes.h>
 
+#include <asm/hvcall.h>
 #include <asm/kvm_book3s.h>
 #include <asm/kvm_ppc.h>
 #include <asm/paca.h>
@@ -35,7 +39,7 @@
 
 struct seq_file;
 
-/* The four hypercalls, as columns of the counters */
+/* The four hypercalls, as rows of the counters */
 enum kvmppc_tce_hcall {
 	TCE_HCALL_GET,
 	TCE_HCALL_PUT,
@@ -45,38 +49,64 @@ enum kvmppc_tce_hcall {
 };
 
 /**
- * enum kvmppc_tce_end - how a request ended
- * @TCE_END_REAL: answered in real mode
- * @TCE_END_EARLY: answered right at the guest's exit, in the guest's context
- * @TCE_END_EXIT: answered later on the way out, in the host's context
- * @TCE_END_VIRTUAL: answered by the host kernel proper
- * @TCE_END_USER: handed to user space
- * @TCE_END_REFUSED: an error that the guest sees
- *
- * The first four are also places: where an instance of the code runs.
+ * enum kvmppc_tce_place - where the code of a hypercall runs
+ * @TCE_PLACE_REAL: hypervisor real mode
+ * @TCE_PLACE_EARLY: right at the guest's exit, with the guest's context loaded
+ * @TCE_PLACE_EXIT: on the way out, with the host's context loaded and
+ *	interrupts disabled
+ * @TCE_PLACE_VIRTUAL: the vCPU's thread, as for any other hypercall
  */
-enum kvmppc_tce_end {
-	TCE_END_REAL,
-	TCE_END_EARLY,
-	TCE_END_EXIT,
-	TCE_END_VIRTUAL,
-	TCE_END_USER,
-	TCE_END_REFUSED,
+enum kvmppc_tce_place {
+	TCE_PLACE_REAL,
+	TCE_PLACE_EARLY,
+	TCE_PLACE_EXIT,
+	TCE_PLACE_VIRTUAL,
 	/* private: */
-	TCE_NR_ENDS
+	TCE_NR_PLACES
+};
+
+/*
+ * What came of a walk that could not answer the guest. The first two codes of
+ * a finished request are LoPAPR's: H_SUCCESS and H_PARAMETER.
+ *
+ *	H_TOO_HARD	nothing has changed; the next place begins again, after
+ *			virtual mode user space
+ *	H_TCE_UNREADY	virtual mode populates what is missing and tries again
+ *	H_TCE_SPLIT	virtual mode cuts the request into several walks
+ *	H_TCE_FROZEN	virtual mode waits for a link that is being made
+ *
+ * The last three lie beyond every code of LoPAPR, so that the guest never sees
+ * them.
+ */
+#define H_TCE_UNREADY	(H_TOO_HARD + 1)
+#define H_TCE_SPLIT	(H_TOO_HARD + 2)
+#define H_TCE_FROZEN	(H_TOO_HARD + 3)
+
+/**
+ * struct kvmppc_tce_count - hypercalls of one kind
+ * @requests: how many
+ * @tces: TCEs in them; not counted for H_GET_TCE and H_PUT_TCE, which have one
+ */
+struct kvmppc_tce_count {
+	u64 requests;
+	u64 tces;
 };
 
 /**
  * struct kvmppc_tce_counts - what one CPU has done for one table
- * @requests: hypercalls
- * @tces: TCEs in them; not counted where a request is always one
+ * @answered: answered with success, by place
+ * @refused: answered with an error that the guest sees
+ * @to_user: handed to user space
  *
- * Written by its CPU only, inside a walk, so that no two writers meet and no
+ * Only its CPU writes it, and only inside a walk. So no two writers meet and no
  * atomic operation is needed.
  */
 struct kvmppc_tce_counts {
-	u64 requests[TCE_NR_HCALLS][TCE_NR_ENDS];
-	u64 tces[TCE_NR_HCALLS][TCE_NR_ENDS];
+	struct {
+		struct kvmppc_tce_count answered[TCE_NR_PLACES];
+		struct kvmppc_tce_count refused;
+		struct kvmppc_tce_count to_user;
+	} hcall[TCE_NR_HCALLS];
 } ____cacheline_aligned;
 
 /* TCEs in a page of the guest's view */
@@ -84,35 +114,34 @@ struct kvmppc_tce_counts {
 #define TCE_VIEW_TCES	BIT(TCE_VIEW_SHIFT)
 
 /*
- * What walks have to know of a table's links, in one word: flags, and the log2
- * of the most window TCEs that one TCE of the table becomes.
+ * What a walk has to know about a table's links, in one word: flags, and the
+ * log2 of the most TCEs of a window that one TCE of the table becomes.
  */
-#define TCE_LINKS_FROZEN	0x1	/* wait: a link is being made */
-#define TCE_LINKS_BY_USER	0x2	/* changes are user space's affair */
-#define TCE_LINKS_NOT_REAL	0x4	/* a window can't be written in real mode */
-#define TCE_LINKS_NOT_EARLY	0x8	/* a window can't be written early */
-#define TCE_LINKS_GENERAL	0x10	/* not one such window in memory */
+#define TCE_LINKS_FROZEN	0x1	/* a link is being made: wait */
+#define TCE_LINKS_BY_USER	0x2	/* user space makes all changes */
+#define TCE_LINKS_NO_GUEST	0x4	/* needs the host's context */
+#define TCE_LINKS_GENERAL	0x8	/* not one such window in memory */
 #define TCE_LINKS_SUBPAGE_SHIFT	8
 
 /**
  * struct kvmppc_spapr_tce_table - the table of one LIOBN
- * @list: in kvm->arch.spapr_tce_tables
- * @kvm: the guest, a reference is held
+ * @list: entry of kvm->arch.spapr_tce_tables
+ * @kvm: the guest; the table holds a reference
  * @liobn: its name in the guest's hypercalls
  * @page_shift: log2 of the bytes that a TCE maps
  * @page_mask: bits of an address within a page of that size
  * @offset: bus address of the first TCE, in pages
  * @size: number of TCEs
- * @window: the window of the only link. NULL if there is none; not looked at
- *	where @links_state has TCE_LINKS_GENERAL.
+ * @window: the window of the only link, NULL without a link. Not valid while
+ *	@links_state has TCE_LINKS_GENERAL.
  * @mem: pinned memory of the guest's process
- * @links: struct kvmppc_spapr_tce_link, seen by walks
- * @links_state: TCE_LINKS_FROZEN and so on; a walk reads it, with acquire
- *	semantics, before @links. Stored last when a link comes or goes.
+ * @links: struct kvmppc_spapr_tce_link, read by walks
+ * @links_state: TCE_LINKS_FROZEN and so on. A walk reads it, with acquire
+ *	semantics, before @links. A change of the links stores it last.
  * @claims: struct kvmppc_spapr_tce_claim
  * @counts: one for each CPU
- * @view: guest's view, by page of TCEs in the order of the processor; NULL
- *	reads as zeroes. A page once there stays.
+ * @view: the guest's view, by page of TCEs in the processor's byte order. NULL
+ *	reads as zeroes. A page stays until the table is freed.
  */
 struct kvmppc_spapr_tce_table {
 	struct list_head list;
@@ -133,7 +162,7 @@ struct kvmppc_spapr_tce_table {
 
 /**
  * struct kvmppc_spapr_tce_link - a window that a table's hypercalls write
- * @node: in kvmppc_spapr_tce_table::links
+ * @node: entry of kvmppc_spapr_tce_table::links
  * @window: the window; valid while the link is in the list
  * @subpage_shift: log2 of the window's TCEs that make up one of the table
  * @nr_claims: claims that keep the link
@@ -146,9 +175,9 @@ struct kvmppc_spapr_tce_link {
 };
 
 /**
- * struct kvmppc_spapr_tce_buffer - a list of TCEs on its way
- * @tces: as the guest gave them: the one copy that is checked and used
- * @list: as a window gets them
+ * struct kvmppc_spapr_tce_buffer - a list of TCEs in progress
+ * @tces: the guest's TCEs: the one copy that is checked and used
+ * @list: what they become in a window
  *
  * Belongs to a vCPU, hence to the one hypercall that it is making.
  */
@@ -157,21 +186,183 @@ struct kvmppc_spapr_tce_buffer {
 	struct spapr_tce list[SPAPR_TCE_LIST_MAX];
 };
 
-/* A table whose pages are larger than the host's always goes the general way */
+/* A table whose pages are larger than the host's always takes the general path */
 static inline u32
 kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
 {
 	return table->page_shift > PAGE_SHIFT ? TCE_LINKS_GENERAL : 0;
 }
 
+/* spapr_tce_table.c: process context, may sleep */
 bool kvmppc_tce_view_populate(struct kvmppc_spapr_tce_table *table,
 			      unsigned long index, unsigned long npages);
+bool kvmppc_tce_view_next(const struct kvmppc_spapr_tce_table *table,
+			  unsigned long *index, unsigned long end, u64 *tce);
 struct kvmppc_spapr_tce_table *
 kvmppc_tce_table_of_file(struct kvm *kvm, struct file *file);
+
+/* spapr_tce_parts.c: process context, may sleep */
+bool kvmppc_tce_clear_parts(struct kvmppc_spapr_tce_link *link,
+			    unsigned long index);
+int kvmppc_tce_put_parts(struct kvmppc_spapr_tce_table *table,
+			 struct kvmppc_spapr_tce_link *link,
+			 unsigned long index, u64 tce, struct spapr_tce *list,
+			 bool write);
+
+/* spapr_tce_link.c: process context, may sleep */
 void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table);
-bool kvmppc_tce_clear_one(struct kvmppc_spapr_tce_link *link,
-			  unsigned long index);
 void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
 			    struct seq_file *m);
+
+/* Tables that a walk looks at where it keeps the CPU from everything else */
+#define TCE_TABLES_MAX	256
+
+/* Find a table, inside a walk or with the lock */
+static __always_inline bool
+tce_find_table(struct kvm *kvm, unsigned long liobn,
+	       enum kvmppc_tce_place place,
+	       struct kvmppc_spapr_tce_table **found)
+{
+	const struct list_head *head = &kvm->arch.spapr_tce_tables;
+	const struct list_head *at = READ_ONCE(head->next);
+	unsigned int nr = 0;
+
+	if (unlikely(at == head))
+		return false;
+
+	/* As a rule it is the first, or else the second */
+	*found = list_entry(at, struct kvmppc_spapr_tce_table, list);
+	while (unlikely((*found)->liobn != liobn)) {
+		at = READ_ONCE(at->next);
+		if (at == head || (place != TCE_PLACE_VIRTUAL &&
+				   ++nr == TCE_TABLES_MAX))
+			return false;
+		*found = list_entry(at, struct kvmppc_spapr_tce_table, list);
+	}
+
+	return true;
+}
+
+/* Index of a bus address, false if the range is not in the table */
+static __always_inline bool
+tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
+	  unsigned long npages, unsigned long *index)
+{
+	unsigned long first = (ioba >> table->page_shift) - table->offset;
+
+	if (ioba & table->page_mask)
+		return false;
+	/* An address below the offset has wrapped to beyond any size */
+	if (__builtin_constant_p(npages) && npages == 1) {
+		if (first >= table->size)
+			return false;
+	} else if (first > table->size || npages > table->size - first) {
+		return false;
+	}
+
+	/* The guest chose it: no speculation outside the table */
+	*index = first & array_index_mask_nospec(first, table->size);
+	return true;
+}
+
+static __always_inline u32
+tce_links_state(const struct kvmppc_spapr_tce_table *table)
+{
+	/* Pairs with the release in update_links_state() */
+	return smp_load_acquire(&table->links_state);
+}
+
+/* Host pages in a page of the table */
+static __always_inline unsigned long
+tce_host_pages(const struct kvmppc_spapr_tce_table *table)
+{
+	return table->page_shift > PAGE_SHIFT ?
+	       1UL << (table->page_shift - PAGE_SHIFT) : 1;
+}
+
+/* The guest's view */
+
+static __always_inline bool
+tce_view_ready(const struct kvmppc_spapr_tce_table *table, unsigned long index,
+	       unsigned long npages)
+{
+	unsigned long nr = index >> TCE_VIEW_SHIFT;
+	unsigned long last = (index + npages - 1) >> TCE_VIEW_SHIFT;
+
+	/* A walk's TCEs lie in two pages at most */
+	return READ_ONCE(table->view[nr]) &&
+	       (nr == last || READ_ONCE(table->view[last]));
+}
+
+static __always_inline unsigned long tce_view_run(unsigned long index,
+						  unsigned long npages)
+{
+	return min(npages, TCE_VIEW_TCES - (index & (TCE_VIEW_TCES - 1)));
+}
+
+static __always_inline void
+tce_view_write(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	       const u64 *tces, unsigned long npages)
+{
+	unsigned long i, run;
+
+	for (; npages; npages -= run, index += run, tces += run) {
+		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+
+		run = tce_view_run(index, npages);
+		view += index & (TCE_VIEW_TCES - 1);
+		for (i = 0; i < run; i++)
+			WRITE_ONCE(view[i], tces[i]);
+	}
+}
+
+static __always_inline void
+tce_view_fill(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	      u64 value, unsigned long npages)
+{
+	unsigned long i, run;
+
+	for (; npages; npages -= run, index += run) {
+		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+
+		run = tce_view_run(index, npages);
+		/* A missing page reads as 0 already */
+		if (!view)
+			continue;
+		view += index & (TCE_VIEW_TCES - 1);
+		for (i = 0; i < run; i++)
+			WRITE_ONCE(view[i], value);
+	}
+}
+
+/* For a place that can't do what virtual mode can */
+static __always_inline long tce_hand_on(long ret)
+{
+	return ret > H_TOO_HARD ? H_TOO_HARD : ret;
+}
+
+/* Count a request by what came of it, inside a walk; returns @ret */
+static __always_inline long
+tce_count(struct kvmppc_spapr_tce_table *table, enum kvmppc_tce_hcall hcall,
+	  long ret, unsigned long npages, enum kvmppc_tce_place place)
+{
+	struct kvmppc_tce_counts *counts;
+	struct kvmppc_tce_count *count;
+
+	counts = &table->counts[raw_smp_processor_id()];
+	if (ret == H_SUCCESS)
+		count = &counts->hcall[hcall].answered[place];
+	else if (ret < 0)
+		count = &counts->hcall[hcall].refused;
+	else if (ret == H_TOO_HARD && place == TCE_PLACE_VIRTUAL)
+		count = &counts->hcall[hcall].to_user;
+	else
+		return ret;
+
+	count->requests++;
+	if (hcall != TCE_HCALL_GET && hcall != TCE_HCALL_PUT)
+		count->tces += npages;
+	return ret;
+}
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_H */

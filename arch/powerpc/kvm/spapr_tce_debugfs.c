@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * To look at: how the TCE hypercalls of a guest were answered
+ * debugfs: TCE hypercall statistics of each LIOBN table
  *
- * The file spapr_tce in the guest's debugfs folder has one line a table. Each
- * begins with the table's LIOBN, bus address, bytes and page size and the
- * numbers of the IOMMU groups that it is linked to ("-" for none); then follow,
- * for each hypercall, requests/TCEs by where they ended. Fields have names, so
- * that one can be added without breaking a reader.
+ * The file spapr_tce in the guest's debugfs directory has one line per table. A
+ * line begins with the table's LIOBN, bus address, bytes and page size, and the
+ * numbers of the IOMMU groups that it is linked to ("-" for none). Then follow,
+ * for each hypercall, requests/TCEs by where they ended. Fields have names:
+ * a reader finds them by name, and more can be added.
  *
- * Counters belong to one CPU each and are read without stopping it; a line is
- * exact when the guest is idle.
+ * Each CPU has its own counters, which are read without stopping it. A line is
+ * exact while the guest is idle.
  */
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
@@ -24,33 +24,53 @@ static const char * const hcall_names[TCE_NR_HCALLS] = {
 	[TCE_HCALL_STUFF] = "H_STUFF_TCE",
 };
 
-static const char * const end_names[TCE_NR_ENDS] = {
-	[TCE_END_REAL] = "real",
-	[TCE_END_EARLY] = "early",
-	[TCE_END_EXIT] = "exit",
-	[TCE_END_VIRTUAL] = "virtual",
-	[TCE_END_USER] = "user",
-	[TCE_END_REFUSED] = "refused",
+static const char * const place_names[TCE_NR_PLACES] = {
+	[TCE_PLACE_REAL] = "real",
+	[TCE_PLACE_EARLY] = "early",
+	[TCE_PLACE_EXIT] = "exit",
+	[TCE_PLACE_VIRTUAL] = "virtual",
 };
+
+static void add_count(struct kvmppc_tce_count *sum,
+		      const struct kvmppc_tce_count *count)
+{
+	sum->requests += READ_ONCE(count->requests);
+	sum->tces += READ_ONCE(count->tces);
+}
+
+static void show_count(struct seq_file *m, const char *name,
+		       enum kvmppc_tce_hcall hcall,
+		       const struct kvmppc_tce_count *sum)
+{
+	const bool one = hcall == TCE_HCALL_GET || hcall == TCE_HCALL_PUT;
+
+	seq_printf(m, " %s=%llu/%llu", name, sum->requests,
+		   one ? sum->requests : sum->tces);
+}
 
 static void show_hcall(struct seq_file *m,
 		       const struct kvmppc_spapr_tce_table *table,
 		       enum kvmppc_tce_hcall hcall)
 {
-	unsigned int cpu, end;
+	struct kvmppc_tce_count answered[TCE_NR_PLACES] = {};
+	struct kvmppc_tce_count refused = {}, to_user = {};
+	unsigned int cpu, place;
+
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
+		const struct kvmppc_tce_counts *counts = &table->counts[cpu];
+
+		for (place = 0; place < TCE_NR_PLACES; place++)
+			add_count(&answered[place],
+				  &counts->hcall[hcall].answered[place]);
+		add_count(&refused, &counts->hcall[hcall].refused);
+		add_count(&to_user, &counts->hcall[hcall].to_user);
+	}
 
 	seq_printf(m, " %s", hcall_names[hcall]);
-	for (end = 0; end < TCE_NR_ENDS; end++) {
-		u64 requests = 0, tces = 0;
-
-		for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
-			requests += READ_ONCE(table->counts[cpu].requests[hcall][end]);
-			tces += READ_ONCE(table->counts[cpu].tces[hcall][end]);
-		}
-		if (hcall == TCE_HCALL_GET || hcall == TCE_HCALL_PUT)
-			tces = requests;
-		seq_printf(m, " %s=%llu/%llu", end_names[end], requests, tces);
-	}
+	for (place = 0; place < TCE_NR_PLACES; place++)
+		show_count(m, place_names[place], hcall, &answered[place]);
+	show_count(m, "user", hcall, &to_user);
+	show_count(m, "refused", hcall, &refused);
 }
 
 static int spapr_tce_show(struct seq_file *m, void *unused)
@@ -76,8 +96,8 @@ static int spapr_tce_show(struct seq_file *m, void *unused)
 DEFINE_SHOW_ATTRIBUTE(spapr_tce);
 
 /**
- * kvmppc_spapr_tce_debugfs_init() - make the guest's file
- * @kvm: the guest, whose debugfs folder exists and goes before it does
+ * kvmppc_spapr_tce_debugfs_init() - create the guest's file
+ * @kvm: the guest; its debugfs directory exists and is removed before it is freed
  */
 void kvmppc_spapr_tce_debugfs_init(struct kvm *kvm)
 {

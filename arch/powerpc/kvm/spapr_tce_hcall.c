@@ -2,15 +2,14 @@
 /*
  * The TCE hypercalls in virtual mode
  *
- * Where the host kernel proper runs, memory can be allocated, user memory read
- * and a long request cut into pieces. What the other modes hand on ends here
- * or in user space (H_TOO_HARD). Nothing is taken over from them: the request
- * begins anew.
+ * In the vCPU's thread memory can be allocated, user memory read and a long
+ * request cut into pieces. A request that another place could not answer begins
+ * again here, with nothing taken over, and ends here or in user space
+ * (H_TOO_HARD).
  *
- * No walk is longer than SPAPR_TCE_LIST_MAX TCEs, and between walks the CPU is
- * given away where somebody wants it. H_STUFF_TCE, which has no limit of its
- * own, gives way to a signal: user space gets the request, and with it the
- * choice when to go on.
+ * No walk is longer than SPAPR_TCE_LIST_MAX TCEs, and the thread may be
+ * scheduled between walks. H_STUFF_TCE, which has no limit of its own, stops for
+ * a signal: user space gets the request and decides when to go on.
  */
 #include <linux/cleanup.h>
 #include <linux/export.h>
@@ -18,15 +17,19 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "spapr_tce_hcall.h"
+#include "spapr_tce_make.h"
+
+#define TCE_PLACE	TCE_PLACE_VIRTUAL
+#define FNAME(name)	virtual_##name
+#include "spapr_tce_tmpl.h"
 
 /*
- * How often a request that finds something missing may have it populated. For a
- * link that is being made it waits as often as it takes.
+ * How often a request may populate what a walk finds missing. There is no limit
+ * on how often it waits for a link that is being made.
  */
 #define POPULATE_MAX	8
 
-/* The vCPU's lists need memory, which is had from the first list on */
+/* Allocate the list buffer on first use */
 static bool have_buffer(struct kvm_vcpu *vcpu)
 {
 	if (!vcpu->arch.spapr_tce_buffer)
@@ -39,7 +42,7 @@ static bool have_buffer(struct kvm_vcpu *vcpu)
 
 /*
  * Populate what a walk has found missing, or wait until a link has been made.
- * With the lock held no link ends, so that the window stays.
+ * The lock keeps links and their windows.
  */
 static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 		     unsigned long ioba, unsigned long first,
@@ -54,13 +57,13 @@ static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 		return false;
 
 	guard(mutex)(&kvm->arch.spapr_tce_lock);
-	table = tce_table(kvm, liobn, TCE_END_VIRTUAL);
-	/* It may be another one now: then the next walk sees that, too */
-	if (!table || !tce_index(table, ioba, first + npages, &index))
+	/* It may be another table by now: then the next walk sees that, too */
+	if (!tce_find_table(kvm, liobn, TCE_PLACE_VIRTUAL, &table) ||
+	    !tce_index(table, ioba, first + npages, &index))
 		return true;
 	index += first;
 
-	/* Then a window may be between two tables; nobody puts TCEs there now */
+	/* The owner may be moving the window to another table */
 	if (tce_links_state(table) & TCE_LINKS_BY_USER)
 		return false;
 
@@ -75,55 +78,73 @@ static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 	return true;
 }
 
-/* Count a request whose end no single walk has seen */
+/* Count a request of several walks */
 static long count(struct kvm_vcpu *vcpu, unsigned long liobn,
 		  enum kvmppc_tce_hcall hcall, long ret, unsigned long npages)
 {
 	struct kvmppc_spapr_tce_table *table;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
-	if (table)
-		tce_count(table, hcall, ret, npages, TCE_END_VIRTUAL);
+	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table))
+		tce_count(table, hcall, ret, npages, TCE_PLACE_VIRTUAL);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
 	return ret;
 }
 
-/* TCEs of the table that one walk can do */
+/* TCEs of the table that one walk can write; 0 if that is less than one */
 static unsigned long walk_step(struct kvm_vcpu *vcpu, unsigned long liobn)
 {
 	struct kvmppc_spapr_tce_table *table;
 	unsigned long step = SPAPR_TCE_LIST_MAX;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
-	if (table)
+	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table))
 		step >>= tce_links_state(table) >> TCE_LINKS_SUBPAGE_SHIFT;
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
 	return step;
 }
 
-/* One walk's piece of a list that the vCPU's buffer holds */
-static long put_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
-		      unsigned long ioba, unsigned long first,
-		      unsigned long npages, bool write)
+/* Can these TCEs be written? After may_change() */
+static long check_list(struct kvmppc_spapr_tce_table *table,
+		       struct kvmppc_spapr_tce_slot *slot, unsigned long index,
+		       const u64 *tces, unsigned long npages,
+		       struct spapr_tce *list)
+{
+	if (!tce_view_ready(table, index, npages))
+		return H_TCE_UNREADY;
+	if (READ_ONCE(table->links.next) == &table->links)
+		return tce_check(table, slot, tces, npages) ? H_SUCCESS :
+							      H_TOO_HARD;
+
+	return virtual_check_links(table, slot, index, tces, npages, list);
+}
+
+/* A walk's piece of the list in the vCPU's buffer: check it, or write it */
+static long list_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
+		       unsigned long ioba, unsigned long first,
+		       unsigned long npages, bool write)
 {
 	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
+	struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
+	const u64 *tces = buffer->tces + first;
 	struct kvmppc_spapr_tce_table *table;
 	unsigned long index;
 	long ret = H_TOO_HARD;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
-	if (table && tce_index(table, ioba, first + npages, &index))
-		ret = tce_may_change(tce_links_state(table), npages,
-				     TCE_END_VIRTUAL);
-	if (!ret)
-		ret = tce_put_list(table, index + first, buffer->tces + first,
-				   npages, buffer->list, write,
-				   TCE_END_VIRTUAL);
+	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table) &&
+	    tce_index(table, ioba, first + npages, &index)) {
+		index += first;
+		ret = virtual_may_change(tce_links_state(table), npages);
+		if (!ret && write)
+			ret = virtual_put_list(table, slot, index, tces, npages,
+					       buffer->list);
+		else if (!ret)
+			ret = check_list(table, slot, index, tces, npages,
+					 buffer->list);
+	}
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
 	return ret;
@@ -131,71 +152,40 @@ static long put_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 /*
  * Tables whose page is more than a walk's TCEs of a window: one of the table's
- * TCEs at a time, in parts. No link comes or goes meanwhile.
+ * TCEs at a time, in parts, with the lock against changes of the links.
  */
 
-static bool clear_parts(struct kvmppc_spapr_tce_table *table,
-			unsigned long index)
+static bool clear_huge(struct kvmppc_spapr_tce_table *table,
+		       unsigned long index)
 {
 	struct kvmppc_spapr_tce_link *link;
 	bool cleared = true;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	list_for_each_entry(link, &table->links, node)
-		if (!kvmppc_tce_clear_one(link, index))
+		if (!kvmppc_tce_clear_parts(link, index))
 			cleared = false;
 
 	return cleared;
 }
 
-static bool put_part(struct kvmppc_spapr_tce_table *table,
-		     struct kvmppc_spapr_tce_link *link, unsigned long index,
-		     u64 tce, unsigned long first, unsigned long n,
-		     struct spapr_tce *list, bool write)
-{
-	struct tce_maker maker = tce_maker(table, link);
-	bool done;
-
-	index = (index << link->subpage_shift) + first;
-	if (spapr_tce_window_populate(link->window, index, n))
-		return false;
-
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	done = tce_make_part(&maker, tce, first, n, list);
-	if (done && write)
-		done = !spapr_tce_put(link->window, index, list, n,
-				      SPAPR_TCE_VIRTUAL);
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-	cond_resched();
-
-	return done;
-}
-
-static bool put_parts(struct kvmppc_spapr_tce_table *table,
-		      unsigned long index, u64 tce, struct spapr_tce *list,
-		      bool write)
+static bool put_huge(struct kvmppc_spapr_tce_table *table, unsigned long index,
+		     u64 tce, struct spapr_tce *list, bool write)
 {
 	struct kvmppc_spapr_tce_link *link;
-	unsigned long first, subpages, n;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	list_for_each_entry(link, &table->links, node) {
-		subpages = 1UL << link->subpage_shift;
-		for (first = 0; first < subpages; first += n) {
-			n = min(subpages - first, SPAPR_TCE_LIST_MAX);
-			if (!put_part(table, link, index, tce, first, n, list,
-				      write))
-				return false;
-		}
-	}
+	list_for_each_entry(link, &table->links, node)
+		if (kvmppc_tce_put_parts(table, link, index, tce, list, write))
+			return false;
 
 	return true;
 }
 
-/* One of the table's TCEs: check it, or if @write, write it */
-static long put_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
-		     unsigned long ioba, unsigned long first, u64 tce,
-		     bool write)
+/* Check one of the table's TCEs, or write it and the guest's view */
+static long change_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
+			unsigned long ioba, unsigned long first, u64 tce,
+			bool write)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct kvmppc_spapr_tce_table *table;
@@ -203,8 +193,8 @@ static long put_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
 	bool done;
 
 	guard(mutex)(&kvm->arch.spapr_tce_lock);
-	table = tce_table(kvm, liobn, TCE_END_VIRTUAL);
-	if (!table || !tce_index(table, ioba, first + 1, &index) ||
+	if (!tce_find_table(kvm, liobn, TCE_PLACE_VIRTUAL, &table) ||
+	    !tce_index(table, ioba, first + 1, &index) ||
 	    tce_links_state(table) & TCE_LINKS_BY_USER)
 		return H_TOO_HARD;
 
@@ -213,12 +203,12 @@ static long put_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
 		return H_TOO_HARD;
 
 	if (!(tce & SPAPR_TCE_PERM))
-		done = !write || clear_parts(table, index);
+		done = !write || clear_huge(table, index);
 	else
-		done = put_parts(table, index, tce,
-				 vcpu->arch.spapr_tce_buffer->list, write);
+		done = put_huge(table, index, tce,
+				vcpu->arch.spapr_tce_buffer->list, write);
 	if (!done && write) {
-		clear_parts(table, index);
+		clear_huge(table, index);
 		tce = 0;
 	}
 	if (write)
@@ -236,7 +226,7 @@ static long put_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
  *
  * Context: process context, may sleep.
  * Return: H_SUCCESS; H_PARAMETER for an address that is no multiple of the
- * page size or not in the table; H_TOO_HARD for user space.
+ * page size or not in the table; H_TOO_HARD to hand it to user space.
  */
 long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba, unsigned long tce)
@@ -246,7 +236,7 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 	for (tries = 0; tries < POPULATE_MAX; tries += ret != H_TCE_FROZEN) {
 		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-		ret = tce_h_put(vcpu, liobn, ioba, tce, TCE_END_VIRTUAL);
+		ret = virtual_h_put(vcpu, liobn, ioba, tce);
 		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
 		if (ret <= H_TOO_HARD)
@@ -254,9 +244,10 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		if (!populate(vcpu, liobn, ioba, 0, 1))
 			break;
 		if (ret == H_TCE_SPLIT) {
-			ret = put_huge(vcpu, liobn, ioba, 0, tce, false);
+			ret = change_huge(vcpu, liobn, ioba, 0, tce, false);
 			if (!ret)
-				ret = put_huge(vcpu, liobn, ioba, 0, tce, true);
+				ret = change_huge(vcpu, liobn, ioba, 0, tce,
+						  true);
 			return count(vcpu, liobn, TCE_HCALL_PUT, ret, 1);
 		}
 	}
@@ -265,9 +256,9 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
 
-/* A list in pieces: all of them are checked before the first is written */
-static long put_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
-		       unsigned long ioba, unsigned long npages, bool write)
+/* Check, or write, the list in the vCPU's buffer in several walks */
+static long list_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
+			unsigned long ioba, unsigned long npages, bool write)
 {
 	const u64 *tces = vcpu->arch.spapr_tce_buffer->tces;
 	unsigned long step = walk_step(vcpu, liobn), first, n;
@@ -276,11 +267,11 @@ static long put_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 	for (first = 0; first < npages; first += n) {
 		if (step) {
 			n = min(step, npages - first);
-			ret = put_piece(vcpu, liobn, ioba, first, n, write);
+			ret = list_piece(vcpu, liobn, ioba, first, n, write);
 		} else {
 			n = 1;
-			ret = put_huge(vcpu, liobn, ioba, first, tces[first],
-				       write);
+			ret = change_huge(vcpu, liobn, ioba, first, tces[first],
+					  write);
 		}
 		if (ret)
 			return ret;
@@ -299,12 +290,13 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret;
 
 	for (tries = 0; tries < POPULATE_MAX; tries += ret != H_TCE_FROZEN) {
-		ret = put_piece(vcpu, liobn, ioba, 0, npages, true);
+		ret = list_piece(vcpu, liobn, ioba, 0, npages, true);
 		if (ret == H_TCE_SPLIT) {
-			ret = put_pieces(vcpu, liobn, ioba, npages, false);
+			/* All of it is checked before any of it is written */
+			ret = list_pieces(vcpu, liobn, ioba, npages, false);
 			if (!ret)
-				ret = put_pieces(vcpu, liobn, ioba, npages,
-						 true);
+				ret = list_pieces(vcpu, liobn, ioba, npages,
+						  true);
 		}
 		if (ret <= H_TOO_HARD)
 			return ret;
@@ -317,9 +309,9 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /*
- * Check the request and copy its list to the vCPU's buffer. SRCU keeps the memory
- * slot with the list, which is looked up first: what its user addresses are used
- * for afterwards is nothing that the guest may see.
+ * Check the request and copy its list to the vCPU's buffer. The caller's SRCU
+ * keeps the memory slot: user space may use its addresses for something else
+ * once the slot has gone, and the guest must not read that.
  */
 static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 		       unsigned long ioba, unsigned long tce_list,
@@ -331,9 +323,8 @@ static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret = H_TOO_HARD;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
-	if (table)
-		ret = tce_check_list(table, ioba, tce_list, npages, &ua);
+	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table))
+		ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &ua);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 	if (ret)
 		return ret;
@@ -356,8 +347,8 @@ static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
  *
  * Context: process context, may sleep.
  * Return: H_SUCCESS; H_PARAMETER for more than 512 TCEs, a list that is not
- * aligned to 4 KiB, or a range that is not in the table; H_TOO_HARD for user
- * space.
+ * aligned to 4 KiB, or a range that is not in the table; H_TOO_HARD to hand
+ * it to user space.
  */
 long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			       unsigned long ioba, unsigned long tce_list,
@@ -387,19 +378,17 @@ static long stuff_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret = H_TOO_HARD;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	table = tce_table(vcpu->kvm, liobn, TCE_END_VIRTUAL);
-	if (table && tce_index(table, ioba, first + npages, &index))
-		ret = tce_may_change(tce_links_state(table), npages,
-				     TCE_END_VIRTUAL);
+	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table) &&
+	    tce_index(table, ioba, first + npages, &index))
+		ret = virtual_may_change(tce_links_state(table), npages);
 	if (!ret)
-		ret = tce_fill(table, index + first, value, npages,
-			       TCE_END_VIRTUAL);
+		ret = virtual_fill(table, index + first, value, npages);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
 	return ret;
 }
 
-/* What one walk can't do */
+/* H_STUFF_TCE in several walks */
 static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 			 unsigned long ioba, u64 value, unsigned long npages)
 {
@@ -413,7 +402,7 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 			ret = stuff_piece(vcpu, liobn, ioba, done, value, n);
 		} else {
 			n = 1;
-			ret = put_huge(vcpu, liobn, ioba, done, value, true);
+			ret = change_huge(vcpu, liobn, ioba, done, value, true);
 		}
 
 		if (ret == H_SUCCESS) {
@@ -445,7 +434,8 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
  *
  * Context: process context, may sleep.
  * Return: H_SUCCESS; H_PARAMETER for a range that is not in the table or a
- * value with permission bits; H_TOO_HARD for user space.
+ * value with permission bits; H_TOO_HARD to hand it to user
+ * space.
  */
 long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 			unsigned long ioba, unsigned long tce_value,
@@ -454,8 +444,7 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	ret = tce_h_stuff(vcpu, liobn, ioba, tce_value, npages,
-			  TCE_END_VIRTUAL);
+	ret = virtual_h_stuff(vcpu, liobn, ioba, tce_value, npages);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 	if (ret <= H_TOO_HARD)
 		return ret;
@@ -473,7 +462,8 @@ EXPORT_SYMBOL_GPL(kvmppc_h_stuff_tce);
  *
  * Context: process context.
  * Return: H_SUCCESS; H_PARAMETER for an address that is no multiple of the
- * page size or not in the table; H_TOO_HARD for user space.
+ * page size or not in the table; H_TOO_HARD to hand it to user
+ * space.
  */
 long kvmppc_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba)
@@ -481,7 +471,7 @@ long kvmppc_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	ret = tce_h_get(vcpu, liobn, ioba, TCE_END_VIRTUAL);
+	ret = virtual_h_get(vcpu, liobn, ioba);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
 	return ret;

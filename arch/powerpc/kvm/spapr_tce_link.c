@@ -2,28 +2,28 @@
 /*
  * Links: which DMA windows a LIOBN's hypercalls write
  *
- * A claim says that a VFIO group wants a table's hypercalls to reach the
- * window which the group has at the table's bus address. It holds the group as
- * an external user of VFIO from before the window is looked for, so only a
- * group that is ready for DMA can be claimed for, and only windows that its
- * container has made are found, never a table of the host's. Groups of one
- * container share a window; their claims share the link, which makes the window
- * seen by walks.
+ * A claim says that a VFIO group wants a table's hypercalls to reach the window
+ * that the group has at the table's bus address. It holds the group as an
+ * external user of VFIO from before the window is looked up. So only a group
+ * that is ready for DMA can be claimed for, and only windows that its container
+ * has made are found, never a table of the host's. Groups of one container
+ * share a window; their claims share the link, which is what walks find.
  *
  * A claim is dropped when the group leaves the KVM-VFIO device or the table's
  * file is closed, whichever comes first; the guest's end implies both. It dies
  * earlier when VFIO revokes the group or the engine revokes the window. A dead
- * claim has no link any more and only keeps its hold on the group, which can't
- * be given up inside the callbacks' locks, until it is dropped.
+ * claim has no link. It only keeps its hold on the group, which the callbacks
+ * can't give up under their locks, until it is dropped.
  *
- * Once a group is linked, the device sees what the table says: entries that were
- * there before are written into the window. As user space says how many there
- * are, that is done a slice at a time, a walk's TCEs of the window or one entry
- * that is larger: those who end the link wait for one, with locks that whoever
- * unbinds a device holds.
- * Entries whose memory is not registered, or all of them if the window is its
- * owner's to write (one of a container v1, or with mediated devices), are left
- * to user space, as hypercalls would leave them.
+ * Once a group is linked, the device sees what the table says: the entries that
+ * the table has are written into the window. User space chooses how many there
+ * are. So this is done in slices, of a walk's TCEs of the window or of one entry
+ * that is larger: ending the link waits for one slice, under locks that an
+ * unbind of a device needs.
+ *
+ * Entries whose memory is not registered are left to user space, as hypercalls
+ * leave them; so are all entries if only the window's owner may write it (a
+ * container of type v1, or a window with mediated devices).
  */
 #include <linux/cleanup.h>
 #include <linux/err.h>
@@ -34,34 +34,23 @@
 #include <linux/vfio_external_user.h>
 
 #include "spapr_tce.h"
-#include "spapr_tce_hcall.h"
-
-/* VFIO may be a module: its functions, and a hold on it for each */
-struct vfio_calls {
-	typeof(vfio_group_get_external_user) *get;
-	typeof(vfio_group_put_external_user) *put;
-	typeof(vfio_external_user_iommu_id) *iommu_id;
-	typeof(vfio_external_user_iommu_group) *iommu_group;
-	typeof(vfio_external_user_register) *register_user;
-	typeof(vfio_external_user_unregister) *unregister_user;
-};
 
 /**
  * struct kvmppc_spapr_tce_claim - a group's claim for a table
  * @node: in kvmppc_spapr_tce_table::claims
  * @kvm: the guest
- * @table: the table; not to be followed without @link, but by the call that
- *	makes the link and holds the table's file
+ * @table: the table; valid while there is a @link, and for the call that makes
+ *	the link, which holds the table's file
  * @link: the link, NULL before it is made and after the claim died
  * @dead: revoked, or about to be dropped
- * @corpse: the link that ended with this claim, to be freed with it
+ * @ended: the link that ended with this claim and is freed with it
  * @file: the group's file, as a name only
  * @iommu_id: number of the IOMMU group
- * @vfio: VFIO's functions
- * @group: the group, held
- * @external: to be told when @group goes
- * @window: the window, not to be followed without @link
- * @user: to be told when @window goes, or leaves the group
+ * @vfio: VFIO's functions; a reference on its module is held
+ * @group: the group; a reference is held
+ * @external: registers for the revocation of @group
+ * @window: the window; valid while there is a @link
+ * @user: registers for the revocation of @window
  */
 struct kvmppc_spapr_tce_claim {
 	struct list_head node;
@@ -69,49 +58,17 @@ struct kvmppc_spapr_tce_claim {
 	struct kvmppc_spapr_tce_table *table;
 	struct kvmppc_spapr_tce_link *link;
 	bool dead;
-	struct kvmppc_spapr_tce_link *corpse;
+	struct kvmppc_spapr_tce_link *ended;
 	struct file *file;
 	int iommu_id;
-	struct vfio_calls vfio;
+	const struct vfio_external_user_ops *vfio;
 	struct vfio_group *group;
 	struct vfio_external_user external;
 	struct spapr_tce_window *window;
 	struct spapr_tce_user user;
 };
 
-#define vfio_call_put(call, symbol)		\
-	do {					\
-		if (call)			\
-			symbol_put(symbol);	\
-	} while (0)
-
-static void vfio_calls_put(struct vfio_calls *vfio)
-{
-	vfio_call_put(vfio->get, vfio_group_get_external_user);
-	vfio_call_put(vfio->put, vfio_group_put_external_user);
-	vfio_call_put(vfio->iommu_id, vfio_external_user_iommu_id);
-	vfio_call_put(vfio->iommu_group, vfio_external_user_iommu_group);
-	vfio_call_put(vfio->register_user, vfio_external_user_register);
-	vfio_call_put(vfio->unregister_user, vfio_external_user_unregister);
-}
-
-static bool vfio_calls_get(struct vfio_calls *vfio)
-{
-	vfio->get = symbol_get(vfio_group_get_external_user);
-	vfio->put = symbol_get(vfio_group_put_external_user);
-	vfio->iommu_id = symbol_get(vfio_external_user_iommu_id);
-	vfio->iommu_group = symbol_get(vfio_external_user_iommu_group);
-	vfio->register_user = symbol_get(vfio_external_user_register);
-	vfio->unregister_user = symbol_get(vfio_external_user_unregister);
-	if (vfio->get && vfio->put && vfio->iommu_id && vfio->iommu_group &&
-	    vfio->register_user && vfio->unregister_user)
-		return true;
-
-	vfio_calls_put(vfio);
-	return false;
-}
-
-/* Tell walks what they have to know of the links */
+/* Tell walks what they have to know about the links */
 static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 {
 	struct spapr_tce_window *window = NULL;
@@ -125,25 +82,23 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 			state |= TCE_LINKS_GENERAL;
 		window = link->window;
 		subpage_shift = max(subpage_shift, link->subpage_shift);
-		/* Pins, and what devices in software use, are the container's */
+		/* The container pins, or asks mediated devices */
 		if (spapr_tce_window_by_owner(link->window))
 			state |= TCE_LINKS_BY_USER;
-		if (!spapr_tce_window_can(link->window, SPAPR_TCE_REAL))
-			state |= TCE_LINKS_NOT_REAL;
 		if (!spapr_tce_window_can(link->window, SPAPR_TCE_EARLY))
-			state |= TCE_LINKS_NOT_EARLY;
+			state |= TCE_LINKS_NO_GUEST;
 	}
 
 	state |= subpage_shift << TCE_LINKS_SUBPAGE_SHIFT;
-	/* A walk that was told to look here finds a window that is still fed */
+	/* A walk that still has the old state finds a window that is still linked */
 	WRITE_ONCE(table->window, window);
 	/* Pairs with the acquire in tce_links_state() */
 	smp_store_release(&table->links_state, state);
 }
 
 /*
- * Let the claim die. Returns the link, to be freed after spapr_tce_quiesce(),
- * if that was its last claim.
+ * Take the link from a claim. Returns the link, to be freed after
+ * spapr_tce_quiesce(), if that was its last claim.
  */
 static struct kvmppc_spapr_tce_link *
 claim_kill(struct kvmppc_spapr_tce_claim *claim)
@@ -167,7 +122,7 @@ static void claim_revoke(struct kvmppc_spapr_tce_claim *claim)
 
 	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock)
 		link = claim_kill(claim);
-	/* Even without a link: whoever has taken it may still be waiting */
+	/* Even without a link: another thread may have ended it and still wait */
 	spapr_tce_quiesce();
 	kfree(link);
 }
@@ -195,19 +150,19 @@ static void claim_window_revoked(struct spapr_tce_user *user)
 }
 
 /*
- * Give up what the claim holds. It is in no list and can't be found but by the
- * callbacks, which end here.
+ * Give up what the claim holds. It is in no list. Only the callbacks can still
+ * find it, and they end here.
  */
 static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 {
 	claim_revoke(claim);
 	if (claim->window)
 		spapr_tce_window_put(&claim->user);
-	claim->vfio.unregister_user(claim->group, &claim->external);
-	claim->vfio.put(claim->group);
-	vfio_calls_put(&claim->vfio);
+	claim->vfio->unregister_user(claim->group, &claim->external);
+	claim->vfio->put(claim->group);
+	symbol_put(vfio_external_user_ops);
 	/* claim_revoke() has waited for the walks that saw it */
-	kfree(claim->corpse);
+	kfree(claim->ended);
 	kfree(claim);
 }
 
@@ -219,7 +174,7 @@ static void claims_drop(struct list_head *claims)
 		claim_drop(claim);
 }
 
-/* Hold the group */
+/* Take a reference on the group, and be told when it goes */
 static struct kvmppc_spapr_tce_claim *
 claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
@@ -237,26 +192,28 @@ claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
 	claim->user.revoke = claim_window_revoked;
 	claim->user.changed = claim_window_changed;
 
-	if (!vfio_calls_get(&claim->vfio))
+	/* VFIO may be a module that is not loaded */
+	claim->vfio = symbol_get(vfio_external_user_ops);
+	if (!claim->vfio)
 		goto err_free;
 
-	claim->group = claim->vfio.get(file);
+	claim->group = claim->vfio->get(file);
 	if (IS_ERR(claim->group)) {
 		ret = PTR_ERR(claim->group);
-		goto err_calls;
+		goto err_vfio;
 	}
 
-	ret = claim->vfio.register_user(claim->group, &claim->external);
+	ret = claim->vfio->register_user(claim->group, &claim->external);
 	if (ret)
 		goto err_put;
 
-	claim->iommu_id = claim->vfio.iommu_id(claim->group);
+	claim->iommu_id = claim->vfio->iommu_id(claim->group);
 	return claim;
 
 err_put:
-	claim->vfio.put(claim->group);
-err_calls:
-	vfio_calls_put(&claim->vfio);
+	claim->vfio->put(claim->group);
+err_vfio:
+	symbol_put(vfio_external_user_ops);
 err_free:
 	kfree(claim);
 	return ERR_PTR(ret);
@@ -269,7 +226,7 @@ static int claim_window(struct kvmppc_spapr_tce_claim *claim)
 	struct spapr_tce_window *window;
 	struct iommu_group *group;
 
-	group = claim->vfio.iommu_group(claim->group);
+	group = claim->vfio->iommu_group(claim->group);
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 
@@ -284,107 +241,6 @@ static int claim_window(struct kvmppc_spapr_tce_claim *claim)
 	return 0;
 }
 
-/**
- * kvmppc_tce_clear_one() - clear what a TCE of a table became in a window
- * @link: the window
- * @index: index of the TCE in the table
- *
- * Context: process context, may sleep; kvm->arch.spapr_tce_lock held.
- * Return: false where the window's table could not be written.
- */
-bool kvmppc_tce_clear_one(struct kvmppc_spapr_tce_link *link,
-			  unsigned long index)
-{
-	const unsigned long subpages = 1UL << link->subpage_shift;
-	unsigned long first, n;
-	bool cleared = true;
-
-	for (first = 0; first < subpages; first += n) {
-		n = min(subpages - first, SPAPR_TCE_LIST_MAX);
-		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-		if (spapr_tce_clear(link->window, index * subpages + first, n,
-				    SPAPR_TCE_VIRTUAL))
-			cleared = false;
-		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-		cond_resched();
-	}
-
-	return cleared;
-}
-
-/*
- * Put a part of a TCE of the guest's view, at most a walk's, into a window that
- * is not seen yet. Return: 1, 0 where its memory is not registered, or an error
- */
-static int replay_part(struct kvmppc_spapr_tce_table *table,
-		       struct kvmppc_spapr_tce_link *link, unsigned long index,
-		       u64 tce, unsigned long first, unsigned long n,
-		       struct spapr_tce *list)
-{
-	struct tce_maker maker = tce_maker(table, link);
-	int ret;
-
-	index = (index << link->subpage_shift) + first;
-	ret = spapr_tce_window_populate(link->window, index, n);
-	if (ret)
-		return ret;
-
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	if (tce_make_part(&maker, tce, first, n, list))
-		ret = spapr_tce_put(link->window, index, list, n,
-				    SPAPR_TCE_VIRTUAL) ? -EIO : 1;
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-
-	return ret;
-}
-
-/* All of a TCE, or nothing where a part is not registered: user space will */
-static int replay_tce(struct kvmppc_spapr_tce_table *table,
-		      struct kvmppc_spapr_tce_link *link, unsigned long index,
-		      u64 tce, struct spapr_tce *list)
-{
-	const unsigned long subpages = 1UL << link->subpage_shift;
-	unsigned long first, n;
-	int ret;
-
-	for (first = 0; first < subpages; first += n) {
-		n = min(subpages - first, SPAPR_TCE_LIST_MAX);
-		ret = replay_part(table, link, index, tce, first, n, list);
-		if (ret < 0)
-			return ret;
-		if (!ret)
-			return kvmppc_tce_clear_one(link, index) ? 0 : -EIO;
-		cond_resched();
-	}
-
-	return 0;
-}
-
-/* The next TCE with a permission in the guest's view, in *@index to @end - 1 */
-static bool view_next(const struct kvmppc_spapr_tce_table *table,
-		      unsigned long *index, unsigned long end, u64 *tce)
-{
-	for (; *index < end; (*index)++) {
-		const u64 *view = READ_ONCE(table->view[*index >>
-							TCE_VIEW_SHIFT]);
-
-		if (!(*index & (TCE_VIEW_TCES - 1)))
-			cond_resched();
-		if (!view) {
-			/* On to the next page */
-			*index |= TCE_VIEW_TCES - 1;
-			continue;
-		}
-
-		/* User space may write it meanwhile */
-		*tce = READ_ONCE(view[*index & (TCE_VIEW_TCES - 1)]);
-		if (*tce & SPAPR_TCE_PERM)
-			return true;
-	}
-
-	return false;
-}
-
 static struct kvmppc_spapr_tce_link *
 find_link(struct kvmppc_spapr_tce_table *table, struct spapr_tce_window *window)
 {
@@ -397,7 +253,7 @@ find_link(struct kvmppc_spapr_tce_table *table, struct spapr_tce_window *window)
 	return NULL;
 }
 
-/* Make the window seen by hypercalls */
+/* Make hypercalls write the window */
 static int link_create(struct kvmppc_spapr_tce_claim *claim)
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
@@ -411,7 +267,7 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	link->window = claim->window;
 	link->subpage_shift = table->page_shift -
 			      claim->window->page_shift;
-	/* No walk sees a link come */
+	/* The links that a walk finds don't grow on its way */
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
 	list_add_rcu(&link->node, &table->links);
@@ -421,10 +277,22 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	return 0;
 }
 
+/* Write a TCE of the guest's view, or nothing if its memory is not registered */
+static int replay_tce(struct kvmppc_spapr_tce_table *table,
+		      struct kvmppc_spapr_tce_link *link, unsigned long index,
+		      u64 tce, struct spapr_tce *list)
+{
+	int ret = kvmppc_tce_put_parts(table, link, index, tce, list, true);
+
+	if (ret != -EFAULT)
+		return ret;
+	return kvmppc_tce_clear_parts(link, index) ? 0 : -EIO;
+}
+
 /*
- * Make the window say what the table says from *@index on, for a walk's TCEs of
- * the window or one of the table. Meanwhile no walk changes the table or looks
- * at its links.
+ * Write the table's entries from *@index on into the window: a walk's TCEs of
+ * the window, or one of the table. Meanwhile no walk changes the table or reads
+ * its links.
  */
 static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
 			unsigned long *index, struct spapr_tce *list)
@@ -448,14 +316,15 @@ static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
 
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	for (; !ret && view_next(table, index, end, &tce); (*index)++)
+	for (; !ret && kvmppc_tce_view_next(table, index, end, &tce);
+	     (*index)++)
 		ret = replay_tce(table, claim->link, *index, tce, list);
 	update_links_state(table, 0);
 
 	return ret;
 }
 
-/* Make the window say what the table has said before there was the link */
+/* Write the entries that the table had before it got the link */
 static int replay(struct kvmppc_spapr_tce_claim *claim)
 {
 	struct spapr_tce *list __free(kfree) =
@@ -469,7 +338,7 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 	if (!list)
 		return -ENOMEM;
 
-	while (!ret && view_next(claim->table, &index, size, &tce)) {
+	while (!ret && kvmppc_tce_view_next(claim->table, &index, size, &tce)) {
 		ret = fatal_signal_pending(current) ? -EINTR :
 		      replay_slice(claim, &index, list);
 		cond_resched();
@@ -478,7 +347,7 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 	return ret;
 }
 
-/* Share the link that there is, or else make one, and say so in *@made */
+/* Share the table's link to the window, or make one and set *@made */
 static int claim_join(struct kvmppc_spapr_tce_claim *claim, bool *made)
 {
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
@@ -498,7 +367,7 @@ static int claim_join(struct kvmppc_spapr_tce_claim *claim, bool *made)
 	return 0;
 }
 
-/* The last step of a claim: from here on it can be found */
+/* The last step of a claim: put it into the table's list */
 static int claim_link(struct kvmppc_spapr_tce_claim *claim)
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
@@ -517,8 +386,8 @@ static int claim_link(struct kvmppc_spapr_tce_claim *claim)
 }
 
 /*
- * Take claims out of the table's list and let them die: those of a group, or
- * all if @file is NULL
+ * Take claims out of the table's list and end them: those of a group, or all if
+ * @file is NULL
  */
 static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
 			struct list_head *taken)
@@ -529,12 +398,12 @@ static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
 	list_for_each_entry_safe(claim, next, &table->claims, node) {
 		if (file && claim->file != file)
 			continue;
-		claim->corpse = claim_kill(claim);
+		claim->ended = claim_kill(claim);
 		list_move_tail(&claim->node, taken);
 	}
 }
 
-/* Has the group a claim for the table that lives? A dead one makes place. */
+/* Does the group have a live claim for the table? Drop dead ones. */
 static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim;
@@ -552,19 +421,19 @@ static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 }
 
 /**
- * kvm_spapr_tce_link_group() - make a LIOBN's hypercalls reach a group's window
+ * kvm_spapr_tce_link_group() - link a LIOBN's table to a group's window
  * @kvm: the guest
  * @tablefd: file descriptor of the LIOBN's table
  * @file: file of the VFIO group; the caller holds it until it has called
  *	kvm_spapr_tce_unlink_group()
  *
  * Entries that the table has are written into the window before this returns.
- * On failure those that were stay there, as after an unlink. Linking what is
- * linked does nothing.
+ * On failure, those already written stay there, as after an unlink. Linking a
+ * second time does nothing.
  *
  * Context: process context, may sleep; one caller at a time for @kvm. Takes
  * locks of VFIO and of the TCE engine.
- * Return: 0; -EBADF for @tablefd; -EINVAL if it is not a table of @kvm's, the
+ * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's, the
  * group is not ready for DMA, or it has no window that begins at the table's
  * bus address, is as large and has pages no larger; -ENODEV for a group that is
  * going away; -ENOMEM; -EINTR; -EIO if the hypervisor refuses an entry.
@@ -604,10 +473,10 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
  * @kvm: the guest
  * @file: file of the VFIO group
  *
- * When this returns, no hypercall reaches the group's windows, unless by
- * another group that shares them; and the group is not held any more, unless
- * the file of a table that it was linked to is being closed meanwhile, which
- * puts it soon. A group that was never linked is fine.
+ * When this returns, no hypercall reaches the group's windows, except through
+ * another group that shares them. The group's reference is dropped, except if
+ * another thread is closing the file of a table that it was linked to and drops
+ * it soon. A group that was never linked is no error.
  *
  * Context: process context, may sleep. Takes locks of VFIO and of the engine.
  */
@@ -620,13 +489,13 @@ void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
 		list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
 			take_claims(table, file, &taken);
 	claims_drop(&taken);
-	/* For claims that the closing of a table's file has just taken */
+	/* For claims that release of a table's file has just taken */
 	spapr_tce_quiesce();
 }
 
 /**
  * kvmppc_tce_drop_claims() - end all links of a table
- * @table: the table, about to go
+ * @table: the table, about to be freed
  *
  * Context: process context, may sleep. Takes locks of VFIO and of the engine.
  */
@@ -640,9 +509,9 @@ void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table)
 }
 
 /**
- * kvmppc_tce_show_claims() - IOMMU ids that a table is linked to
+ * kvmppc_tce_show_claims() - print the IOMMU ids that a table is linked to
  * @table: the table
- * @m: where they are written, with commas between them; "-" for none
+ * @m: file that they go to, with commas between them; "-" for none
  *
  * Context: spapr_tce_lock held.
  */

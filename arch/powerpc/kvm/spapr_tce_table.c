@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * LIOBN tables: creation, the guest's view, end
+ * LIOBN tables: creation, the guest's view, release
  *
- * A table is a file. Its pages are charged to the process as locked memory when
- * it is created and come into being when the guest or user space first touches
- * them; they stay until the table goes. The file's release is the end of the
- * table: it leaves the guest's list, its links end, and walks that still see
- * one of them are waited for.
+ * A table is a file. Creation charges its pages to the process as locked
+ * memory. A page is allocated when the guest or user space first touches it, and
+ * stays until the table is freed. Release of the file takes the table out of
+ * the guest's list, ends its links, waits for walks and frees it.
  *
- * What the geometry guarantees from creation on: size is not 0, and offset +
- * size, shifted by the page size, does not overflow 64 bits. All later
- * arithmetic on indices relies on it.
+ * Creation makes sure that size is not 0, and that offset + size, shifted by
+ * the page size, does not overflow 64 bits. All later arithmetic on indices
+ * relies on it.
  */
 #include <linux/anon_inodes.h>
 #include <linux/cleanup.h>
@@ -27,7 +26,7 @@ static unsigned long view_pages(u64 size)
 	return DIV_ROUND_UP_ULL(size, TCE_VIEW_TCES);
 }
 
-/* What the table costs when all of it is populated */
+/* Locked memory of a table whose view is populated */
 static unsigned long charged_pages(u64 size)
 {
 	struct kvmppc_spapr_tce_table *table;
@@ -37,7 +36,7 @@ static unsigned long charged_pages(u64 size)
 				     PAGE_SIZE);
 }
 
-/* A page of the view, made if need be; any number of callers at once */
+/* Get a page of the view, allocate it if it is missing; callers may race */
 static u64 *view_page(struct kvmppc_spapr_tce_table *table, unsigned long nr)
 {
 	u64 *page = READ_ONCE(table->view[nr]), *old;
@@ -62,7 +61,7 @@ static u64 *view_page(struct kvmppc_spapr_tce_table *table, unsigned long nr)
  * kvmppc_tce_view_populate() - make entries of the guest's view writable
  * @table: the table
  * @index: first entry
- * @npages: how many, at least 1; the range lies in the table
+ * @npages: number of entries, at least 1; the range lies in the table
  *
  * Context: process context, may sleep.
  * Return: false without memory.
@@ -135,14 +134,48 @@ static int table_release(struct inode *inode, struct file *file)
 }
 
 static const struct file_operations table_fops = {
-	/* Its release may be what ends the guest, and with it KVM's last user */
+	/* Its release may end the guest, and with it the last use of KVM */
 	.owner = THIS_MODULE,
 	.mmap = table_mmap,
 	.release = table_release,
 };
 
 /**
- * kvmppc_tce_table_of_file() - the table that a file stands for
+ * kvmppc_tce_view_next() - find the next entry with permissions
+ * @table: the table
+ * @index: where to begin; on return the entry that was found
+ * @end: where to stop
+ * @tce: the entry's value
+ *
+ * Context: process context, may sleep.
+ * Return: false if there is none before @end.
+ */
+bool kvmppc_tce_view_next(const struct kvmppc_spapr_tce_table *table,
+			  unsigned long *index, unsigned long end, u64 *tce)
+{
+	for (; *index < end; (*index)++) {
+		const u64 *view = READ_ONCE(table->view[*index >>
+							TCE_VIEW_SHIFT]);
+
+		if (!(*index & (TCE_VIEW_TCES - 1)))
+			cond_resched();
+		if (!view) {
+			/* On to the next page */
+			*index |= TCE_VIEW_TCES - 1;
+			continue;
+		}
+
+		/* User space may write it meanwhile */
+		*tce = READ_ONCE(view[*index & (TCE_VIEW_TCES - 1)]);
+		if (*tce & SPAPR_TCE_PERM)
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * kvmppc_tce_table_of_file() - get the table that a file stands for
  * @kvm: the guest
  * @file: any file
  *
@@ -225,7 +258,7 @@ static int table_install(struct kvmppc_spapr_tce_table *table)
  * Context: process context, may sleep.
  * Return: a file descriptor; -EINVAL for a geometry that does not fit 64 bits
  * of bus address; -EBUSY for a LIOBN in use; -ENOMEM, also above
- * RLIMIT_MEMLOCK; or what keeps the process from having another file.
+ * RLIMIT_MEMLOCK; or the error of opening one more file.
  */
 int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 				  struct kvm_create_spapr_tce_64 *args)
@@ -254,13 +287,4 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 
 	account_locked_vm(kvm->mm, charged_pages(args->size), false);
 	return ret;
-}
-
-/*
- * The old set of memory slots has been replaced and is going to be changed.
- * Walks look slots up without SRCU, for which KVM has waited.
- */
-void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
-{
-	spapr_tce_quiesce();
 }

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Turning a guest's TCEs into those of a DMA window
+ *
+ * A guest's TCE names a guest page. The guest's memory slots give that page a
+ * user address, and the engine's registered memory gives the user address a
+ * host page, which goes into the window. Both look-ups happen inside one walk,
+ * which keeps what they found until the window has been written.
+ *
+ * The functions are inlined into each place that answers hypercalls and depend
+ * on none of them.
+ */
+#ifndef _POWERPC_KVM_SPAPR_TCE_MAKE_H
+#define _POWERPC_KVM_SPAPR_TCE_MAKE_H
+
+#include "spapr_tce.h"
+
+/*
+ * Memory slots. kvm_arch_memslots_updated() waits for walks, so they read the
+ * present set of slots without SRCU.
+ */
+static __always_inline struct kvm_memslots *tce_memslots(struct kvm *kvm)
+{
+	return rcu_dereference_raw_check(kvm->memslots[0]);
+}
+
+/* Is a remembered slot one of the present set? */
+static __always_inline bool
+tce_slot_valid(struct kvm *kvm, const struct kvmppc_spapr_tce_slot *slot)
+{
+	return slot->generation == tce_memslots(kvm)->generation;
+}
+
+/* Do @npages from @gfn on lie in the slot? */
+static __always_inline bool
+tce_slot_has(const struct kvmppc_spapr_tce_slot *slot, gfn_t gfn,
+	     unsigned long npages)
+{
+	const gfn_t first = gfn - slot->base_gfn;
+
+	if (first >= slot->npages)
+		return false;
+	return npages == 1 || npages <= slot->npages - first;
+}
+
+/* User address of a guest address that lies in the slot */
+static __always_inline unsigned long
+tce_slot_to_ua(const struct kvmppc_spapr_tce_slot *slot, unsigned long gpa)
+{
+	gfn_t first = (gpa >> PAGE_SHIFT) - slot->base_gfn;
+
+	/* The guest chose it: no speculation outside the guest's memory */
+	first &= array_index_mask_nospec(first, slot->npages);
+	return slot->ua + (first << PAGE_SHIFT) + (gpa & ~PAGE_MASK);
+}
+
+/*
+ * Make @slot the one in which @npages from @gfn on lie. gfn_to_memslot() would
+ * write a cache line that all vCPUs share.
+ */
+static __always_inline bool
+tce_find_slot(struct kvm *kvm, struct kvmppc_spapr_tce_slot *slot, gfn_t gfn,
+	      unsigned long npages)
+{
+	struct kvm_memory_slot *found;
+	struct kvm_memslots *slots;
+
+	if (likely(tce_slot_has(slot, gfn, npages)))
+		return true;
+
+	slots = tce_memslots(kvm);
+	found = search_memslots(slots, gfn, false);
+	if (!found || found->flags & KVM_MEMSLOT_INVALID)
+		return false;
+
+	slot->generation = slots->generation;
+	slot->base_gfn = found->base_gfn;
+	slot->npages = found->npages;
+	slot->ua = found->userspace_addr;
+	return tce_slot_has(slot, gfn, npages);
+}
+
+/* The slot that a vCPU used last, as a start; one without pages if that is old */
+static __always_inline struct kvmppc_spapr_tce_slot
+tce_last_slot(struct kvm *kvm, const struct kvmppc_spapr_tce_slot *last)
+{
+	struct kvmppc_spapr_tce_slot slot = *last;
+
+	if (!tce_slot_valid(kvm, last))
+		slot.npages = 0;
+	return slot;
+}
+
+/**
+ * tce_check() - can user space translate these TCEs?
+ * @table: a table without a link
+ * @last: memory slot that was used last, in and out
+ * @tces: the guest's TCEs
+ * @npages: how many
+ *
+ * Context: any, inside a walk.
+ * Return: false if one with permissions names no page of guest memory.
+ */
+static __always_inline bool
+tce_check(const struct kvmppc_spapr_tce_table *table,
+	  struct kvmppc_spapr_tce_slot *last, const u64 *tces,
+	  unsigned long npages)
+{
+	struct kvmppc_spapr_tce_slot slot = tce_last_slot(table->kvm, last);
+	const unsigned long mask = table->page_mask & ~SPAPR_TCE_PERM;
+	struct kvm *kvm = table->kvm;
+	unsigned long i;
+
+	for (i = 0; i < npages; i++) {
+		if (!(tces[i] & SPAPR_TCE_PERM))
+			continue;
+		if (tces[i] & mask ||
+		    !tce_find_slot(kvm, &slot, tces[i] >> PAGE_SHIFT, 1))
+			return false;
+	}
+
+	*last = slot;
+	return true;
+}
+
+/**
+ * struct tce_maker - state of turning a guest's TCEs into a window's
+ * @kvm: the guest
+ * @perm: the window's permission bits for the guest's
+ * @guest_mask: bits of a TCE that are an address within a page of the table
+ * @window_mask: bits of an address within a page of the window
+ * @host_pages: host pages in a page of the table
+ * @slot: memory slot of the last TCE
+ * @cursor: where its page was found
+ * @gfn: guest page of the last TCE, if no page is larger than the host's
+ * @ua: user address of that page
+ * @hpa: host address of that page
+ *
+ * A local variable whose address stays in inline functions: the compiler keeps
+ * it in registers, and stores to a list can't change it.
+ */
+struct tce_maker {
+	struct kvm *kvm;
+	const u8 *perm;
+	unsigned long guest_mask;
+	unsigned long window_mask;
+	unsigned long host_pages;
+	struct kvmppc_spapr_tce_slot slot;
+	struct spapr_mem_cursor cursor;
+	gfn_t gfn;
+	unsigned long ua;
+	unsigned long hpa;
+};
+
+static __always_inline struct tce_maker
+tce_maker(const struct kvmppc_spapr_tce_table *table,
+	  const struct kvmppc_spapr_tce_link *link,
+	  const struct kvmppc_spapr_tce_slot *last)
+{
+	const struct spapr_tce_window *window = link->window;
+
+	return (struct tce_maker){
+		.kvm = table->kvm,
+		.perm = window->perm,
+		.guest_mask = table->page_mask & ~SPAPR_TCE_PERM,
+		.window_mask = window->page_mask,
+		.host_pages = tce_host_pages(table),
+		.slot = tce_last_slot(table->kvm, last),
+		.cursor = spapr_mem_cursor(window->mem, window->page_shift),
+		.gfn = ~0UL,
+	};
+}
+
+/*
+ * Make @n of the window's TCEs that one of the guest's becomes, from the
+ * @first on. The guest's has permissions.
+ */
+static __always_inline bool
+tce_make_part(struct tce_maker *maker, u64 tce, unsigned long first,
+	      unsigned long n, struct spapr_tce *list)
+{
+	const unsigned long perm = tce & SPAPR_TCE_PERM;
+	const unsigned long gpa = tce & ~SPAPR_TCE_PERM;
+	const unsigned long bits = maker->perm[perm];
+	unsigned long ua, hpa;
+
+	if (tce & maker->guest_mask ||
+	    !tce_find_slot(maker->kvm, &maker->slot, gpa >> PAGE_SHIFT,
+			   maker->host_pages))
+		return false;
+
+	/* Slots are aligned to host pages, not to the window's */
+	ua = tce_slot_to_ua(&maker->slot, gpa);
+	if (ua & maker->window_mask)
+		return false;
+
+	ua += first * (maker->window_mask + 1);
+	do {
+		if (!spapr_mem_next_to_phys(&maker->cursor, ua, &hpa))
+			return false;
+		list->origin = ua | perm;
+		list->tce = hpa | bits;
+		list++;
+		ua += maker->window_mask + 1;
+	} while (--n);
+
+	return true;
+}
+
+/*
+ * Make the one TCE that one of the guest's becomes where no page is larger than
+ * the host's. The guest's has permissions. Neighbours in a list are often parts
+ * of one host page, which is looked up once.
+ */
+static __always_inline bool
+tce_make_within_page(struct tce_maker *maker, u64 tce, struct spapr_tce *entry)
+{
+	const unsigned long perm = tce & SPAPR_TCE_PERM;
+	const unsigned long offset = tce & ~PAGE_MASK & ~SPAPR_TCE_PERM;
+	const gfn_t gfn = tce >> PAGE_SHIFT;
+
+	if (unlikely(tce & maker->guest_mask))
+		return false;
+
+	if (unlikely(gfn != maker->gfn)) {
+		if (!tce_find_slot(maker->kvm, &maker->slot, gfn, 1))
+			return false;
+		maker->ua = tce_slot_to_ua(&maker->slot, tce & PAGE_MASK);
+		if (!spapr_mem_next_to_phys(&maker->cursor, maker->ua,
+					    &maker->hpa))
+			return false;
+		maker->gfn = gfn;
+	}
+
+	entry->origin = maker->ua | offset | perm;
+	entry->tce = maker->hpa | offset | maker->perm[perm];
+	return true;
+}
+
+/**
+ * tce_make_list() - make a window's TCEs from a list of the guest's
+ * @table: the table that they are for
+ * @link: the window
+ * @last: memory slot that was used last, in and out
+ * @tces: the guest's TCEs; one without permissions becomes empty ones
+ * @npages: how many
+ * @list: where the window's are put
+ * @within_page: a constant: no page of table or window is larger than the
+ *	host's, and each TCE becomes one
+ *
+ * Context: any, inside the walk that is going to write them.
+ * Return: false if one of them can't be made.
+ */
+static __always_inline bool
+tce_make_list(const struct kvmppc_spapr_tce_table *table,
+	      const struct kvmppc_spapr_tce_link *link,
+	      struct kvmppc_spapr_tce_slot *last, const u64 *tces,
+	      unsigned long npages, struct spapr_tce *list,
+	      const bool within_page)
+{
+	const unsigned long subpages =
+		within_page ? 1 : 1UL << link->subpage_shift;
+	/* An initialiser would be memset(), whose KASAN needs virtual mode */
+	struct tce_maker maker __uninitialized;
+	unsigned long i, n;
+
+	maker = tce_maker(table, link, last);
+	for (i = 0; i < npages; i++, list += subpages) {
+		if (likely(tces[i] & SPAPR_TCE_PERM)) {
+			if (within_page ?
+			    !tce_make_within_page(&maker, tces[i], list) :
+			    !tce_make_part(&maker, tces[i], 0, subpages, list))
+				return false;
+			continue;
+		}
+		for (n = 0; n < subpages; n++) {
+			list[n].origin = 0;
+			list[n].tce = 0;
+		}
+	}
+
+	*last = maker.slot;
+	return true;
+}
+
+/* H_PUT_TCE_INDIRECT: the checks before the list is read, and where it is */
+static __always_inline long
+tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
+	      unsigned long ioba, unsigned long gpa, unsigned long npages,
+	      unsigned long *ua)
+{
+	struct kvmppc_spapr_tce_slot *last = &vcpu->arch.spapr_tce_slot, slot;
+	unsigned long index;
+
+	if (npages > SPAPR_TCE_LIST_MAX || gpa & (SZ_4K - 1) ||
+	    !tce_index(table, ioba, npages, &index))
+		return H_PARAMETER;
+
+	slot = tce_last_slot(vcpu->kvm, last);
+	if (!tce_find_slot(vcpu->kvm, &slot, gpa >> PAGE_SHIFT, 1))
+		return H_TOO_HARD;
+
+	*ua = tce_slot_to_ua(&slot, gpa);
+	*last = slot;
+	return H_SUCCESS;
+}
+
+#endif /* _POWERPC_KVM_SPAPR_TCE_MAKE_H */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The TCE hypercalls in real mode (POWER8)
+ *
+ * Hypercalls of a guest under KVM-HV with the hash MMU arrive in hypervisor real
+ * mode and find these functions through hcall_real_table. Translation is off, so
+ * only the linear map can be reached: this file and all that it calls are in
+ * vmlinux, and all that it touches comes from the slab or page allocator. There
+ * is no instrumentation (Makefile), no tracing, no printk and no lock.
+ *
+ * The thread may be one that the kernel believes to be offline, and the guest
+ * may be another than the one whose runner holds SRCU for the core. So neither
+ * RCU nor SRCU protects what is found; the walk of the engine does.
+ *
+ * Interrupts are hard-disabled: only system reset and machine check interrupt a
+ * walk, and the host does not survive them, as in any other hypercall of real
+ * mode. Beside the kernel's own data, one read can raise the latter: that of the
+ * list of H_PUT_TCE_INDIRECT in guest memory.
+ *
+ * The result goes into the guest's R3 and, for H_GET_TCE, R4. A request that is
+ * too hard changes nothing and is made again in virtual mode.
+ */
+#include <linux/log2.h>
+
+#include <asm/asm-prototypes.h>
+
+#include "spapr_tce_make.h"
+
+#define TCE_PLACE	TCE_PLACE_REAL
+#define FNAME(name)	real_##name
+#include "spapr_tce_tmpl.h"
+
+/* Copy a list from pinned guest memory into the buffer */
+static __always_inline bool
+copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
+	     unsigned long npages, u64 *tces)
+{
+	const __be64 *list;
+	unsigned long hpa, i;
+
+	/* It does not cross a 4 KiB page */
+	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa))
+		return false;
+
+	list = __va(hpa);
+	for (i = 0; i < npages; i++)
+		tces[i] = be64_to_cpu(READ_ONCE(list[i]));
+
+	return true;
+}
+
+static __always_inline long
+put_indirect(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+		unsigned long ioba, unsigned long tce_list,
+		unsigned long npages)
+{
+	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
+	unsigned long index, ua;
+	long ret;
+
+	ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &ua);
+	if (ret || !npages)
+		return ret;
+	if (!buffer || !copy_list(table, ua, npages, buffer->tces) ||
+	    !tce_index(table, ioba, npages, &index))
+		return H_TOO_HARD;
+
+	ret = real_may_change(tce_links_state(table), npages);
+	if (ret)
+		return ret;
+
+	return real_put_list(table, &vcpu->arch.spapr_tce_slot, index,
+			     buffer->tces, npages, buffer->list);
+}
+
+/**
+ * kvmppc_rm_h_put_tce() - H_PUT_TCE in real mode
+ * @vcpu: the vCPU that made the hypercall
+ * @liobn: R4
+ * @ioba: R5
+ * @tce: R6
+ *
+ * Context: hypervisor real mode.
+ * Return: the guest's return code, or H_TOO_HARD for virtual mode
+ */
+long kvmppc_rm_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			 unsigned long ioba, unsigned long tce)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	ret = real_h_put(vcpu, liobn, ioba, tce);
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return tce_hand_on(ret);
+}
+
+/**
+ * kvmppc_rm_h_put_tce_indirect() - H_PUT_TCE_INDIRECT in real mode
+ * @vcpu: the vCPU that made the hypercall
+ * @liobn: R4
+ * @ioba: R5
+ * @tce_list: R6
+ * @npages: R7
+ *
+ * Context: hypervisor real mode.
+ * Return: the guest's return code, or H_TOO_HARD for virtual mode
+ */
+long kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
+				  unsigned long ioba, unsigned long tce_list,
+				  unsigned long npages)
+{
+	struct kvmppc_spapr_tce_table *table;
+	long ret = H_TOO_HARD;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_REAL, &table)) {
+		ret = put_indirect(vcpu, table, ioba, tce_list, npages);
+		tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages,
+			  TCE_PLACE_REAL);
+	}
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return tce_hand_on(ret);
+}
+
+/**
+ * kvmppc_rm_h_stuff_tce() - H_STUFF_TCE in real mode
+ * @vcpu: the vCPU that made the hypercall
+ * @liobn: R4
+ * @ioba: R5
+ * @tce_value: R6
+ * @npages: R7
+ *
+ * Context: hypervisor real mode.
+ * Return: the guest's return code, or H_TOO_HARD for virtual mode
+ */
+long kvmppc_rm_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			   unsigned long ioba, unsigned long tce_value,
+			   unsigned long npages)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	ret = real_h_stuff(vcpu, liobn, ioba, tce_value, npages);
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return tce_hand_on(ret);
+}
+
+/**
+ * kvmppc_rm_h_get_tce() - H_GET_TCE in real mode
+ * @vcpu: the vCPU that made the hypercall; its R4 gets the TCE
+ * @liobn: R4
+ * @ioba: R5
+ *
+ * Context: hypervisor real mode.
+ * Return: the guest's return code, or H_TOO_HARD for virtual mode
+ */
+long kvmppc_rm_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+			 unsigned long ioba)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_REAL);
+	ret = real_h_get(vcpu, liobn, ioba);
+	spapr_tce_walk_end(SPAPR_TCE_REAL);
+
+	return tce_hand_on(ret);
+}
