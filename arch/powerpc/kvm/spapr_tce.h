@@ -26,6 +26,7 @@
 #define _POWERPC_KVM_SPAPR_TCE_H
 
 #include <linux/cache.h>
+#include <linux/kprobes.h>
 #include <linux/kvm_host.h>
 #include <linux/nospec.h>
 #include <linux/rculist.h>

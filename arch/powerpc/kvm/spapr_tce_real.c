@@ -15,11 +15,13 @@
  * Interrupts are hard-disabled: only system reset and machine check interrupt a
  * walk, and the host does not survive them, as in any other hypercall of real
  * mode. Beside the kernel's own data, one read can raise the latter: that of the
- * list of H_PUT_TCE_INDIRECT in guest memory.
+ * list of H_PUT_TCE_INDIRECT in guest memory. A trap is as fatal; so nothing
+ * here can be probed.
  *
  * The result goes into the guest's R3 and, for H_GET_TCE, R4. A request that is
  * too hard changes nothing and is made again in virtual mode.
  */
+#include <linux/kprobes.h>
 #include <linux/log2.h>
 
 #include <asm/asm-prototypes.h>
@@ -33,7 +35,7 @@
 /* Copy a list from pinned guest memory into the buffer */
 static __always_inline bool
 copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
-	     unsigned long npages, u64 *tces)
+	  unsigned long npages, u64 *tces)
 {
 	const __be64 *list;
 	unsigned long hpa, i;
@@ -83,8 +85,8 @@ put_indirect(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
  * Context: hypervisor real mode.
  * Return: the guest's return code, or H_TOO_HARD for virtual mode
  */
-long kvmppc_rm_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
-			 unsigned long ioba, unsigned long tce)
+long __kprobes kvmppc_rm_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+				   unsigned long ioba, unsigned long tce)
 {
 	long ret;
 
@@ -106,9 +108,10 @@ long kvmppc_rm_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
  * Context: hypervisor real mode.
  * Return: the guest's return code, or H_TOO_HARD for virtual mode
  */
-long kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
-				  unsigned long ioba, unsigned long tce_list,
-				  unsigned long npages)
+long __kprobes
+kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
+			     unsigned long ioba, unsigned long tce_list,
+			     unsigned long npages)
 {
 	struct kvmppc_spapr_tce_table *table;
 	long ret = H_TOO_HARD;
@@ -135,9 +138,10 @@ long kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
  * Context: hypervisor real mode.
  * Return: the guest's return code, or H_TOO_HARD for virtual mode
  */
-long kvmppc_rm_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
-			   unsigned long ioba, unsigned long tce_value,
-			   unsigned long npages)
+long __kprobes kvmppc_rm_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+				     unsigned long ioba,
+				     unsigned long tce_value,
+				     unsigned long npages)
 {
 	long ret;
 
@@ -157,8 +161,8 @@ long kvmppc_rm_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
  * Context: hypervisor real mode.
  * Return: the guest's return code, or H_TOO_HARD for virtual mode
  */
-long kvmppc_rm_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
-			 unsigned long ioba)
+long __kprobes kvmppc_rm_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
+				   unsigned long ioba)
 {
 	long ret;
 

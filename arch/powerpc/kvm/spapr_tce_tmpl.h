@@ -19,6 +19,9 @@
  * short path of their own (put_one()). What does not fit begins again on the
  * general path.
  *
+ * Early a trap would be one in the guest's context, and in real mode fatal:
+ * functions that are not inlined can't be probed.
+ *
  * A value without permission bits clears a TCE, whatever its other bits are.
  * The guest's view keeps the value, so that poison can be told from zero.
  */
@@ -47,7 +50,7 @@ static __always_inline long FNAME(may_change)(u32 state, unsigned long npages)
 }
 
 /* Make a window's TCEs where a page is larger than the host's, or in parts */
-static noinline bool
+static noinline __kprobes bool
 FNAME(make_large)(const struct kvmppc_spapr_tce_table *table,
 		  const struct kvmppc_spapr_tce_link *link,
 		  struct kvmppc_spapr_tce_slot *last, const u64 *tces,
@@ -69,8 +72,9 @@ FNAME(make)(const struct kvmppc_spapr_tce_table *table,
 }
 
 /* Clear what has been written of a request that can't be completed */
-static noinline void FNAME(undo)(struct kvmppc_spapr_tce_table *table,
-				 unsigned long index, unsigned long npages)
+static noinline __kprobes void
+FNAME(undo)(struct kvmppc_spapr_tce_table *table, unsigned long index,
+	    unsigned long npages)
 {
 	struct kvmppc_spapr_tce_link *link;
 
@@ -81,7 +85,7 @@ static noinline void FNAME(undo)(struct kvmppc_spapr_tce_table *table,
 }
 
 /* Can these TCEs be written into the window of each link? */
-static noinline long
+static noinline __kprobes long
 FNAME(check_links)(struct kvmppc_spapr_tce_table *table,
 		   struct kvmppc_spapr_tce_slot *last, unsigned long index,
 		   const u64 *tces, unsigned long npages,
@@ -232,7 +236,7 @@ FNAME(put_one)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 }
 
 /* H_PUT_TCE of an address in the table, on the general path */
-static noinline long
+static noinline __kprobes long
 FNAME(put_general)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 		   unsigned long index, u64 tce, u32 state)
 {

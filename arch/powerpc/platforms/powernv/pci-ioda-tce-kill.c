@@ -13,10 +13,13 @@
  * is room, alone among the machine's threads, and one for a single page can be
  * lost (HW560152). Firmware knows, holds the lock and does it right. It runs in
  * real mode on a stack of its own and needs nothing of the host's context but
- * that of its caller's interrupts stay disabled; so it is called here as well,
- * past the tracepoints and the soft interrupt state of opal_call().
+ * disabled interrupts; so it is called here as well, past the tracepoints and
+ * the soft interrupt state of opal_call(). It waits for the PHB without a bound.
+ * So the caller sees to it that a system reset or a machine check meanwhile is
+ * taken as in the host's context.
  */
 #include <linux/io.h>
+#include <linux/kprobes.h>
 #include <linux/rculist.h>
 
 #include <asm/asm-prototypes.h>
@@ -52,8 +55,8 @@ static __always_inline void pnv_phb3_tce_kill_write(u64 what,
  * Context: hypervisor real mode, inside a walk, which keeps the list of PEs
  * from being freed.
  */
-void notrace pnv_phb3_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
-				  unsigned long npages)
+void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
+				    unsigned long index, unsigned long npages)
 {
 	const unsigned long start = index << tbl->it_page_shift;
 	struct iommu_table_group_link *link;
@@ -90,14 +93,14 @@ void notrace pnv_phb3_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
  * @index: first TCE, it_offset included
  * @npages: how many, at least 1
  *
- * Context: hypervisor real mode, or a guest's context with translation on;
- * interrupts hard-disabled; inside a walk, which keeps the list of PEs from
- * being freed. Changes HSRR0 and HSRR1.
+ * Context: a radix guest's context, interrupts hard-disabled, in_guest clear and
+ * MSR[RI] set, so that the host's handlers take a system reset or a machine
+ * check; inside a walk, which keeps the list of PEs from being freed. Changes
+ * SRR0, SRR1, HSRR0 and HSRR1.
  */
-void notrace pnv_opal_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
-				  unsigned long npages)
+void __kprobes pnv_opal_tce_kill_rm(struct iommu_table *tbl,
+				    unsigned long index, unsigned long npages)
 {
-	const unsigned long srr0 = mfspr(SPRN_SRR0), srr1 = mfspr(SPRN_SRR1);
 	const unsigned long shift = tbl->it_page_shift;
 	const unsigned long msr = mfmsr() & ~MSR_EE;
 	const bool all = npages > PNV_TCE_KILL_PAGES_MAX;
@@ -116,8 +119,4 @@ void notrace pnv_opal_tce_kill_rm(struct iommu_table *tbl, unsigned long index,
 			    all ? 0 : index << shift, all ? 0 : npages, 0, 0,
 			    OPAL_PCI_TCE_KILL, msr);
 	}
-
-	/* The guest's, which firmware may have used */
-	mtspr(SPRN_SRR0, srr0);
-	mtspr(SPRN_SRR1, srr1);
 }

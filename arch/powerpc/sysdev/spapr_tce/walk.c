@@ -4,7 +4,8 @@
  *
  * A hypercall handled in real mode needs only this file and the inline
  * functions of the engine's headers. So everything here touches the linear map
- * only, is built without instrumentation (see the Makefile), allocates nothing,
+ * only, is built without instrumentation (see the Makefile), cannot be probed
+ * (__kprobes), allocates nothing,
  * takes no lock except in virtual mode, and does at most SPAPR_TCE_LIST_MAX
  * TCEs per call. spapr_tce_quiesce() is for the host kernel proper.
  *
@@ -15,6 +16,7 @@
  * what is mapped, and a lock makes both change together.
  */
 #include <linux/export.h>
+#include <linux/kprobes.h>
 #include <linux/log2.h>
 #include <linux/sched.h>
 
@@ -68,8 +70,8 @@ EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
  * Context: any, inside a walk.
  * Return: its address, or NULL where no level of the table is populated there.
  */
-__be64 *spapr_tce_address(const struct spapr_tce_window *window,
-			  unsigned long index)
+__be64 *__kprobes spapr_tce_address(const struct spapr_tce_window *window,
+				    unsigned long index)
 {
 	__be64 *tce;
 
@@ -98,8 +100,8 @@ static __always_inline void tce_kill(struct spapr_tce_window *window,
  *
  * Context: the host kernel proper, inside or outside a walk.
  */
-void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
-		    unsigned long npages)
+void __kprobes spapr_tce_kill(struct spapr_tce_window *window,
+			      unsigned long index, unsigned long npages)
 {
 	tce_kill(window, index, npages, SPAPR_TCE_VIRTUAL);
 }
@@ -114,8 +116,8 @@ void spapr_tce_kill(struct spapr_tce_window *window, unsigned long index,
  * Return: false where a level is missing (spapr_tce_window_populate() adds it)
  * or the range is not in the window.
  */
-bool spapr_tce_window_ready(struct spapr_tce_window *window,
-			    unsigned long index, unsigned long npages)
+bool __kprobes spapr_tce_window_ready(struct spapr_tce_window *window,
+				      unsigned long index, unsigned long npages)
 {
 	struct iommu_table *tbl = window->tbl;
 
@@ -153,10 +155,10 @@ static __always_inline void put_in_memory(__be64 *tce, u64 *origin,
  * The hypervisor's table and the origins change together. Otherwise another
  * CPU's request for the same TCE could leave a page mapped that has no origin.
  */
-static long put_by_hypervisor(struct spapr_tce_window *window,
-			      unsigned long index, u64 *origin,
-			      const struct spapr_tce *list,
-			      unsigned long npages)
+static long __kprobes put_by_hypervisor(struct spapr_tce_window *window,
+					unsigned long index, u64 *origin,
+					const struct spapr_tce *list,
+					unsigned long npages)
 {
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long i, flags;
@@ -175,9 +177,9 @@ static long put_by_hypervisor(struct spapr_tce_window *window,
 	return ret;
 }
 
-static long clear_by_hypervisor(struct spapr_tce_window *window,
-				unsigned long index, u64 *origin,
-				unsigned long npages)
+static long __kprobes clear_by_hypervisor(struct spapr_tce_window *window,
+					  unsigned long index, u64 *origin,
+					  unsigned long npages)
 {
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long i, flags;
@@ -204,8 +206,10 @@ static long clear_by_hypervisor(struct spapr_tce_window *window,
  * Return: 0, or the error of a hypervisor's table; then the TCEs of the list
  * up to the end of the part that failed are clear, the others as before.
  */
-long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
-		     const struct spapr_tce *list, unsigned long npages)
+long __kprobes spapr_tce_store(struct spapr_tce_window *window,
+			       unsigned long index,
+			       const struct spapr_tce *list,
+			       unsigned long npages)
 {
 	unsigned long first = index;
 	long ret;
@@ -249,9 +253,9 @@ long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
  * Context: as @mode says, inside the walk that made the list.
  * Return: as spapr_tce_store(). Cannot fail where the table is in memory.
  */
-long spapr_tce_put(struct spapr_tce_window *window, unsigned long index,
-		   const struct spapr_tce *list, unsigned long npages,
-		   enum spapr_tce_mode mode)
+long __kprobes spapr_tce_put(struct spapr_tce_window *window,
+			     unsigned long index, const struct spapr_tce *list,
+			     unsigned long npages, enum spapr_tce_mode mode)
 {
 	long ret = spapr_tce_store(window, index, list, npages);
 
@@ -275,9 +279,10 @@ EXPORT_SYMBOL_GPL(spapr_tce_put);
  * Return: -EAGAIN and nothing changed where a level is missing; else as
  * spapr_tce_put()
  */
-long spapr_tce_try_put(struct spapr_tce_window *window, unsigned long index,
-		       const struct spapr_tce *list, unsigned long npages,
-		       enum spapr_tce_mode mode)
+long __kprobes spapr_tce_try_put(struct spapr_tce_window *window,
+				 unsigned long index,
+				 const struct spapr_tce *list,
+				 unsigned long npages, enum spapr_tce_mode mode)
 {
 	__be64 *tce;
 	u64 *origin;
@@ -313,8 +318,9 @@ EXPORT_SYMBOL_GPL(spapr_tce_try_put);
  * Return: 0, or the error of a hypervisor's table; then the TCEs before the
  * part that failed are clear.
  */
-long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
-		     unsigned long npages, enum spapr_tce_mode mode)
+long __kprobes spapr_tce_clear(struct spapr_tce_window *window,
+			       unsigned long index, unsigned long npages,
+			       enum spapr_tce_mode mode)
 {
 	unsigned long first = index, end = index + npages, i;
 	bool touched = false;

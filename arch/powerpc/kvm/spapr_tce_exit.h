@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which of a guest's exits are TCE hypercalls that may be answered at once
+ */
+#ifndef _POWERPC_KVM_SPAPR_TCE_EXIT_H
+#define _POWERPC_KVM_SPAPR_TCE_EXIT_H
+
+#include <linux/kvm_host.h>
+
+#include <asm/hvcall.h>
+#include <asm/reg.h>
+
+static __always_inline bool tce_is_hcall(unsigned long req)
+{
+	return req == H_PUT_TCE || req == H_GET_TCE || req == H_STUFF_TCE;
+}
+
+/* Has user space left the hypercall to this kernel? */
+static __always_inline bool tce_hcall_enabled(const struct kvm *kvm,
+					      unsigned long req)
+{
+	return kvm->arch.enabled_hcalls[BIT_WORD(req / 4)] & BIT_MASK(req / 4);
+}
+
+/*
+ * Does the hypercall come from the guest's kernel, outside of a transaction, and
+ * is it this kernel's to answer?
+ */
+static __always_inline bool tce_may_answer(const struct kvm *kvm,
+					   unsigned long req,
+					   unsigned long msr)
+{
+	return !(msr & (MSR_PR | MSR_TS_MASK)) && !kvm->arch.secure_guest &&
+	       tce_hcall_enabled(kvm, req);
+}
+
+/* Is the guest's performance monitor frozen, as it is in the host? */
+static __always_inline bool tce_pmu_is_frozen(void)
+{
+	unsigned long mmcr0 = mfspr(SPRN_MMCR0), mmcra = mfspr(SPRN_MMCRA);
+
+	if (!(mmcr0 & MMCR0_FC) || mmcra & MMCRA_SAMPLE_ENABLE)
+		return false;
+	return !cpu_has_feature(CPU_FTR_ARCH_31) ||
+	       (mmcr0 & MMCR0_PMCCEXT && mmcra & MMCRA_BHRB_DISABLE);
+}
+
+#endif /* _POWERPC_KVM_SPAPR_TCE_EXIT_H */
