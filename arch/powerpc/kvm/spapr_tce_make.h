@@ -274,7 +274,7 @@ tce_make_list(const struct kvmppc_spapr_tce_table *table,
 			continue;
 		}
 		for (n = 0; n < subpages; n++) {
-			list[n].origin = 0;
+			list[n].origin = SPAPR_TCE_CLEARED;
 			list[n].tce = 0;
 		}
 	}

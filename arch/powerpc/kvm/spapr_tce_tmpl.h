@@ -213,6 +213,7 @@ FNAME(put_one)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
 	const unsigned long perm = tce & SPAPR_TCE_PERM;
 	unsigned long ua = 0;
+	bool kill;
 
 	if (unlikely(!view))
 		return false;
@@ -224,13 +225,13 @@ FNAME(put_one)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 			return false;
 		ua = tce_slot_to_ua(slot, tce & ~SPAPR_TCE_PERM);
 	}
-	if (window && !spapr_tce_write_one(window, index, ua, perm))
+	if (window && !spapr_tce_write_one(window, index, ua, perm, &kill))
 		return false;
 
 	WRITE_ONCE(view[index & (TCE_VIEW_TCES - 1)], tce);
 	tce_count(table, TCE_HCALL_PUT, H_SUCCESS, 1, TCE_PLACE);
 	/* The only call comes last, so that no register is saved for it */
-	if (window)
+	if (window && kill)
 		spapr_tce_kill_one(window, index, TCE_MODE);
 	return true;
 }

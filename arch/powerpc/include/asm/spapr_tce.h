@@ -41,6 +41,12 @@
 /* TCEs in one request: what fits a 4 KiB list (LoPAPR, H_PUT_TCE_INDIRECT) */
 #define SPAPR_TCE_LIST_MAX	512UL
 #define SPAPR_TCE_PERM		(TCE_PCI_READ | TCE_PCI_WRITE)
+/*
+ * The origin of a TCE in memory that was cleared and that the hardware may still
+ * have, because its invalidation is under way on some CPU. 0 instead means that
+ * nothing is cached: a request that clears such a TCE needs no invalidation.
+ */
+#define SPAPR_TCE_CLEARED	0x4UL
 
 struct spapr_tce_hv;
 struct spapr_tce_kind;
@@ -74,9 +80,9 @@ struct spapr_tce_owner {
  * @offset: the first TCE's index from IOBA 0
  * @npages: how many TCEs
  * @kill_rm: the table's iommu_table_ops::tce_kill_rm, if it lies in memory
- * @origins: index -> user address and permissions of the TCE's page. Word and
- *	TCE are written by two stores, so that a reader may find them contradict
- *	each other.
+ * @origins: index -> user address and permissions of the TCE's page, or a word
+ *	without permissions. Word and TCE are written by two stores, so that a
+ *	reader may find them contradict each other.
  * @perm: permission bits of this kind of table for those of a request
  * @owner: the owner pins what TCEs point to by itself; NULL where the TCEs rely
  *	on registered memory
@@ -292,15 +298,16 @@ static __always_inline void spapr_tce_write(__be64 *at, u64 tce)
  * @index: the TCE
  * @ua: user address of its page
  * @perm: SPAPR_TCE_PERM bits; 0 clears the TCE, whatever @ua is
+ * @kill: set to true if the caller has to go on to spapr_tce_kill_one()
  *
- * The way of the commonest request, with nothing on it that few need.
+ * Fast path: one TCE of one window, of a kind that needs nothing else.
  *
- * Context: any, inside a walk. The caller goes on to spapr_tce_kill_one().
+ * Context: any, inside a walk.
  * Return: false, and nothing changed, where the general functions are needed.
  */
 static __always_inline bool
 spapr_tce_write_one(struct spapr_tce_window *window, unsigned long index,
-		    unsigned long ua, unsigned long perm)
+		    unsigned long ua, unsigned long perm, bool *kill)
 {
 	unsigned long hpa;
 	u64 *origin;
@@ -319,12 +326,16 @@ spapr_tce_write_one(struct spapr_tce_window *window, unsigned long index,
 	else if (!spapr_tce_in_memory(window->tbl, index, &tce))
 		return false;
 
+	*kill = true;
 	if (perm) {
 		WRITE_ONCE(*origin, ua | perm);
 		spapr_tce_write(tce, hpa | window->perm[perm]);
-	} else {
+	} else if (likely(READ_ONCE(*origin) & SPAPR_TCE_PERM)) {
 		spapr_tce_write(tce, 0);
-		WRITE_ONCE(*origin, 0);
+		WRITE_ONCE(*origin, SPAPR_TCE_CLEARED);
+	} else {
+		*kill = false;
+		return !READ_ONCE(*origin) && !READ_ONCE(*tce);
 	}
 
 	return true;

@@ -11,7 +11,8 @@
  *
  * PHB4 and PHB5 have one too, but it is a queue: a store must wait until there
  * is room, alone among the machine's threads, and one for a single page can be
- * lost (HW560152). Firmware knows, holds the lock and does it right. It runs in
+ * lost (HW560152). Today's firmware makes each request one for the PE; older
+ * firmware can lose it. So it is asked for the PE at once. Firmware runs in
  * real mode on a stack of its own and needs nothing of the host's context but
  * disabled interrupts; so it is called here as well, past the tracepoints and
  * the soft interrupt state of opal_call(). It waits for the PHB without a bound.
@@ -89,9 +90,9 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 
 /**
  * pnv_opal_tce_kill_rm() - have firmware make PHBs forget TCEs of a table
- * @tbl: a table that is fed to PEs
- * @index: first TCE, it_offset included
- * @npages: how many, at least 1
+ * @tbl: a table that is programmed into PEs
+ * @index: unused, the PEs forget all their TCEs
+ * @npages: unused
  *
  * Context: a radix guest's context, interrupts hard-disabled, in_guest clear and
  * MSR[RI] set, so that the host's handlers take a system reset or a machine
@@ -101,9 +102,7 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 void __kprobes pnv_opal_tce_kill_rm(struct iommu_table *tbl,
 				    unsigned long index, unsigned long npages)
 {
-	const unsigned long shift = tbl->it_page_shift;
 	const unsigned long msr = mfmsr() & ~MSR_EE;
-	const bool all = npages > PNV_TCE_KILL_PAGES_MAX;
 	struct iommu_table_group_link *link;
 
 	/* TCEs first; firmware orders what it does itself */
@@ -113,10 +112,8 @@ void __kprobes pnv_opal_tce_kill_rm(struct iommu_table *tbl,
 						      struct pnv_ioda_pe,
 						      table_group);
 
-		__opal_call(pe->phb->opal_id,
-			    all ? OPAL_PCI_TCE_KILL_PE : OPAL_PCI_TCE_KILL_PAGES,
-			    pe->pe_number, all ? 0 : 1UL << shift,
-			    all ? 0 : index << shift, all ? 0 : npages, 0, 0,
-			    OPAL_PCI_TCE_KILL, msr);
+		__opal_call(pe->phb->opal_id, OPAL_PCI_TCE_KILL_PE,
+			    pe->pe_number, 0, 0, 0, 0, 0, OPAL_PCI_TCE_KILL,
+			    msr);
 	}
 }

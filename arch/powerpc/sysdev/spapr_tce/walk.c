@@ -177,6 +177,85 @@ static long __kprobes put_by_hypervisor(struct spapr_tce_window *window,
 	return ret;
 }
 
+/* How many of the first TCEs are clear, and not cached by the hardware either? */
+static __always_inline unsigned long
+count_clear(const __be64 *tce, const u64 *origin, unsigned long npages)
+{
+	unsigned long i;
+
+	for (i = 0; i < npages; i++)
+		if (READ_ONCE(tce[i]) || READ_ONCE(origin[i]))
+			break;
+
+	return i;
+}
+
+/* Clear TCEs of one leaf. Return: true if they have to be invalidated */
+static __always_inline bool clear_leaf(struct spapr_tce_window *window,
+				       unsigned long index, u64 *origin,
+				       unsigned long npages)
+{
+	unsigned long i;
+	__be64 *tce;
+
+	if (!spapr_tce_in_memory(window->tbl, index, &tce))
+		return false;
+
+	i = count_clear(tce, origin, npages);
+	if (i == npages)
+		return false;
+
+	for (; i < npages; i++) {
+		WRITE_ONCE(tce[i], 0);
+		WRITE_ONCE(origin[i], SPAPR_TCE_CLEARED);
+	}
+	return true;
+}
+
+/*
+ * TCEs that were cleared have been invalidated, unless another request has put
+ * one meanwhile. Not worth while for many: the next to clear them invalidates
+ * once more.
+ */
+#define CONFIRM_MAX	32UL
+
+static __always_inline void confirm_clear(struct spapr_tce_window *window,
+					  unsigned long index,
+					  unsigned long npages)
+{
+	unsigned long i, run;
+	u64 *origin;
+
+	if (!window->in_memory || npages > CONFIRM_MAX)
+		return;
+
+	for (; npages; npages -= run, index += run) {
+		run = leaf_run(index, npages);
+		origin = spapr_sparse_find(&window->origins, index);
+		for (i = 0; origin && i < run; i++)
+			if (READ_ONCE(origin[i]) == SPAPR_TCE_CLEARED)
+				WRITE_ONCE(origin[i], 0);
+	}
+}
+
+/* Has the hypervisor's table nothing in these TCEs of a leaf? */
+static __always_inline bool
+hypervisor_has_none(const struct spapr_tce_window *window, const u64 *origin,
+		    unsigned long npages)
+{
+	unsigned long i;
+
+	if (READ_ONCE(window->lost))
+		return false;
+
+	/* An origin is cleared after its TCE has been */
+	for (i = 0; i < npages; i++)
+		if (READ_ONCE(origin[i]))
+			return false;
+
+	return true;
+}
+
 static long __kprobes clear_by_hypervisor(struct spapr_tce_window *window,
 					  unsigned long index, u64 *origin,
 					  unsigned long npages)
@@ -312,7 +391,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_try_put);
  * @mode: one that spapr_tce_window_can()
  *
  * When this returns, the device sees none of the TCEs. Leaves that were never
- * populated cost nothing.
+ * populated, and TCEs that are clear, cost no invalidation and no hypercall.
  *
  * Context: as @mode says, inside a walk.
  * Return: 0, or the error of a hypervisor's table; then the TCEs before the
@@ -322,7 +401,7 @@ long __kprobes spapr_tce_clear(struct spapr_tce_window *window,
 			       unsigned long index, unsigned long npages,
 			       enum spapr_tce_mode mode)
 {
-	unsigned long first = index, end = index + npages, i;
+	unsigned long first = index, end = index + npages;
 	bool touched = false;
 	long ret;
 
@@ -336,23 +415,20 @@ long __kprobes spapr_tce_clear(struct spapr_tce_window *window,
 		}
 
 		if (window->in_memory) {
-			__be64 *tce = spapr_tce_address(window, index);
-
-			for (i = 0; tce && i < run; i++) {
-				WRITE_ONCE(tce[i], 0);
-				WRITE_ONCE(origin[i], 0);
-			}
-		} else {
+			touched |= clear_leaf(window, index, origin, run);
+		} else if (!hypervisor_has_none(window, origin, run)) {
 			ret = clear_by_hypervisor(window, index, origin, run);
 			if (ret)
 				return ret;
+			touched = true;
 		}
-		touched = true;
 		index += run;
 	}
 
-	if (touched)
+	if (touched) {
 		tce_kill(window, first, npages, mode);
+		confirm_clear(window, first, npages);
+	}
 	return 0;
 }
 EXPORT_SYMBOL_GPL(spapr_tce_clear);
