@@ -137,6 +137,12 @@ bool kvm_ppc_has_pr(void)
 	return kvm_ppc_has(KVM_VM_PPC_PR);
 }
 
+bool kvm_ppc_has_radix(void)
+{
+	return ioctl(kvm_ppc_dev(), KVM_CHECK_EXTENSION,
+		     KVM_CAP_PPC_MMU_RADIX) > 0;
+}
+
 int __kvm_ppc_slot(struct kvm_ppc_vm *vm, unsigned int slot, __u64 gpa,
 		   size_t size, void *mem)
 {
@@ -203,6 +209,8 @@ static void kvm_ppc_load_code(struct kvm_ppc_vm *vm)
 	__builtin___clear_cache((char *)code, (char *)(code + n));
 }
 
+bool kvm_ppc_hash;
+
 void kvm_ppc_vm_init(struct kvm_ppc_vm *vm, bool pr, size_t mem_size)
 {
 	__u32 order = HPT_ORDER;
@@ -212,8 +220,8 @@ void kvm_ppc_vm_init(struct kvm_ppc_vm *vm, bool pr, size_t mem_size)
 	vm->fd = must(ioctl(kvm_ppc_dev(), KVM_CREATE_VM,
 			    pr ? KVM_VM_PPC_PR : KVM_VM_PPC_HV));
 
-	/* The kernel's default is larger; a radix guest has none at all. */
-	if (!pr)
+	/* The kernel's default is larger; a radix guest would become a hash one. */
+	if (!pr && (kvm_ppc_hash || !kvm_ppc_has_radix()))
 		ioctl(vm->fd, KVM_PPC_ALLOCATE_HTAB, &order);
 
 	kvm_ppc_slot(vm, 0, 0, mem_size, NULL);

@@ -113,6 +113,12 @@ struct kvm_ppc_vm {
 bool kvm_ppc_has_hv(void);
 bool kvm_ppc_has_pr(void);
 
+/* Whether guests can have the radix MMU, which is the host's then */
+bool kvm_ppc_has_radix(void);
+
+/* Set for guests with the hash MMU where radix is the rule */
+extern bool kvm_ppc_hash;
+
 /*
  * A VM with @mem_size bytes at address 0 (a multiple of 64 KiB, beyond
  * KVM_PPC_FREE) and the list hypercalls enabled.
