@@ -23,7 +23,8 @@
  * Then host_handles_nmi() makes system reset and machine check what they are in
  * the host: their handlers need the kernel's addresses, stacks of their own and
  * no more of the host's context. So while a request is answered, also while
- * firmware waits for a host bridge, they are as survivable as in the host. What
+ * firmware waits for a host bridge, they are as survivable as in the host, and a
+ * memory error in a guest's list is left to the next place. What
  * runs before and after that can't be probed, nor can the rest of the path,
  * because probes would run in the guest's context: it is all in .kprobes.text.
  */
@@ -34,6 +35,7 @@
 
 #define TCE_PLACE	TCE_PLACE_EARLY
 #define FNAME(name)	early_##name
+#define TCE_COPY_LIST	tce_copy_list
 #include "spapr_tce_tmpl.h"
 
 static __always_inline long early_answer(struct kvm_vcpu *vcpu,
@@ -43,6 +45,9 @@ static __always_inline long early_answer(struct kvm_vcpu *vcpu,
 
 	if (req == H_PUT_TCE)
 		return early_h_put(vcpu, gpr[4], gpr[5], gpr[6]);
+	if (req == H_PUT_TCE_INDIRECT)
+		return early_h_put_indirect(vcpu, gpr[4], gpr[5], gpr[6],
+					    gpr[7]);
 	if (req == H_STUFF_TCE)
 		return early_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
 	return early_h_get(vcpu, gpr[4], gpr[5]);
@@ -122,8 +127,8 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 	long ret;
 
 	if (hstate->scratch0 != BOOK3S_INTERRUPT_SYSCALL ||
-	    !tce_is_hcall(req) || !kvm_is_radix(vcpu->kvm) ||
-	    !tce_may_answer(vcpu->kvm, req, vcpu->arch.shregs.msr) ||
+	    !tce_is_hcall(vcpu->kvm, req) || !kvm_is_radix(vcpu->kvm) ||
+	    !tce_may_answer(vcpu->kvm, vcpu->arch.shregs.msr) ||
 	    !tce_pmu_is_frozen())
 		return false;
 

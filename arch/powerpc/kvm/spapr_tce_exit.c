@@ -14,8 +14,30 @@
 #include "spapr_tce_make.h"
 #include "spapr_tce_exit.h"
 
+/*
+ * Copy a list from guest memory: pinned, or as the process has it mapped. In a
+ * nested guest's host the latter would overwrite the guest's AMR.
+ */
+static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
+			   unsigned long ua, unsigned long npages, u64 *tces)
+{
+	unsigned long i;
+
+	if (tce_copy_list(table, ua, npages, tces))
+		return true;
+	if (kvmhv_on_pseries() ||
+	    copy_from_user_nofault(tces, (void __user *)ua,
+				   npages * sizeof(*tces)))
+		return false;
+
+	for (i = 0; i < npages; i++)
+		be64_to_cpus(&tces[i]);
+	return true;
+}
+
 #define TCE_PLACE	TCE_PLACE_EXIT
 #define FNAME(name)	exit_##name
+#define TCE_COPY_LIST	exit_copy_list
 #include "spapr_tce_tmpl.h"
 
 static __always_inline long exit_answer(struct kvm_vcpu *vcpu,
@@ -25,6 +47,9 @@ static __always_inline long exit_answer(struct kvm_vcpu *vcpu,
 
 	if (req == H_PUT_TCE)
 		return exit_h_put(vcpu, gpr[4], gpr[5], gpr[6]);
+	if (req == H_PUT_TCE_INDIRECT)
+		return exit_h_put_indirect(vcpu, gpr[4], gpr[5], gpr[6],
+					   gpr[7]);
 	if (req == H_STUFF_TCE)
 		return exit_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
 	return exit_h_get(vcpu, gpr[4], gpr[5]);
@@ -57,7 +82,7 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 	unsigned long req = vcpu->arch.regs.gpr[3];
 	long ret;
 
-	if (!tce_is_hcall(req) || !tce_may_answer(vcpu->kvm, req, msr) ||
+	if (!tce_is_hcall(vcpu->kvm, req) || !tce_may_answer(vcpu->kvm, msr) ||
 	    nested_guest_counts())
 		return false;
 

@@ -10,28 +10,37 @@
 #include <asm/hvcall.h>
 #include <asm/reg.h>
 
-static __always_inline bool tce_is_hcall(unsigned long req)
-{
-	return req == H_PUT_TCE || req == H_GET_TCE || req == H_STUFF_TCE;
-}
-
-/* Has user space left the hypercall to this kernel? */
-static __always_inline bool tce_hcall_enabled(const struct kvm *kvm,
-					      unsigned long req)
+/* Has user space left hypercall @req to this kernel? */
+static __always_inline bool tce_enabled(const struct kvm *kvm,
+					unsigned long req)
 {
 	return kvm->arch.enabled_hcalls[BIT_WORD(req / 4)] & BIT_MASK(req / 4);
 }
 
-/*
- * Does the hypercall come from the guest's kernel, outside of a transaction, and
- * is it this kernel's to answer?
- */
+/* Is this a TCE hypercall, and this kernel's to answer? */
+static __always_inline bool tce_is_hcall(const struct kvm *kvm,
+					 unsigned long req)
+{
+	/* Of constants the compiler makes a bit */
+	switch (req) {
+	case H_PUT_TCE:
+		return tce_enabled(kvm, H_PUT_TCE);
+	case H_STUFF_TCE:
+		return tce_enabled(kvm, H_STUFF_TCE);
+	case H_PUT_TCE_INDIRECT:
+		return tce_enabled(kvm, H_PUT_TCE_INDIRECT);
+	case H_GET_TCE:
+		return tce_enabled(kvm, H_GET_TCE);
+	default:
+		return false;
+	}
+}
+
+/* Does it come from the guest's kernel, and not in a transaction? */
 static __always_inline bool tce_may_answer(const struct kvm *kvm,
-					   unsigned long req,
 					   unsigned long msr)
 {
-	return !(msr & (MSR_PR | MSR_TS_MASK)) && !kvm->arch.secure_guest &&
-	       tce_hcall_enabled(kvm, req);
+	return !(msr & (MSR_PR | MSR_TS_MASK)) && !kvm->arch.secure_guest;
 }
 
 /* Is the guest's performance monitor frozen, as it is in the host? */

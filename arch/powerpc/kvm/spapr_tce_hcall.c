@@ -8,8 +8,8 @@
  * (H_TOO_HARD).
  *
  * No walk is longer than SPAPR_TCE_LIST_MAX TCEs, and the thread may be
- * scheduled between walks. H_STUFF_TCE, which has no limit of its own, stops for
- * a signal: user space gets the request and decides when to go on.
+ * scheduled between walks. A request of more than one walk stops for a signal:
+ * user space gets it as a whole and decides when to go on.
  */
 #include <linux/cleanup.h>
 #include <linux/export.h>
@@ -319,12 +319,13 @@ static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 {
 	u64 *tces = vcpu->arch.spapr_tce_buffer->tces;
 	struct kvmppc_spapr_tce_table *table;
-	unsigned long ua, i;
+	unsigned long index, ua, i;
 	long ret = H_TOO_HARD;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table))
-		ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &ua);
+		ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &index,
+				    &ua);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 	if (ret)
 		return ret;

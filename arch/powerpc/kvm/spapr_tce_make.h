@@ -13,6 +13,9 @@
 #ifndef _POWERPC_KVM_SPAPR_TCE_MAKE_H
 #define _POWERPC_KVM_SPAPR_TCE_MAKE_H
 
+#include <linux/log2.h>
+#include <linux/uaccess.h>
+
 #include "spapr_tce.h"
 
 /*
@@ -287,13 +290,12 @@ tce_make_list(const struct kvmppc_spapr_tce_table *table,
 static __always_inline long
 tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
 	      unsigned long ioba, unsigned long gpa, unsigned long npages,
-	      unsigned long *ua)
+	      unsigned long *index, unsigned long *ua)
 {
 	struct kvmppc_spapr_tce_slot *last = &vcpu->arch.spapr_tce_slot, slot;
-	unsigned long index;
 
 	if (npages > SPAPR_TCE_LIST_MAX || gpa & (SZ_4K - 1) ||
-	    !tce_index(table, ioba, npages, &index))
+	    !tce_index(table, ioba, npages, index))
 		return H_PARAMETER;
 
 	slot = tce_last_slot(vcpu->kvm, last);
@@ -303,6 +305,27 @@ tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
 	*ua = tce_slot_to_ua(&slot, gpa);
 	*last = slot;
 	return H_SUCCESS;
+}
+
+/*
+ * Copy a list from pinned guest memory. A memory error there is no error of the
+ * host, where its machine check handler runs. False if the memory is not pinned
+ * or fails.
+ */
+static __always_inline bool
+tce_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
+	      unsigned long npages, u64 *tces)
+{
+	unsigned long hpa, i;
+
+	/* The list does not cross a 4 KiB page */
+	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa) ||
+	    copy_mc_to_kernel(tces, __va(hpa), npages * sizeof(*tces)))
+		return false;
+
+	for (i = 0; i < npages; i++)
+		be64_to_cpus(&tces[i]);
+	return true;
 }
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_MAKE_H */

@@ -28,19 +28,18 @@
 
 #include "spapr_tce_make.h"
 
-#define TCE_PLACE	TCE_PLACE_REAL
-#define FNAME(name)	real_##name
-#include "spapr_tce_tmpl.h"
-
-/* Copy a list from pinned guest memory into the buffer */
+/*
+ * Copy a list from pinned guest memory. Here a memory error is fatal: in real
+ * mode this code runs at addresses that the exception table does not have.
+ */
 static __always_inline bool
-copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
-	  unsigned long npages, u64 *tces)
+real_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
+	       unsigned long npages, u64 *tces)
 {
 	const __be64 *list;
 	unsigned long hpa, i;
 
-	/* It does not cross a 4 KiB page */
+	/* The list does not cross a 4 KiB page */
 	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa))
 		return false;
 
@@ -51,29 +50,10 @@ copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
 	return true;
 }
 
-static __always_inline long
-put_indirect(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
-		unsigned long ioba, unsigned long tce_list,
-		unsigned long npages)
-{
-	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
-	unsigned long index, ua;
-	long ret;
-
-	ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &ua);
-	if (ret || !npages)
-		return ret;
-	if (!buffer || !copy_list(table, ua, npages, buffer->tces) ||
-	    !tce_index(table, ioba, npages, &index))
-		return H_TOO_HARD;
-
-	ret = real_may_change(tce_links_state(table), npages);
-	if (ret)
-		return ret;
-
-	return real_put_list(table, &vcpu->arch.spapr_tce_slot, index,
-			     buffer->tces, npages, buffer->list);
-}
+#define TCE_PLACE	TCE_PLACE_REAL
+#define FNAME(name)	real_##name
+#define TCE_COPY_LIST	real_copy_list
+#include "spapr_tce_tmpl.h"
 
 /**
  * kvmppc_rm_h_put_tce() - H_PUT_TCE in real mode
@@ -113,15 +93,10 @@ kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			     unsigned long ioba, unsigned long tce_list,
 			     unsigned long npages)
 {
-	struct kvmppc_spapr_tce_table *table;
-	long ret = H_TOO_HARD;
+	long ret;
 
 	spapr_tce_walk_begin(SPAPR_TCE_REAL);
-	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_REAL, &table)) {
-		ret = put_indirect(vcpu, table, ioba, tce_list, npages);
-		tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages,
-			  TCE_PLACE_REAL);
-	}
+	ret = real_h_put_indirect(vcpu, liobn, ioba, tce_list, npages);
 	spapr_tce_walk_end(SPAPR_TCE_REAL);
 
 	return tce_hand_on(ret);

@@ -2,8 +2,8 @@
 /*
  * The TCE hypercalls (LoPAPR 14.5.4.2), the same source for all places
  *
- * A C file defines TCE_PLACE and FNAME() and includes this file, once for each
- * place. A function here runs inside one walk of the engine. It either answers
+ * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
+ * TCE_COPY_LIST(), and includes this file, once for each place. A function here runs inside one walk of the engine. It either answers
  * the guest, or changes nothing and returns who can go on (H_TOO_HARD and the
  * codes after it, spapr_tce.h).
  *
@@ -338,6 +338,48 @@ static __always_inline long FNAME(h_get)(struct kvm_vcpu *vcpu,
 
 	return tce_count(table, TCE_HCALL_GET, ret, 1, TCE_PLACE);
 }
+
+#ifdef TCE_COPY_LIST
+/* Fetch a list once and write it */
+static __always_inline long
+FNAME(fetch_and_put)(struct kvm_vcpu *vcpu,
+		     struct kvmppc_spapr_tce_table *table, unsigned long index,
+		     unsigned long ua, unsigned long npages)
+{
+	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
+	long ret;
+
+	ret = FNAME(may_change)(tce_links_state(table), npages);
+	if (ret)
+		return ret;
+	if (!buffer || !TCE_COPY_LIST(table, ua, npages, buffer->tces))
+		return H_TOO_HARD;
+
+	return FNAME(put_list)(table, &vcpu->arch.spapr_tce_slot, index,
+			       buffer->tces, npages, buffer->list);
+}
+
+/* H_PUT_TCE_INDIRECT */
+static noinline __kprobes long
+FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
+		      unsigned long ioba, unsigned long tce_list,
+		      unsigned long npages)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index, ua;
+	long ret;
+
+	if (!tce_find_table(vcpu->kvm, liobn, TCE_PLACE, &table))
+		return H_TOO_HARD;
+
+	ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &index, &ua);
+	if (!ret && npages)
+		ret = FNAME(fetch_and_put)(vcpu, table, index, ua, npages);
+
+	return tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages, TCE_PLACE);
+}
+#undef TCE_COPY_LIST
+#endif
 
 #undef TCE_LINKS_ELSEWHERE
 #undef TCE_MODE

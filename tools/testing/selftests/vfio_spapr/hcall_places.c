@@ -20,6 +20,8 @@
 #define LIST		(2 * MIB)
 #define PAGE		(4 * MIB)
 #define HOLE		(64 * MIB)
+#define FREE_MEM	(32 * MIB)
+#define FREE_SIZE	MIB
 #define LINKED		1
 #define UNLINKED	2
 #define TCES		0x8000
@@ -123,7 +125,7 @@ static bool moved(__u64 nr, const char *name, __u64 liobn, __u64 ioba, __u64 b,
 }
 
 static void test_table(const char *which, __u64 liobn, __u64 ioba,
-		       unsigned int where, unsigned int list_where)
+		       unsigned int where)
 {
 	__u64 *list = kvm_ppc_mem(&guest.vm, LIST);
 	int i;
@@ -140,7 +142,7 @@ static void test_table(const char *which, __u64 liobn, __u64 ioba,
 			       where),
 			 "H_STUFF_TCE, %s\n", which);
 	ksft_test_result(moved(H_PUT_TCE_INDIRECT, "H_PUT_TCE_INDIRECT", liobn,
-			       ioba, LIST, 512, list_where),
+			       ioba, LIST, 512, where),
 			 "H_PUT_TCE_INDIRECT, %s\n", which);
 }
 
@@ -184,9 +186,27 @@ static bool cpuinfo_has(const char *what)
 	return found;
 }
 
-int main(void)
+/*
+ * A list in memory that is not registered, hence not pinned: there it is read as
+ * the process has it mapped, where that is possible.
+ */
+static void test_unregistered(unsigned int where)
 {
-	unsigned int linked, unlinked, list;
+	__u64 *list;
+	int i;
+
+	kvm_ppc_slot(&guest.vm, 1, FREE_MEM, FREE_SIZE, NULL);
+	list = kvm_ppc_mem(&guest.vm, FREE_MEM);
+	for (i = 0; i < 512; i++)
+		list[i] = htobe64((PAGE + i * 0x1000) | TCE_RW);
+	ksft_test_result(moved(H_PUT_TCE_INDIRECT, "H_PUT_TCE_INDIRECT",
+			       UNLINKED, 0, FREE_MEM, 512, where),
+			 "H_PUT_TCE_INDIRECT, list not registered\n");
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int where, unregistered = 1 << VIRTUAL;
 
 	ksft_print_header();
 	if (!kvm_ppc_has_hv())
@@ -194,28 +214,26 @@ int main(void)
 	if (!testbed_find(&guest.bed))
 		ksft_exit_skip("no devices\n");
 
+	kvm_ppc_hash = argc > 1 && !strcmp(argv[1], "hash");
 	if (!cpuinfo_has("PowerNV")) {
 		/* The host's context is there when H_ENTER_NESTED returns. */
-		linked = 1 << EXIT;
-		unlinked = 1 << EXIT;
-		list = 1 << VIRTUAL;
+		where = 1 << EXIT;
 	} else if (cpuinfo_has("POWER8")) {
-		linked = 1 << REAL;
-		unlinked = 1 << REAL;
-		list = 1 << REAL;
+		where = 1 << REAL;
 	} else {
-		linked = 1 << EARLY;
-		unlinked = 1 << EARLY;
-		list = 1 << VIRTUAL;
+		/* Early a hash guest's MMU would be no good to an NMI's handler. */
+		where = kvm_ppc_hash ? 1 << EXIT : 1 << EARLY;
+		unregistered = 1 << EXIT;
 	}
 
-	ksft_set_plan(9);
+	ksft_set_plan(10);
 	transcript_mute(1);
 	linked_open(&guest, false, MEM_SIZE);
 	linked_table(&guest, LINKED, 12, guest.start32, TCES);
 	kvm_ppc_table(&guest.vm, UNLINKED, 12, 0, TCES);
-	test_table("linked", LINKED, guest.start32, linked, list);
-	test_table("not linked", UNLINKED, 0, unlinked, list);
+	test_table("linked", LINKED, guest.start32, where);
+	test_table("not linked", UNLINKED, 0, where);
+	test_unregistered(unregistered);
 	ksft_test_result(test_further_on(), "further on\n");
 	linked_close(&guest);
 	ksft_finished();
