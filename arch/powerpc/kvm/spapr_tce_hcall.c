@@ -275,7 +275,7 @@ static long list_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 		}
 		if (ret)
 			return ret;
-		if (fatal_signal_pending(current))
+		if (signal_pending(current))
 			return H_TOO_HARD;
 		cond_resched();
 	}

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -227,6 +228,40 @@ static bool test_endless(void)
 	return !ret;
 }
 
+/*
+ * Nor with a list, whose few entries can be pages that are many of the window's.
+ */
+static bool test_list_signal(void)
+{
+	const struct itimerval soon = {
+		.it_interval.tv_usec = 20000, .it_value.tv_usec = 20000,
+	};
+	const struct itimerval never = { 0 };
+	struct sigaction action = { .sa_handler = on_alarm };
+	const unsigned int shift = 28;
+	unsigned int i, n;
+	__u64 *list;
+	__s64 ret;
+
+	linked_open(&guest, false, MEM_SIZE);
+	linked_slot(&guest, 1, 1ul << shift, 1ul << shift);
+	n = guest.size32 >> shift;
+	linked_table(&guest, LIOBN, shift, guest.start32, n);
+	list = kvm_ppc_mem(&guest.vm, LIST);
+	for (i = 0; i < n; i++)
+		list[i] = htobe64(1ul << shift | TCE_RW);
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	ret = kvm_ppc_hcall(guest.vcpu, H_PUT_TCE_INDIRECT, LIOBN,
+			    guest.start32, LIST, n, NULL);
+	setitimer(ITIMER_REAL, &never, NULL);
+	if (ret != KVM_PPC_TO_USER)
+		ksft_print_msg("answer %lld in spite of signals\n", ret);
+	linked_close(&guest);
+	return ret == KVM_PPC_TO_USER;
+}
+
 static const struct {
 	const char *name;
 	bool (*run)(void);
@@ -237,6 +272,7 @@ static const struct {
 	{ "across_end", test_across_end, true },
 	{ "wrap", test_wrap, false },
 	{ "endless", test_endless, false },
+	{ "list_signal", test_list_signal, true },
 };
 
 /* In a process of its own, whose end takes what a test that failed left open */
