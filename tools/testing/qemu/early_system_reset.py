@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""System resets in the middle of a TCE hypercall that is answered early.
+
+Runs hcall_system_reset on an emulated host and stops the processor, by way of
+the emulator's gdb stub, where firmware is going to be asked for an invalidation
+in a guest's context. There the emulator's monitor raises a system reset. Passes
+on what the program says.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.dont_write_bytecode = True
+from radix_pages import Stub  # noqa: E402
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+RESETS = 20
+SECONDS = 300
+SYMBOL = "pnv_opal_tce_kill_rm"
+EDU = "-device edu,bus={{{bus}}},addr={addr},dma_mask=0xffffffffffffffff"
+
+
+def address_of(vmlinux, symbol):
+    nm = subprocess.run(["powerpc64le-linux-gnu-nm", vmlinux], check=True,
+                        stdout=subprocess.PIPE, text=True)
+    return int(re.search(rf"^(\w+) . {symbol}$", nm.stdout, re.M)[1], 16)
+
+
+class Monitor:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.read()
+
+    def read(self):
+        said = b""
+        while not said.endswith(b"(qemu) "):
+            said += self.socket.recv(4096)
+
+    def tell(self, command):
+        self.socket.sendall(command.encode() + b"\n")
+        self.read()
+
+
+def interrupt(stub):
+    stub.socket.sendall(b"\x03")
+    wait_for_stop(stub)
+
+
+def wait_for_stop(stub):
+    answer = b""
+    while b"#" not in answer[:-2]:
+        answer += stub.socket.recv(4096)
+    stub.socket.sendall(b"+")
+
+
+def resume(stub):
+    stub.socket.sendall(b"$c#63")
+
+
+def raise_resets(folder, address):
+    """Each at the breakpoint, which the interrupted code passes afterwards."""
+    stub = Stub(os.path.join(folder, "gdb"))
+    monitor = Monitor(os.path.join(folder, "monitor"))
+    for _ in range(RESETS):
+        stub.ask(f"Z1,{address:x},4")
+        resume(stub)
+        wait_for_stop(stub)
+        stub.ask(f"z1,{address:x},4")
+        monitor.tell("nmi")
+        resume(stub)
+        time.sleep(0.2)
+        interrupt(stub)
+    stub.go()
+
+
+def main():
+    vmlinux, programs = os.environ["VMLINUX"], os.environ["PROGRAMS"]
+    module = os.path.join(os.path.dirname(os.path.realpath(vmlinux)),
+                          "test-modules", "system_reset.ko")
+    address = address_of(vmlinux, SYMBOL)
+    with tempfile.TemporaryDirectory() as folder:
+        argv = [os.path.join(HERE, "boot"), "-m", os.environ["MACHINE"],
+                "-k", vmlinux, "-t", str(SECONDS), "-a", module,
+                "-a", os.path.join(programs, "hcall_system_reset"),
+                "-l", os.path.join(folder, "log")]
+        for bus, addr in (("pci0", 1), ("pci0", 2), ("pci1", 1)):
+            argv += ["-q", EDU.format(bus=bus, addr=addr)]
+        argv += ["-q", f"-gdb unix:{folder}/gdb,server=on,wait=off",
+                 "-q", f"-monitor unix:{folder}/monitor,server=on,wait=off",
+                 "--", "sh", "-c", "insmod /system_reset.ko && "
+                 f"/hcall_system_reset {RESETS}"]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as boot:
+            for line in boot.stdout:
+                print(line, end="", flush=True)
+                if line.strip() == "# at work":
+                    threading.Thread(target=raise_resets, daemon=True,
+                                     args=(folder, address)).start()
+            return boot.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
