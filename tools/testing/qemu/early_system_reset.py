@@ -27,10 +27,11 @@ SYMBOL = "pnv_opal_tce_kill_rm"
 EDU = "-device edu,bus={{{bus}}},addr={addr},dma_mask=0xffffffffffffffff"
 
 
-def address_of(vmlinux, symbol):
+def addresses_of(vmlinux, symbols):
     nm = subprocess.run(["powerpc64le-linux-gnu-nm", vmlinux], check=True,
                         stdout=subprocess.PIPE, text=True)
-    return int(re.search(rf"^(\w+) . {symbol}$", nm.stdout, re.M)[1], 16)
+    return {symbol: int(re.search(rf"^(\w+) . {symbol}$", nm.stdout,
+                                  re.M)[1], 16) for symbol in symbols}
 
 
 class Monitor:
@@ -65,8 +66,9 @@ def resume(stub):
     stub.socket.sendall(b"$c#63")
 
 
-def raise_resets(folder, address):
+def raise_resets(folder, addresses):
     """Each at the breakpoint, which the interrupted code passes afterwards."""
+    address = addresses[SYMBOL]
     stub = Stub(os.path.join(folder, "gdb"))
     monitor = Monitor(os.path.join(folder, "monitor"))
     for _ in range(RESETS):
@@ -81,30 +83,30 @@ def raise_resets(folder, address):
     stub.go()
 
 
-def main():
+def run(command, symbols, disturb):
+    """Run command; once it is at work, disturb(folder, addresses)."""
     vmlinux, programs = os.environ["VMLINUX"], os.environ["PROGRAMS"]
     module = os.path.join(os.path.dirname(os.path.realpath(vmlinux)),
                           "test-modules", "system_reset.ko")
-    address = address_of(vmlinux, SYMBOL)
+    addresses = addresses_of(vmlinux, symbols)
     with tempfile.TemporaryDirectory() as folder:
         argv = [os.path.join(HERE, "boot"), "-m", os.environ["MACHINE"],
-                "-k", vmlinux, "-t", str(SECONDS), "-a", module,
-                "-a", os.path.join(programs, "hcall_system_reset"),
+                "-k", vmlinux, "-t", str(SECONDS), "-a", module, "-a",
+                os.path.join(programs, command.split()[0].lstrip("/")),
                 "-l", os.path.join(folder, "log")]
         for bus, addr in (("pci0", 1), ("pci0", 2), ("pci1", 1)):
             argv += ["-q", EDU.format(bus=bus, addr=addr)]
         argv += ["-q", f"-gdb unix:{folder}/gdb,server=on,wait=off",
                  "-q", f"-monitor unix:{folder}/monitor,server=on,wait=off",
-                 "--", "sh", "-c", "insmod /system_reset.ko && "
-                 f"/hcall_system_reset {RESETS}"]
+                 "--", "sh", "-c", f"insmod /system_reset.ko && {command}"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as boot:
             for line in boot.stdout:
                 print(line, end="", flush=True)
                 if line.strip() == "# at work":
-                    threading.Thread(target=raise_resets, daemon=True,
-                                     args=(folder, address)).start()
+                    threading.Thread(target=disturb, daemon=True,
+                                     args=(folder, addresses)).start()
             return boot.wait()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(f"/hcall_system_reset {RESETS}", (SYMBOL,), raise_resets))

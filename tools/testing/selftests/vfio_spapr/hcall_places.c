@@ -5,13 +5,13 @@
  * on POWER9 and later the kernel does before it is back in the host's context,
  * as far as that can be; what can't be done there ends correctly further on.
  */
-#include <dirent.h>
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/linked.h"
+#include "lib/tce_counts.h"
 #include "lib/transcript.h"
 #include "../kselftest.h"
 
@@ -30,66 +30,7 @@
 /* A page of the guest's view has as many TCEs as fit into it, at most this */
 #define VIEW_TCES	0x2000
 
-static const char *const places[] = {
-	"real", "early", "exit", "virtual", "user", "refused",
-};
-
-enum { REAL, EARLY, EXIT, VIRTUAL, USER, REFUSED, NPLACES };
-
-struct counts {
-	unsigned long requests[NPLACES], tces[NPLACES];
-};
-
 static struct linked guest;
-
-static FILE *open_counts(void)
-{
-	struct dirent *entry;
-	char path[320], name[64];
-	FILE *f = NULL;
-	DIR *dir = opendir("/sys/kernel/debug/kvm");
-
-	snprintf(name, sizeof(name), "%d-%d", getpid(), guest.vm.fd);
-	while (dir && !f && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, name))
-			continue;
-		snprintf(path, sizeof(path),
-			 "/sys/kernel/debug/kvm/%s/spapr_tce", entry->d_name);
-		f = fopen(path, "r");
-	}
-	if (dir)
-		closedir(dir);
-	if (!f)
-		ksft_exit_fail_msg("no spapr_tce of the guest in debugfs\n");
-	return f;
-}
-
-/* counts_of - all of one hypercall and table; any order of the fields will do */
-static struct counts counts_of(__u64 liobn, const char *hcall)
-{
-	struct counts c = { 0 };
-	char line[2048], want[32], *at, *field;
-	FILE *f = open_counts();
-	int i;
-
-	snprintf(want, sizeof(want), "liobn=%llx ", liobn);
-	while ((at = fgets(line, sizeof(line), f)))
-		if (!strncmp(line, want, strlen(want)))
-			break;
-	fclose(f);
-	snprintf(want, sizeof(want), " %s ", hcall);
-	at = at ? strstr(at, want) : NULL;
-	if (!at)
-		ksft_exit_fail_msg("no line of %llx and %s\n", liobn, hcall);
-	for (i = 0; i < NPLACES; i++) {
-		snprintf(want, sizeof(want), " %s=", places[i]);
-		field = strstr(at, want);
-		if (!field || sscanf(field + strlen(want), "%lu/%lu",
-				     &c.requests[i], &c.tces[i]) != 2)
-			ksft_exit_fail_msg("no count of %s\n", places[i]);
-	}
-	return c;
-}
 
 /*
  * moved - the same hypercall ROUNDS times: true if all of them were answered
@@ -98,23 +39,23 @@ static struct counts counts_of(__u64 liobn, const char *hcall)
 static bool moved(__u64 nr, const char *name, __u64 liobn, __u64 ioba, __u64 b,
 		  __u64 n, unsigned int where)
 {
-	struct counts before, after;
+	struct tce_counts before, after;
 	unsigned long requests = 0, tces = 0;
 	unsigned int i;
 
 	/* The first time may make what the others find. */
 	kvm_ppc_hcall(guest.vcpu, nr, liobn, ioba, b, n, NULL);
-	before = counts_of(liobn, name);
+	before = tce_counts(&guest.vm, liobn, name);
 	for (i = 0; i < ROUNDS; i++)
 		if (kvm_ppc_hcall(guest.vcpu, nr, liobn, ioba, b, n, NULL))
 			return false;
-	after = counts_of(liobn, name);
-	for (i = 0; i < NPLACES; i++) {
+	after = tce_counts(&guest.vm, liobn, name);
+	for (i = 0; i < TCE_NR_ENDS; i++) {
 		after.requests[i] -= before.requests[i];
 		after.tces[i] -= before.tces[i];
 		if (after.requests[i])
 			ksft_print_msg("%s of %llx: %s %lu/%lu\n", name, liobn,
-				       places[i], after.requests[i],
+				       tce_end_names[i], after.requests[i],
 				       after.tces[i]);
 		if (!(where >> i & 1))
 			continue;
@@ -136,7 +77,7 @@ static void test_table(const char *which, __u64 liobn, __u64 ioba,
 			       PAGE | TCE_RW, 1, where),
 			 "H_PUT_TCE, %s\n", which);
 	ksft_test_result(moved(H_GET_TCE, "H_GET_TCE", liobn, ioba, 0, 1,
-			       where | 1 << EARLY | 1 << EXIT),
+			       where | 1 << TCE_EARLY | 1 << TCE_EXIT),
 			 "H_GET_TCE, %s\n", which);
 	ksft_test_result(moved(H_STUFF_TCE, "H_STUFF_TCE", liobn, ioba, 0, 512,
 			       where),
@@ -149,13 +90,13 @@ static void test_table(const char *which, __u64 liobn, __u64 ioba,
 /* counted - one H_PUT_TCE more at @place and nowhere else, with this answer */
 static bool counted(__u64 ioba, __u64 tce, __s64 answer, int place)
 {
-	struct counts before = counts_of(LINKED, "H_PUT_TCE"), after;
+	struct tce_counts before = tce_counts(&guest.vm, LINKED, "H_PUT_TCE"), after;
 	__s64 ret = kvm_ppc_hcall(guest.vcpu, H_PUT_TCE, LINKED, ioba, tce, 0,
 				  NULL);
 	int i;
 
-	after = counts_of(LINKED, "H_PUT_TCE");
-	for (i = 0; i < NPLACES; i++)
+	after = tce_counts(&guest.vm, LINKED, "H_PUT_TCE");
+	for (i = 0; i < TCE_NR_ENDS; i++)
 		if (after.requests[i] - before.requests[i] != (i == place ? 1 : 0))
 			return false;
 	return ret == answer;
@@ -166,11 +107,11 @@ static bool test_further_on(void)
 {
 	const __u64 ioba = guest.start32 + ((__u64)3 * VIEW_TCES << 12);
 
-	return counted(ioba, PAGE | TCE_RW, H_SUCCESS, VIRTUAL) &&
+	return counted(ioba, PAGE | TCE_RW, H_SUCCESS, TCE_VIRTUAL) &&
 	       linked_reach(&guest, ioba, PAGE, 0, 0) ==
 			(EDU_READS | EDU_WRITES) &&
-	       counted(ioba, HOLE | TCE_RW, KVM_PPC_TO_USER, USER) &&
-	       counted(ioba + 1, PAGE | TCE_RW, H_PARAMETER, REFUSED);
+	       counted(ioba, HOLE | TCE_RW, KVM_PPC_TO_USER, TCE_USER) &&
+	       counted(ioba + 1, PAGE | TCE_RW, H_PARAMETER, TCE_REFUSED);
 }
 
 static bool cpuinfo_has(const char *what)
@@ -206,7 +147,7 @@ static void test_unregistered(unsigned int where)
 
 int main(int argc, char **argv)
 {
-	unsigned int where, unregistered = 1 << VIRTUAL;
+	unsigned int where, unregistered = 1 << TCE_VIRTUAL;
 
 	ksft_print_header();
 	if (!kvm_ppc_has_hv())
@@ -217,13 +158,13 @@ int main(int argc, char **argv)
 	kvm_ppc_hash = argc > 1 && !strcmp(argv[1], "hash");
 	if (!cpuinfo_has("PowerNV")) {
 		/* The host's context is there when H_ENTER_NESTED returns. */
-		where = 1 << EXIT;
+		where = 1 << TCE_EXIT;
 	} else if (cpuinfo_has("POWER8")) {
-		where = 1 << REAL;
+		where = 1 << TCE_REAL;
 	} else {
 		/* Early a hash guest's MMU would be no good to an NMI's handler. */
-		where = kvm_ppc_hash ? 1 << EXIT : 1 << EARLY;
-		unregistered = 1 << EXIT;
+		where = kvm_ppc_hash ? 1 << TCE_EXIT : 1 << TCE_EARLY;
+		unregistered = 1 << TCE_EXIT;
 	}
 
 	ksft_set_plan(10);

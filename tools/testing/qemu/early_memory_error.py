@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Memory errors in a list of TCEs that a hypercall reads early.
+
+Runs hcall_memory_error on an emulated host and stops the processor, by way of
+the emulator's gdb stub, where a list is going to be copied in a guest's context.
+It then steps to the first load from the list and sets the registers as a POWER9
+does for a machine check that this load gets. Passes on what the program says.
+"""
+
+import os
+import re
+import struct
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import early_system_reset as early  # noqa: E402
+
+ERRORS = 10
+CALLER, SYMBOL = "early_h_put_indirect", "copy_mc_generic"
+# gdb's numbers of registers
+NIP, MSR = 64, 65
+MSR_SF_HV_LE = 1 << 63 | 1 << 60 | 1
+# The cause is in DSISR: an uncorrectable error at a load
+SRR1_LOAD_STORE, DSISR_UE = 1 << 63 - 42, 0x8000
+OPCODE_LD = 58
+
+
+class Registers:
+    """A stopped little-endian processor's."""
+
+    def __init__(self, stub):
+        self.stub = stub
+        self.numbers = {}
+        number = 0
+        for name in re.findall(r'href="([^"]+)"', self.feature("target.xml")):
+            for tag in re.findall(r"<reg [^>]*>", self.feature(name)):
+                given = re.search(r'regnum="(\d+)"', tag)
+                number = int(given[1]) if given else number
+                self.numbers[re.search(r'name="([^"]+)"', tag)[1]] = number
+                number += 1
+
+    def feature(self, name):
+        text = ""
+        while True:
+            part = self.stub.ask(f"qXfer:features:read:{name}:"
+                                 f"{len(text):x},800")
+            text += part[1:]
+            if part[:1] != "m":
+                return text
+
+    def get(self, number):
+        data = bytes.fromhex(self.stub.ask(f"p{number:x}"))
+        return int.from_bytes(data, "little")
+
+    def put(self, number, value, size=8):
+        data = value.to_bytes(size, "little").hex()
+        if self.stub.ask(f"P{number:x}={data}") != "OK":
+            raise OSError(f"register {number} cannot be written")
+
+
+def step_to_load(stub, registers):
+    """The address of a doubleword that is going to be loaded by way of r4."""
+    while True:
+        nip = registers.get(NIP)
+        insn, = struct.unpack("<I", bytes.fromhex(
+            stub.ask(f"m{nip:x},4")))
+        if insn >> 26 == OPCODE_LD and insn >> 16 & 31 == 4:
+            offset = (insn & 0xfffc ^ 0x8000) - 0x8000
+            return registers.get(4) + offset
+        stub.ask("s")
+
+
+def machine_check(registers, address):
+    spr = registers.numbers
+    msr = registers.get(MSR)
+    registers.put(spr["srr0"], registers.get(NIP))
+    registers.put(spr["srr1"], msr | SRR1_LOAD_STORE)
+    registers.put(spr["dar"], address)
+    registers.put(spr["dsisr"], DSISR_UE)
+    registers.put(MSR, MSR_SF_HV_LE)
+    registers.put(NIP, 0x200)
+
+
+def raise_errors(folder, addresses):
+    stub = early.Stub(os.path.join(folder, "gdb"))
+    stub.ask("Qqemu.PhyMemMode:0")
+    registers = Registers(stub)
+    caller, copy = (addresses[name] for name in (CALLER, SYMBOL))
+    for _ in range(ERRORS):
+        for address in (caller, copy):
+            stub.ask(f"Z1,{address:x},4")
+            early.resume(stub)
+            early.wait_for_stop(stub)
+            stub.ask(f"z1,{address:x},4")
+        machine_check(registers, step_to_load(stub, registers))
+        early.resume(stub)
+        time.sleep(0.2)
+        early.interrupt(stub)
+    stub.go()
+
+
+if __name__ == "__main__":
+    sys.exit(early.run(f"/hcall_memory_error {ERRORS}", (CALLER, SYMBOL),
+                       raise_errors))
