@@ -140,7 +140,7 @@ struct kvmppc_tce_counts {
  * @links_state: TCE_LINKS_FROZEN and so on. A walk reads it, with acquire
  *	semantics, before @links. A change of the links stores it last.
  * @claims: struct kvmppc_spapr_tce_claim
- * @counts: one for each CPU
+ * @counts: by CPU, one structure for each possible CPU
  * @view: the guest's view, by page of TCEs in the processor's byte order. NULL
  *	reads as zeroes. A page stays until the table is freed.
  */
@@ -157,7 +157,7 @@ struct kvmppc_spapr_tce_table {
 	struct spapr_mem *mem;
 	struct list_head links;
 	struct list_head claims;
-	struct kvmppc_tce_counts *counts;
+	struct kvmppc_tce_counts **counts;
 	u64 *view[];
 };
 
@@ -350,7 +350,7 @@ tce_count(struct kvmppc_spapr_tce_table *table, enum kvmppc_tce_hcall hcall,
 	struct kvmppc_tce_counts *counts;
 	struct kvmppc_tce_count *count;
 
-	counts = &table->counts[raw_smp_processor_id()];
+	counts = table->counts[raw_smp_processor_id()];
 	if (ret == H_SUCCESS)
 		count = &counts->hcall[hcall].answered[place];
 	else if (ret < 0)

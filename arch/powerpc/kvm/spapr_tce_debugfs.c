@@ -56,8 +56,8 @@ static void show_hcall(struct seq_file *m,
 	struct kvmppc_tce_count refused = {}, to_user = {};
 	unsigned int cpu, place;
 
-	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
-		const struct kvmppc_tce_counts *counts = &table->counts[cpu];
+	for_each_possible_cpu(cpu) {
+		const struct kvmppc_tce_counts *counts = table->counts[cpu];
 
 		for (place = 0; place < TCE_NR_PLACES; place++)
 			add_count(&answered[place],

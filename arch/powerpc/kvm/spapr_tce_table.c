@@ -18,6 +18,7 @@
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
 
 #include "spapr_tce.h"
 
@@ -106,6 +107,41 @@ static int table_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+static void counts_free(struct kvmppc_spapr_tce_table *table)
+{
+	unsigned int cpu;
+
+	if (!table->counts)
+		return;
+	for_each_possible_cpu(cpu)
+		kfree(table->counts[cpu]);
+	kfree(table->counts);
+}
+
+/*
+ * One structure per CPU, on its node. Not from alloc_percpu(), whose memory is
+ * not in the linear map.
+ */
+static bool counts_alloc(struct kvmppc_spapr_tce_table *table)
+{
+	unsigned int cpu;
+
+	table->counts = kcalloc(nr_cpu_ids, sizeof(*table->counts),
+				GFP_KERNEL_ACCOUNT);
+	if (!table->counts)
+		return false;
+
+	for_each_possible_cpu(cpu) {
+		table->counts[cpu] = kzalloc_node(sizeof(*table->counts[cpu]),
+						  GFP_KERNEL_ACCOUNT,
+						  cpu_to_node(cpu));
+		if (!table->counts[cpu])
+			return false;
+	}
+
+	return true;
+}
+
 static void table_free(struct kvmppc_spapr_tce_table *table)
 {
 	unsigned long nr, npages = view_pages(table->size);
@@ -113,7 +149,7 @@ static void table_free(struct kvmppc_spapr_tce_table *table)
 	for (nr = 0; nr < npages; nr++)
 		if (table->view[nr])
 			free_page((unsigned long)table->view[nr]);
-	kfree(table->counts);
+	counts_free(table);
 	kfree(table);
 }
 
@@ -204,11 +240,9 @@ table_alloc(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	if (!table)
 		return NULL;
 
-	table->counts = kcalloc(nr_cpu_ids, sizeof(*table->counts),
-				GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	table->mem = spapr_mem_of(kvm->mm);
-	if (!table->counts || !table->mem) {
-		kfree(table->counts);
+	if (!table->mem || !counts_alloc(table)) {
+		counts_free(table);
 		kfree(table);
 		return NULL;
 	}
