@@ -128,7 +128,7 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 
 	if (hstate->scratch0 != BOOK3S_INTERRUPT_SYSCALL ||
 	    !tce_is_hcall(vcpu->kvm, req) || !kvm_is_radix(vcpu->kvm) ||
-	    !tce_may_answer(vcpu->kvm, vcpu->arch.shregs.msr) ||
+	    !tce_may_answer(vcpu, vcpu->arch.shregs.msr) ||
 	    !tce_pmu_is_frozen())
 		return false;
 

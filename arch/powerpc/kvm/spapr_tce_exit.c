@@ -82,7 +82,7 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 	unsigned long req = vcpu->arch.regs.gpr[3];
 	long ret;
 
-	if (!tce_is_hcall(vcpu->kvm, req) || !tce_may_answer(vcpu->kvm, msr) ||
+	if (!tce_is_hcall(vcpu->kvm, req) || !tce_may_answer(vcpu, msr) ||
 	    nested_guest_counts())
 		return false;
 

@@ -36,11 +36,15 @@ static __always_inline bool tce_is_hcall(const struct kvm *kvm,
 	}
 }
 
-/* Does it come from the guest's kernel, and not in a transaction? */
-static __always_inline bool tce_may_answer(const struct kvm *kvm,
+/*
+ * Does it come from the guest's kernel, not in a transaction, and is it not to be
+ * traced, which virtual mode does?
+ */
+static __always_inline bool tce_may_answer(const struct kvm_vcpu *vcpu,
 					   unsigned long msr)
 {
-	return !(msr & (MSR_PR | MSR_TS_MASK)) && !kvm->arch.secure_guest;
+	return !(msr & (MSR_PR | MSR_TS_MASK)) &&
+	       vcpu->arch.spapr_tce_at_exit && !vcpu->kvm->arch.secure_guest;
 }
 
 /* Is the guest's performance monitor frozen, as it is in the host? */
