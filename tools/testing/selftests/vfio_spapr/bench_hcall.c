@@ -33,7 +33,7 @@ static struct linked l = { .kvm_vfio = -1 };
 /* Enough calls that the way to the first does not matter, few for the timer */
 static unsigned long calls_of(unsigned long tces)
 {
-	return tces == 1 ? 32 : tces == 16 ? 16 : 4;
+	return tces <= 2 ? 32 : tces == 16 ? 16 : 4;
 }
 
 static struct bench_calls put(unsigned long liobn, unsigned long page)
@@ -134,6 +134,10 @@ static void bench_put(unsigned long liobn, const char *kind)
 	bench_calls(name, "hcall", 1, put_none(liobn), put(liobn, GUEST_DMA));
 	check_reach(name, liobn, last, GUEST_DMA, false);
 
+	snprintf(name, sizeof(name), "H_PUT_TCE,clear-over-clear,%s", kind);
+	bench_calls(name, "hcall", 1, put_none(liobn), put_none(liobn));
+	check_reach(name, liobn, last, GUEST_DMA, false);
+
 	snprintf(name, sizeof(name), "H_GET_TCE,%s", kind);
 	bench_calls(name, "hcall", 1, get(liobn), put(liobn, GUEST_DMA));
 }
@@ -153,12 +157,19 @@ static void bench_lists(unsigned long liobn, const char *kind,
 	bench_calls(name, "TCE", tces, stuff(liobn, tces),
 		    indirect(liobn, tces));
 	check_reach(name, liobn, last, GUEST_DMA, false);
+
+	snprintf(name, sizeof(name), "H_STUFF_TCE,%lu,over-clear,%s", tces,
+		 kind);
+	bench_calls(name, "TCE", tces, stuff(liobn, tces),
+		    stuff(liobn, tces));
+	check_reach(name, liobn, last, GUEST_DMA, false);
 }
 
 static void bench_table(unsigned long liobn, const char *kind)
 {
 	bench_put(liobn, kind);
 	bench_lists(liobn, kind, 1);
+	bench_lists(liobn, kind, 2);
 	bench_lists(liobn, kind, 16);
 	bench_lists(liobn, kind, 512);
 }
