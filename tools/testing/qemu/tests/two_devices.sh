@@ -68,7 +68,7 @@ for domain in 0001 0002; do
 done | sort -u >/tmp/groups
 check "the devices are in two groups" [ "$(wc -l </tmp/groups)" = 2 ]
 check_guest "the guest used both devices" -d 0001 -d 0002 \
-	-a "/two_devices.sh /tap.sh" -c nvme_core.admin_timeout=5 \
+	-a "/two_devices.sh /tap.sh" \
 	-e "guest-links >/tmp/links" -- two_devices.sh guest
 check "every LIOBN was linked to both groups" both_linked
 tap_end

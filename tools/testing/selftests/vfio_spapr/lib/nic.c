@@ -160,9 +160,9 @@ bool nic_alive(const char *address, unsigned int rounds)
 	return alive;
 }
 
-static void interface_up(const char *name)
+static void interface_set(const char *name, short flags)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_UP };
+	struct ifreq ifr = { .ifr_flags = flags };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	snprintf(ifr.ifr_name, IFNAMSIZ, "%.15s", name);
@@ -170,19 +170,32 @@ static void interface_up(const char *name)
 	close(fd);
 }
 
-bool nic_start(const char *address)
+bool nic_up(const char *address)
 {
 	char name[IFNAMSIZ];
 	int tries;
 
-	pci_bind_default(address);
 	for (tries = 0; tries < 20; tries++) {
 		if (interface_of(address, name)) {
-			interface_up(name);
+			interface_set(name, IFF_UP);
 			if (nic_alive(address, 1))
 				return true;
 		}
 		usleep(100 * 1000);
 	}
 	return false;
+}
+
+bool nic_start(const char *address)
+{
+	pci_bind_default(address);
+	return nic_up(address);
+}
+
+void nic_down(const char *address)
+{
+	char name[IFNAMSIZ];
+
+	VFIO_REQUIRE(interface_of(address, name), "interface of %s", address);
+	interface_set(name, 0);
 }

@@ -17,6 +17,10 @@ int nic_find(int iommu_group, char address[PCI_ADDRESS_LEN]);
 /* Has the host's driver for it, its interface up and carrying traffic */
 bool nic_start(const char *address);
 
+/* The same with the driver that it has, which stays when it goes down */
+bool nic_up(const char *address);
+void nic_down(const char *address);
+
 /* nic_alive() - @rounds requests, each answered, or one lost twice */
 bool nic_alive(const char *address, unsigned int rounds);
 
