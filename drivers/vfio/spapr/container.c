@@ -3,36 +3,29 @@
  * VFIO's container back end for sPAPR TCE tables
  *
  * A container of type VFIO_SPAPR_TCE_IOMMU (v1) or VFIO_SPAPR_TCE_v2_IOMMU (v2)
- * owns the DMA windows of its groups on behalf of one process. Its
- * files turn the ioctls of <linux/vfio.h> into calls of the TCE engine
- * (asm/spapr_tce.h, asm/spapr_mem.h), which does the work.
+ * owns the DMA windows of its groups on behalf of one process. The files of this
+ * directory turn the ioctls of <linux/vfio.h> into calls of the TCE engine
+ * (asm/spapr_domain.h, asm/spapr_tce.h, asm/spapr_mem.h). They guarantee:
  *
- * What it guarantees:
- *
- *  - One ioctl at a time: tce_container::lock is held by each from its first
- *    look at the container to its last, and by the joining and leaving of
- *    groups. All that is reached from a container is protected by it. EEH
- *    alone does not keep it: resets take device locks, which are taken before.
+ *  - Ioctls of a container run one at a time, with tce_container::lock held, and
+ *    so do the joining and leaving of groups. Two give up the lock on the way:
+ *    VFIO_EEH_PE_OP, since a reset takes device locks, which rank above this
+ *    one, and MAP_DMA of v1 while it faults in pages.
  *  - A container that has touched the memory of one process serves that
  *    process only.
- *  - A window is fed to all groups of the container or, should one refuse it,
- *    to none; a group gets all windows or does not join.
- *  - Without a group that has hardware the windows are in software. They move
- *    to hardware with the first such group and back with the last, and what is
- *    mapped stays mapped.
- *  - What mediated devices have pinned stays mapped until they have let go of
- *    it (mediated.h).
- *  - What was charged to the process's locked memory is given back by the call
- *    that ends what it was charged for, to the page, and so is the charge of a
- *    call that fails. What ends with the last group ends after the last ioctl.
- *  - A call that fails changes nothing, except that TCEs which MAP_DMA was
- *    replacing when it failed may be clear, and that the default window may
- *    have been made.
+ *  - All groups of a container have the same windows (asm/spapr_domain.h).
+ *  - A page that a mediated device has pinned stays mapped until the device
+ *    unpins it (mediated.h).
+ *  - Locked memory is charged and given back to the page. A call that fails
+ *    gives back what it has charged. What the last group takes along is given
+ *    back after the last ioctl.
+ *  - A call that fails changes nothing, with two exceptions: TCEs that MAP_DMA
+ *    was replacing may be clear, and the default window may have been made.
  *
  * v1 pins the pages of each TCE when it is put, and charges the size of the
- * whole 32-bit window at ENABLE. v2 maps what was registered, pinned and
- * charged by REGISTER_MEMORY. A window in software maps memory that need not be
- * there; what mediated devices pin of it is charged then.
+ * whole 32-bit window at ENABLE. v2 maps what REGISTER_MEMORY has pinned and
+ * charged. A window in software maps memory that need not be there; pages that
+ * mediated devices pin are charged when they are pinned.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -52,7 +45,7 @@
 #include "../vfio.h"
 #include "container.h"
 
-/* From here on the container serves the current process only */
+/* Serve the current process, and no other from now on */
 int tce_bind_mm(struct tce_container *container)
 {
 	int ret;
@@ -97,7 +90,8 @@ int tce_read_args(void *args, void __user *from, size_t size)
  */
 static unsigned long enable_charge(struct tce_container *container)
 {
-	struct iommu_table_group *tg = spapr_tce_domain_hardware(&container->domain);
+	struct iommu_table_group *tg =
+		spapr_tce_domain_hardware(&container->domain);
 
 	return tg ? tce_default_size(container, tg) >> PAGE_SHIFT : 0;
 }
@@ -105,9 +99,12 @@ static unsigned long enable_charge(struct tce_container *container)
 /* VFIO_IOMMU_ENABLE */
 static long enable(struct tce_container *container)
 {
-	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
+	struct iommu_table_group *tg =
+		spapr_tce_domain_table_group(&container->domain);
 	unsigned long charge;
 	int ret;
+
+	lockdep_assert_held(&container->lock);
 
 	if (container->enabled)
 		return -EBUSY;
@@ -137,6 +134,8 @@ static long enable(struct tce_container *container)
 static long disable(struct tce_container *container)
 {
 	int ret;
+
+	lockdep_assert_held(&container->lock);
 
 	if (!container->enabled)
 		return 0;
@@ -365,7 +364,7 @@ static int tce_iommu_pin_pages(void *iommu_data, struct iommu_group *group,
 {
 	struct tce_container *container = iommu_data;
 
-	/* Hypercalls don't ask whoever else pins */
+	/* Hypercalls of a guest ask no device before they change a mapping */
 	if (iommu_group_get_iommudata(group))
 		return -EINVAL;
 

@@ -60,7 +60,7 @@ struct tce_pins {
  * @mediated: state of mediated devices. Its lock is held while mappings change.
  */
 struct tce_container {
-	struct mutex lock;
+	struct mutex lock;	/* one ioctl at a time */
 	bool v2;
 	bool enabled;
 	bool default_due;

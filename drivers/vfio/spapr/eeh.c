@@ -82,13 +82,13 @@ static struct eeh_pe *next_pe(struct tce_container *container, int *number)
 }
 
 /*
- * VFIO_EEH_PE_OP: to each group that has hardware, up to the first that has
- * something to say, be it an error or a state other than normal.
+ * VFIO_EEH_PE_OP: works on each group that has hardware, up to the first that
+ * answers an error or a state other than normal.
  *
- * A reset takes the device locks of the PE. Whoever unbinds one of its devices
- * has that lock while the group leaves the container, so no lock that this
- * takes is held here. Nor does user space hold up what comes after the look at
- * the groups.
+ * A reset takes the device locks of the PE. When one of its devices is unbound,
+ * that lock is held while the group leaves the container, which takes the
+ * container's lock. So the latter is not held here over the operation, nor while
+ * the arguments are read.
  */
 long tce_eeh_op(struct tce_container *container, void __user *arg)
 {

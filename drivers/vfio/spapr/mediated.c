@@ -2,18 +2,18 @@
 /*
  * Mediated devices in an sPAPR TCE container: pins by bus address
  *
- * mediated.h tells what the container has to do. What holds here
- * whenever tce_mediated::lock is free:
+ * mediated.h tells what the container has to do. Whenever tce_mediated::lock is
+ * free, this holds:
  *
- *  - What is pinned is mapped, and to the page that was pinned: a page of bus
- *    addresses has a count, and the user page that is mapped there is held as
- *    often (spapr_mem_hold()).
- *  - Without a device nothing is pinned. What the last one leaves behind when
- *    it is closed is released with a message, since nobody is left who could.
+ *  - A pinned page is mapped where it was pinned. Each page of bus addresses has
+ *    a count of pins, and the user page that is mapped there is held as often
+ *    (spapr_mem_hold()).
+ *  - Without a device nothing is pinned. When the last device is closed, the
+ *    pins that it has left behind are released with a message.
  *
- * Counting by bus address finds what a device gives back; that a page is pinned
- * and accounted once, at whichever bus addresses and in whichever containers it
- * is mapped, is spapr_mem's to know.
+ * The counts are by bus address, because devices unpin by bus address. spapr_mem
+ * sees to it that a page is pinned and accounted once, no matter at how many bus
+ * addresses and in how many containers it is mapped.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,8 +26,8 @@
 #include "mediated.h"
 
 /*
- * A device lets go when it is asked, before it returns or soon after. One that
- * has not after this many requests never will.
+ * A device that is asked to unpin does so before its callback returns, or soon
+ * after. After this many requests in vain the call fails.
  */
 #define ASK_TIMES	10
 #define ASK_INTERVAL	(HZ / 10)
@@ -117,7 +117,7 @@ static bool is_pinned(struct tce_mediated *mediated, unsigned long first,
 	       xa_find(&mediated->pins, &first, last, XA_PRESENT);
 }
 
-/* Release what nobody gives back any more */
+/* Release pins that no device is left to unpin */
 static void release_pins(struct tce_mediated *mediated, unsigned long first,
 			 unsigned long last)
 {
@@ -219,10 +219,9 @@ void tce_mediated_release(struct tce_mediated *mediated,
 }
 
 /**
- * tce_mediated_cover() - the container comes to account all that can be mapped,
- * or ceases
+ * tce_mediated_cover() - start or stop counting pins as accounted
  * @mediated: of the container
- * @covered: as it is from now on
+ * @covered: the container accounts all that can be mapped from now on
  *
  * Context: process context; sleeps; tce_mediated::lock held.
  */
@@ -282,7 +281,7 @@ void tce_mediated_init(struct tce_mediated *mediated,
 }
 
 /**
- * tce_mediated_destroy() - of a container that goes
+ * tce_mediated_destroy() - free a container's mediated-device state
  * @mediated: of the container, which has no window and no device any more
  *
  * Context: process context.
@@ -299,9 +298,9 @@ void tce_mediated_destroy(struct tce_mediated *mediated)
 }
 
 /**
- * tce_mediated_add() - a device is opened
+ * tce_mediated_add() - add a device that is opened
  * @mediated: of the container that its group is in
- * @device: the device; one that cannot be asked to let go may not pin
+ * @device: the device; one that cannot be asked to unpin may not pin
  *
  * Context: process context; sleeps; struct vfio_iommu_driver_ops.
  */
@@ -317,7 +316,7 @@ void tce_mediated_add(struct tce_mediated *mediated, struct vfio_device *device)
 }
 
 /**
- * tce_mediated_remove() - a device has been closed
+ * tce_mediated_remove() - remove a device that has been closed
  * @mediated: of the container that its group is in
  * @device: the device
  *
@@ -389,7 +388,7 @@ undo:
 		unpin(mediated, bus + i * PAGE_SIZE, 1);
 		pages[i] = NULL;
 	}
-	/* Who waits for other pins may have seen these */
+	/* A waiter for other pins may have seen these */
 	wake_up_all(&mediated->unpinned);
 
 	return ret;

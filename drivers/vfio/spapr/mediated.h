@@ -4,7 +4,7 @@
  *
  * A mediated device reaches the memory that its container has mapped through
  * the kernel: it pins pages by bus address, and reads and writes there. This is
- * the container's part of that; what is mapped the container's windows say.
+ * the container's part of that. The container's windows say what is mapped.
  *
  * A page stays mapped while a device has it pinned. So before a mapping changes,
  * the devices are asked to unpin it. The mapping then changes with
@@ -44,7 +44,7 @@ struct vfio_device;
  * @payer: whose limit on locked memory counts, once there is a process
  * @nr_devices: open devices that pin; while there are none nothing is pinned
  * @unpinned: woken when something has been unpinned
- * @devices_lock: protects @devices; held while they are asked to let go; not
+ * @devices_lock: protects @devices; held while they are asked to unpin; not
  *	taken with @lock held
  * @devices: open devices that pin (struct vfio_device::iommu_entry)
  */

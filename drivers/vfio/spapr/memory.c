@@ -14,7 +14,7 @@
 
 /* Only v2 */
 
-/* Read the range that is to be registered, or not any longer */
+/* Read the range to be registered or unregistered */
 static int read_memory(struct vfio_iommu_spapr_register_memory *memory,
 		       void __user *arg)
 {
@@ -28,9 +28,9 @@ static int read_memory(struct vfio_iommu_spapr_register_memory *memory,
 }
 
 /*
- * Register a range and remember it at @key, which has been reserved: nothing
- * can fail once a use of the region has been taken that cannot be given back
- * (other threads may have put TCEs from it by then).
+ * Register a range and remember it at @key, which has been reserved. So nothing
+ * can fail after the registration, which could not be undone: other threads may
+ * have put TCEs for the range by then.
  */
 static int register_at(struct tce_container *container, unsigned long key,
 		       u64 ua, u64 size)
@@ -45,7 +45,7 @@ static int register_at(struct tce_container *container, unsigned long key,
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 
-	/* The container has a use of it already, so this is not the last */
+	/* The container has registered it before, so it stays registered */
 	if (xa_load(&container->regions, key)) {
 		spapr_mem_release(mem, region);
 		return -EBUSY;

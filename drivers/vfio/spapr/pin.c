@@ -13,6 +13,7 @@
 #include <linux/container_of.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/string.h>
 #include <linux/vfio.h>
 #include <asm/iommu.h>
 #include <asm/spapr_tce.h>
@@ -156,10 +157,9 @@ static long pin_unmap(struct spapr_tce_window *window, unsigned long index,
 		unsigned long run = min(npages, TCE_BATCH);
 		long err;
 
-		for (unsigned long i = 0; i < run; i++)
-			list[i] = (struct spapr_tce) {
-				.origin = keep ? origin[i] : 0,
-			};
+		memset(list, 0, run * sizeof(list[0]));
+		for (unsigned long i = 0; keep && i < run; i++)
+			list[i].origin = origin[i];
 		err = spapr_tce_exchange(window, index, list, run);
 		if (err)
 			ret = ret ?: err;

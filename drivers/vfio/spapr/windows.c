@@ -15,14 +15,15 @@
 #include <asm/spapr_mem.h>
 #include "container.h"
 
-/* Can DMA be mapped? Where that pins nothing, no memory has to be ready. */
+/* Can DMA be mapped? In software v2 needs no registered memory for that. */
 static int may_change(struct tce_container *container)
 {
 	if (container->enabled)
 		return 0;
+	if (!container->v2 || spapr_tce_domain_hardware(&container->domain))
+		return -EPERM;
 
-	return container->v2 && !spapr_tce_domain_hardware(&container->domain) ? tce_bind_mm(container) :
-						       -EPERM;
+	return tce_bind_mm(container);
 }
 
 /* Windows */
@@ -47,9 +48,12 @@ static int open_window(struct tce_container *container, int num,
 static int create_window(struct tce_container *container, u32 page_shift,
 			 u64 size, u32 levels)
 {
-	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
+	struct iommu_table_group *tg =
+		spapr_tce_domain_table_group(&container->domain);
 	unsigned long charge;
 	int num = 0, ret;
+
+	lockdep_assert_held(&container->lock);
 
 	while (container->domain.windows[num])
 		if (++num == IOMMU_TABLE_GROUP_MAX_TABLES)
@@ -117,6 +121,8 @@ static int remove_window(struct tce_container *container, int num)
 	struct spapr_tce_window *window = container->domain.windows[num];
 	int ret;
 
+	lockdep_assert_held(&container->lock);
+
 	ret = tce_mediated_lock_unpinned(&container->mediated,
 					 spapr_tce_window_start(window),
 					 spapr_tce_window_size(window));
@@ -131,7 +137,8 @@ static int remove_window(struct tce_container *container, int num)
 /* Before anything is looked up in the windows: make the default one, if due */
 static int default_window(struct tce_container *container)
 {
-	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
+	struct iommu_table_group *tg =
+		spapr_tce_domain_table_group(&container->domain);
 	int ret;
 
 	if (!container->default_due)
@@ -254,6 +261,8 @@ long tce_unmap_dma(struct tce_container *container, void __user *arg)
 	struct tce_range range;
 	int ret;
 
+	lockdep_assert_held(&container->lock);
+
 	ret = may_change(container);
 	if (ret)
 		return ret;
@@ -286,10 +295,13 @@ static u32 nr_windows(const struct iommu_table_group *tg)
 /* VFIO_IOMMU_SPAPR_TCE_GET_INFO */
 long tce_get_info(struct tce_container *container, void __user *arg)
 {
-	struct iommu_table_group *tg = spapr_tce_domain_table_group(&container->domain);
+	struct iommu_table_group *tg =
+		spapr_tce_domain_table_group(&container->domain);
 	struct vfio_iommu_spapr_tce_info info;
 	size_t size = offsetofend(typeof(info), dma32_window_size);
 	int ret;
+
+	lockdep_assert_held(&container->lock);
 
 	if (!tg)
 		return -ENXIO;
@@ -320,6 +332,8 @@ long tce_create_window(struct tce_container *container, void __user *arg)
 	struct vfio_iommu_spapr_tce_create create;
 	const size_t size = offsetofend(typeof(create), start_addr);
 	int num, ret;
+
+	lockdep_assert_held(&container->lock);
 
 	ret = tce_bind_mm(container);
 	if (ret)
@@ -355,6 +369,8 @@ long tce_remove_window(struct tce_container *container, void __user *arg)
 {
 	struct vfio_iommu_spapr_tce_remove remove;
 	int num, ret;
+
+	lockdep_assert_held(&container->lock);
 
 	ret = tce_bind_mm(container);
 	if (ret)
@@ -447,6 +463,8 @@ static int join_hardware(struct tce_container *container,
 {
 	struct spapr_tce_tables tables = {};
 	int ret;
+
+	lockdep_assert_held(&container->lock);
 
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
 		tables.levels[num] = container->slots[num].levels;

@@ -27,9 +27,16 @@
 #include <asm/spapr_domain.h>
 #include "window.h"
 
-#define for_each_window(domain, num)					\
-	for ((num) = 0; (num) < IOMMU_TABLE_GROUP_MAX_TABLES; (num)++)	\
-		if (!(domain)->windows[num]) { } else
+/* The window with the next number after *@num, and that number; or NULL */
+static struct spapr_tce_window *
+next_window(const struct spapr_tce_domain *domain, int *num)
+{
+	while (++*num < IOMMU_TABLE_GROUP_MAX_TABLES)
+		if (domain->windows[*num])
+			return domain->windows[*num];
+
+	return NULL;
+}
 
 /* The first group with hardware, or without, or NULL */
 static struct spapr_tce_domain_group *
@@ -114,10 +121,11 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_table_group);
  */
 int spapr_tce_domain_find(const struct spapr_tce_domain *domain, u64 bus)
 {
-	int num;
+	struct spapr_tce_window *window;
+	int num = -1;
 
-	for_each_window(domain, num) {
-		const struct iommu_table *tbl = domain->windows[num]->tbl;
+	while ((window = next_window(domain, &num))) {
+		const struct iommu_table *tbl = window->tbl;
 
 		if ((bus >> tbl->it_page_shift) - tbl->it_offset < tbl->it_size)
 			return num;
@@ -297,10 +305,11 @@ int spapr_tce_domain_make_tables(struct spapr_tce_domain *domain,
 				 struct iommu_table_group *tg,
 				 struct spapr_tce_tables *tables)
 {
-	int num, ret;
+	struct spapr_tce_window *window;
+	int num = -1, ret;
 
-	for_each_window(domain, num) {
-		ret = make_alike(domain->windows[num], tg, num,
+	while ((window = next_window(domain, &num))) {
+		ret = make_alike(window, tg, num,
 				 &tables->levels[num], &tables->tbl[num]);
 		if (ret) {
 			tables->tbl[num] = NULL;
@@ -335,32 +344,34 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_drop_tables);
 
 static void watch_windows(struct spapr_tce_domain *domain, bool watched)
 {
-	int num;
+	struct spapr_tce_window *window;
+	int num = -1;
 
-	for_each_window(domain, num)
-		spapr_tce_window_watch(domain->windows[num], watched);
+	while ((window = next_window(domain, &num)))
+		spapr_tce_window_watch(window, watched);
 }
 
 /* Take all windows below @end from a group */
 static void detach_windows(struct spapr_tce_domain *domain,
 			   struct iommu_group *group, int end)
 {
-	int num;
+	struct spapr_tce_window *window;
+	int num = -1;
 
-	for_each_window(domain, num)
+	while ((window = next_window(domain, &num)))
 		if (num < end)
-			spapr_tce_window_detach(domain->windows[num], group,
-						num);
+			spapr_tce_window_detach(window, group, num);
 }
 
 /* Give a group all windows, or none */
 static int attach_windows(struct spapr_tce_domain *domain,
 			  struct iommu_group *group)
 {
-	int num, ret;
+	struct spapr_tce_window *window;
+	int num = -1, ret;
 
-	for_each_window(domain, num) {
-		ret = spapr_tce_window_attach(domain->windows[num], group, num);
+	while ((window = next_window(domain, &num))) {
+		ret = spapr_tce_window_attach(window, group, num);
 		if (ret) {
 			detach_windows(domain, group, num);
 			return ret;
@@ -408,11 +419,10 @@ static void leave_hardware(struct spapr_tce_domain *domain,
 			   struct iommu_group *group, int end,
 			   struct spapr_tce_tables *tables)
 {
-	int num;
+	struct spapr_tce_window *window;
+	int num = -1;
 
-	for_each_window(domain, num) {
-		struct spapr_tce_window *window = domain->windows[num];
-
+	while ((window = next_window(domain, &num))) {
 		if (num >= end)
 			break;
 		tables->tbl[num] = to_software(window);
@@ -424,11 +434,11 @@ static int enter_hardware(struct spapr_tce_domain *domain,
 			  struct iommu_group *group,
 			  struct spapr_tce_tables *tables)
 {
-	int num, ret;
+	struct spapr_tce_window *window;
+	int num = -1, ret;
 
-	for_each_window(domain, num) {
-		ret = to_hardware(domain->windows[num], num, group,
-				  tables->tbl[num]);
+	while ((window = next_window(domain, &num))) {
+		ret = to_hardware(window, num, group, tables->tbl[num]);
 		if (ret) {
 			leave_hardware(domain, group, num, tables);
 			return ret;
@@ -501,12 +511,12 @@ static void last_hardware(struct spapr_tce_domain *domain,
 			  struct iommu_group *group)
 {
 	struct spapr_tce_tables tables = {};
-	int num;
+	struct spapr_tce_window *window;
+	int num = -1;
 
 	leave_hardware(domain, group, IOMMU_TABLE_GROUP_MAX_TABLES, &tables);
-	for_each_window(domain, num)
-		spapr_tce_window_put_table(domain->windows[num],
-					   tables.tbl[num]);
+	while ((window = next_window(domain, &num)))
+		spapr_tce_window_put_table(window, tables.tbl[num]);
 }
 
 /**

@@ -37,6 +37,16 @@ static long memory_empty(struct spapr_tce_window *window, unsigned long index,
 	return 0;
 }
 
+/* Only TCEs to clear, in a leaf that a move has not filled yet */
+static long exchange_nothing(u64 *origin, const struct spapr_tce *list,
+			     unsigned long npages)
+{
+	for (unsigned long i = 0; i < npages; i++)
+		WRITE_ONCE(origin[i], list[i].origin);
+
+	return 0;
+}
+
 static long memory_exchange(struct spapr_tce_window *window,
 			    unsigned long index, struct spapr_tce *list,
 			    unsigned long npages)
@@ -44,13 +54,14 @@ static long memory_exchange(struct spapr_tce_window *window,
 	u64 *origin = spapr_sparse_find(&window->origins, index);
 	__be64 *tce = spapr_tce_address(window, index);
 
-	for (unsigned long i = 0; i < npages; i++) {
-		/* A table that a move did not fill up to here */
-		u64 former = tce ? be64_to_cpu(READ_ONCE(tce[i])) : 0;
+	if (!tce)
+		return exchange_nothing(origin, list, npages);
 
+	for (unsigned long i = 0; i < npages; i++) {
+		u64 former = be64_to_cpup(&tce[i]);
+
+		spapr_tce_write(&tce[i], list[i].tce);
 		WRITE_ONCE(origin[i], list[i].origin);
-		if (tce)
-			spapr_tce_write(&tce[i], list[i].tce);
 		list[i].tce = former;
 	}
 
@@ -131,9 +142,8 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 	unsigned long flags;
 	long ret;
 
-	/* A table that a move did not fill up to here */
 	if (!tce)
-		goto nothing;
+		return exchange_nothing(origin, list, npages);
 
 	for (unsigned long i = 0; i < npages; i++)
 		if (list[i].tce)
@@ -156,12 +166,8 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 		WRITE_ONCE(origin[i], keeps ? list[i].origin : 0);
 		list[i].tce = ret == -EIO ? 0 : former;
 	}
-	return ret;
 
-nothing:
-	for (unsigned long i = 0; i < npages; i++)
-		WRITE_ONCE(origin[i], list[i].origin);
-	return 0;
+	return ret;
 }
 
 const struct spapr_tce_kind spapr_tce_hv_kind = {

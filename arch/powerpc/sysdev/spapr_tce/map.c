@@ -254,12 +254,13 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 }
 EXPORT_SYMBOL_GPL(spapr_tce_map);
 
-/* Call @clear for the populated parts of a range. Returns the first error. */
-static long for_each_leaf(struct spapr_tce_window *window, unsigned long index,
-			  unsigned long end,
-			  long (*clear)(struct spapr_tce_window *window,
-					unsigned long index,
-					unsigned long npages))
+/* What unmap_leaf() and empty_leaf() are */
+typedef long (*clear_leaf_t)(struct spapr_tce_window *window,
+			     unsigned long index, unsigned long npages);
+
+/* Clear the populated leaves of a range by @clear. Returns the first error. */
+static long clear_leaves(struct spapr_tce_window *window, unsigned long index,
+			 unsigned long end, clear_leaf_t clear)
 {
 	long ret = 0;
 
@@ -292,7 +293,7 @@ static long for_each_leaf(struct spapr_tce_window *window, unsigned long index,
 long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages)
 {
-	return for_each_leaf(window, index, index + npages, unmap_leaf);
+	return clear_leaves(window, index, index + npages, unmap_leaf);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_unmap);
 
@@ -302,7 +303,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_unmap);
 static void empty_table(struct spapr_tce_window *window)
 {
 	/* What the hypervisor keeps is reached until it takes the table away */
-	if (for_each_leaf(window, 0, window->tbl->it_size, empty_leaf))
+	if (clear_leaves(window, 0, window->npages, empty_leaf))
 		WRITE_ONCE(window->lost, true);
 }
 

@@ -343,9 +343,9 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 
 /**
  * spapr_tce_window_drain() - revoke all users and clear all TCEs
- * @window: the window, which is going to be closed
+ * @window: the window, which is about to be closed
  *
- * Nobody becomes a user of it any more.
+ * It gets no new users.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
