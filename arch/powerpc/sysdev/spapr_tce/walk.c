@@ -230,7 +230,7 @@ static __always_inline void confirm_clear(struct spapr_tce_window *window,
 		return;
 
 	for (; npages; npages -= run, index += run) {
-		run = leaf_run(index, npages);
+		run = spapr_sparse_leaf_run(index, npages);
 		origin = spapr_sparse_find(&window->origins, index);
 		for (i = 0; origin && i < run; i++)
 			if (READ_ONCE(origin[i]) == SPAPR_TCE_CLEARED)
