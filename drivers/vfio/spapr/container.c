@@ -198,6 +198,7 @@ static long check_extension(unsigned long extension)
 static long map_dma(struct tce_container *container, void __user *arg)
 {
 	struct vfio_iommu_type1_dma_map map;
+	int fault = 0;
 	long ret;
 
 	for (int tries = 0; tries < MAP_TRIES; tries++) {
@@ -206,9 +207,10 @@ static long map_dma(struct tce_container *container, void __user *arg)
 			      tce_map_dma(container, arg, &map);
 		if (ret != -EAGAIN)
 			return ret;
-		ret = tce_pins_fault_in(&map);
-		if (ret)
-			return ret;
+		/* What lies before a hole has been mapped and cleared now */
+		if (fault)
+			return fault;
+		fault = tce_pins_fault_in(&map);
 	}
 
 	return -EFAULT;
