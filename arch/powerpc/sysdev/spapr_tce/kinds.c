@@ -138,20 +138,24 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 {
 	u64 *origin = spapr_sparse_find(&window->origins, index);
 	u64 *tce = spapr_sparse_find(&window->hv->tces, index);
-	bool clears = true, keeps;
-	unsigned long flags;
+	unsigned long flags, i = 0;
+	bool clears, keeps;
 	long ret;
 
 	if (!tce)
 		return exchange_nothing(origin, list, npages);
 
-	for (unsigned long i = 0; i < npages; i++)
-		if (list[i].tce)
-			clears = false;
+	while (i < npages && !list[i].tce)
+		i++;
+	clears = i == npages;
 
 	local_irq_save(flags);
-	ret = clears ? spapr_tce_window_clear_list(window, index, npages) :
-		       spapr_tce_window_put_list(window, index, list, npages);
+	if (window->hv->gone)
+		ret = 0;
+	else if (clears)
+		ret = spapr_tce_window_clear_list(window, index, npages);
+	else
+		ret = spapr_tce_window_put_list(window, index, list, npages);
 	local_irq_restore(flags);
 
 	/* After a clear that failed, the device reaches what it did before */
@@ -159,7 +163,7 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 		return ret;
 	/* After -EIO it reaches the new page, the former one, or neither */
 	keeps = !ret || ret == -EIO;
-	for (unsigned long i = 0; i < npages; i++) {
+	for (i = 0; i < npages; i++) {
 		u64 former = tce[i];
 
 		tce[i] = keeps ? list[i].tce : 0;

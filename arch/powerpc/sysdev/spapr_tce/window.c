@@ -312,6 +312,20 @@ void spapr_tce_window_put_table(struct spapr_tce_window *window,
 	iommu_tce_table_put(tbl);
 }
 
+/* Once no group has the table: can a device still reach what it has mapped? */
+static bool may_be_reached(struct spapr_tce_window *window)
+{
+	if (!window->lost)
+		return false;
+	if (window->stuck)
+		return true;
+
+	/* Now an owner can unpin what the hypervisor failed to clear */
+	if (window->hv)
+		window->hv->gone = true;
+	return window->owner && spapr_tce_unmap(window, 0, window->npages);
+}
+
 /**
  * spapr_tce_window_close() - end a window
  * @window: the window, not to be used any more
@@ -327,10 +341,7 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	struct spapr_mem *mem = window->mem;
 
 	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
-	if (window->hv && !window->stuck)
-		window->hv->gone = true;
-	/* Now the owner can unpin what the hypervisor failed to clear */
-	if (window->lost && spapr_tce_unmap(window, 0, window->npages))
+	if (may_be_reached(window))
 		pr_warn("a device may reach memory of a closed DMA window\n");
 	if (mem)
 		spapr_mem_remove_user(mem, &window->memory);

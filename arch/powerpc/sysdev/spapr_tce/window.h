@@ -157,7 +157,7 @@ spapr_tce_window_put_list(struct spapr_tce_window *window, unsigned long index,
 
 	ret = tbl->it_ops->put_list(tbl, tbl->it_offset + index, npages, list);
 	/* A list that failed has been cleared as a whole, except for -EIO */
-	if (ret == -EIO)
+	if (unlikely(ret) && ret == -EIO)
 		WRITE_ONCE(window->lost, true);
 
 	return ret;
@@ -169,9 +169,6 @@ spapr_tce_window_clear_list(struct spapr_tce_window *window,
 			    unsigned long index, unsigned long npages)
 {
 	struct iommu_table *tbl = window->tbl;
-
-	if (unlikely(window->hv->gone))
-		return 0;
 
 	return tbl->it_ops->clear_list(tbl, tbl->it_offset + index, npages);
 }
