@@ -27,8 +27,6 @@
  * charged. A window in software maps memory that need not be there; pages that
  * mediated devices pin are charged when they are pinned.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/cleanup.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
@@ -287,49 +285,6 @@ static void tce_iommu_release(void *iommu_data)
 	kfree(container);
 }
 
-/* Can a group with hardware join those that there are? */
-static int may_join(struct tce_container *container, struct iommu_group *group,
-		    struct iommu_table_group *tg)
-{
-	if (container->v2 && !tg->max_dynamic_windows_supported)
-		return -EINVAL;
-
-	/* v1 charges for the window of one group */
-	if (!container->v2 && spapr_tce_domain_hardware(&container->domain))
-		return -EBUSY;
-
-	if (!spapr_tce_domain_alike(&container->domain, tg)) {
-		pr_warn("group %d is incompatible with the container's other groups\n",
-			iommu_group_id(group));
-		return -EPERM;
-	}
-
-	return 0;
-}
-
-/* Give a group all windows that there are */
-static int enter(struct tce_container *container, struct iommu_group *group,
-		 bool mediated)
-{
-	struct iommu_table_group *tg = iommu_group_get_iommudata(group);
-	int ret;
-
-	if (mediated)
-		return spapr_tce_domain_join(&container->domain, group, NULL,
-					     NULL);
-	if (!tg)
-		return -ENODEV;
-
-	ret = may_join(container, group, tg);
-	if (ret)
-		return ret;
-
-	if (!spapr_tce_domain_hardware(&container->domain))
-		return tce_enter_hardware(container, tg, group);
-
-	return spapr_tce_domain_join(&container->domain, group, tg, NULL);
-}
-
 static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
 				  enum vfio_group_type type)
 {
@@ -340,7 +295,7 @@ static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
 	guard(mutex)(&container->lock);
 
 	first = list_empty(&container->domain.groups);
-	ret = enter(container, group, type == VFIO_EMULATED_IOMMU);
+	ret = tce_join(container, group, type == VFIO_EMULATED_IOMMU);
 	if (!ret && first)
 		container->default_due = true;
 

@@ -2,10 +2,11 @@
 /*
  * The sPAPR TCE container: what its files share
  *
- * container.c has what VFIO calls, windows.c the DMA windows, memory.c the
- * registration of memory, pin.c the pages that v1 pins, eeh.c error handling,
- * mediated.c mediated devices. Functions that take a struct tce_container are
- * called with tce_container::lock held, except tce_eeh_op().
+ * container.c has what VFIO calls, groups.c how groups join and leave, windows.c
+ * the DMA windows, memory.c the registration of memory, pin.c the pages that v1
+ * pins, eeh.c error handling, mediated.c mediated devices. Functions that take a
+ * struct tce_container are called with tce_container::lock held, except
+ * tce_eeh_op().
  */
 #ifndef VFIO_SPAPR_CONTAINER_H
 #define VFIO_SPAPR_CONTAINER_H
@@ -86,14 +87,15 @@ long tce_unmap_dma(struct tce_container *container, void __user *arg);
 long tce_get_info(struct tce_container *container, void __user *arg);
 long tce_create_window(struct tce_container *container, void __user *arg);
 long tce_remove_window(struct tce_container *container, void __user *arg);
-/* windows.c: groups that join and leave */
+/* windows.c: for others */
 u64 tce_default_size(struct tce_container *container,
 		     struct iommu_table_group *tg);
 int tce_unmap_windows(struct tce_container *container);
 void tce_close_windows(struct tce_container *container);
-int tce_enter_hardware(struct tce_container *container,
-		       struct iommu_table_group *tg,
-		       struct iommu_group *group);
+
+/* groups.c */
+int tce_join(struct tce_container *container, struct iommu_group *group,
+	     bool mediated);
 void tce_leave(struct tce_container *container, struct iommu_group *group);
 
 /* pin.c: how v1 maps */
