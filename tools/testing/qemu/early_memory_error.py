@@ -5,7 +5,8 @@
 Runs hcall_memory_error on an emulated host and stops the processor, by way of
 the emulator's gdb stub, where a list is going to be copied in a guest's context.
 It then steps to the first load from the list and sets the registers as a POWER9
-does for a machine check that this load gets. Passes on what the program says.
+does for a machine check that this load gets, and once more where the kernel
+tries again. Passes on what the program says.
 """
 
 import os
@@ -25,6 +26,10 @@ MSR_SF_HV_LE = 1 << 63 | 1 << 60 | 1
 # The cause is in DSISR: an uncorrectable error at a load
 SRR1_LOAD_STORE, DSISR_UE = 1 << 63 - 42, 0x8000
 OPCODE_LD = 58
+# mtctr r7, lbz r0,0(r4): what the exception table leads to, before the function.
+# It copies byte by byte, to find out how far it gets.
+BYTE_LOOP = struct.pack("<II", 0x7ce903a6, 0x88040000)
+BEFORE = 0x100
 
 
 class Registers:
@@ -83,18 +88,28 @@ def machine_check(registers, address):
     registers.put(NIP, 0x200)
 
 
+def run_to(stub, address):
+    stub.ask(f"Z1,{address:x},4")
+    early.resume(stub)
+    early.wait_for_stop(stub)
+    stub.ask(f"z1,{address:x},4")
+
+
 def raise_errors(folder, addresses):
     stub = early.Stub(os.path.join(folder, "gdb"))
     stub.ask("Qqemu.PhyMemMode:0")
     registers = Registers(stub)
-    caller, copy = (addresses[name] for name in (CALLER, SYMBOL))
+    # Calls in one object skip the two instructions that set the TOC
+    caller, copy = addresses[CALLER] + 8, addresses[SYMBOL]
+    run_to(stub, caller)
+    byte_load = copy - BEFORE + 4 + \
+        stub.read(copy - BEFORE, BEFORE).index(BYTE_LOOP)
     for _ in range(ERRORS):
-        for address in (caller, copy):
-            stub.ask(f"Z1,{address:x},4")
-            early.resume(stub)
-            early.wait_for_stop(stub)
-            stub.ask(f"z1,{address:x},4")
+        run_to(stub, caller)
+        run_to(stub, copy)
         machine_check(registers, step_to_load(stub, registers))
+        run_to(stub, byte_load)
+        machine_check(registers, registers.get(4))
         early.resume(stub)
         time.sleep(0.2)
         early.interrupt(stub)

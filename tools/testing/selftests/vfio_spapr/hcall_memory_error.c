@@ -49,6 +49,7 @@ static bool answered(const struct kvm_ppc_vcpu *vcpu)
 int main(int argc, char **argv)
 {
 	unsigned int i, wanted = argc > 1 ? atoi(argv[1]) : 1, seconds = 0;
+	struct tce_counts counts;
 	struct kvm_ppc_spin spin;
 	__u64 *list;
 	int ret;
@@ -77,7 +78,10 @@ int main(int argc, char **argv)
 	while (failed() < wanted && seconds++ < 120)
 		sleep(1);
 	ret = kvm_ppc_spin_stop(&spin);
-	ksft_print_msg("%lu lists answered at the exit\n", failed());
+	counts = tce_counts(&guest.vm, LIOBN, "H_PUT_TCE_INDIRECT");
+	for (i = 0; i < TCE_NR_ENDS; i++)
+		ksft_print_msg("%s: %lu\n", tce_end_names[i],
+			       counts.requests[i]);
 
 	ksft_test_result(failed() == wanted, "errors are handed on\n");
 	ksft_test_result(!ret && answered(guest.vcpu), "guest goes on\n");
