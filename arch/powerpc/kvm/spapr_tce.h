@@ -331,6 +331,7 @@ tce_view_fill(struct kvmppc_spapr_tce_table *table, unsigned long index,
 		if (!view)
 			continue;
 		view += index & (TCE_VIEW_TCES - 1);
+#pragma GCC unroll 8
 		for (i = 0; i < run; i++)
 			WRITE_ONCE(view[i], value);
 	}

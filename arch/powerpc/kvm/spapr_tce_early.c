@@ -39,18 +39,21 @@
 #include "spapr_tce_tmpl.h"
 
 static __always_inline long early_answer(struct kvm_vcpu *vcpu,
-					 unsigned long req)
+				         unsigned long req)
 {
 	const unsigned long *gpr = vcpu->arch.regs.gpr;
 
-	if (req == H_PUT_TCE)
+	if (req == H_PUT_TCE && tce_enabled(vcpu, H_PUT_TCE))
 		return early_h_put(vcpu, gpr[4], gpr[5], gpr[6]);
-	if (req == H_PUT_TCE_INDIRECT)
+	if (req == H_STUFF_TCE && tce_enabled(vcpu, H_STUFF_TCE))
+		return early_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
+	if (req == H_PUT_TCE_INDIRECT &&
+	    tce_enabled(vcpu, H_PUT_TCE_INDIRECT))
 		return early_h_put_indirect(vcpu, gpr[4], gpr[5], gpr[6],
 					    gpr[7]);
-	if (req == H_STUFF_TCE)
-		return early_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
-	return early_h_get(vcpu, gpr[4], gpr[5]);
+	if (req == H_GET_TCE && tce_enabled(vcpu, H_GET_TCE))
+		return early_h_get(vcpu, gpr[4], gpr[5]);
+	return H_TOO_HARD;
 }
 
 /* Take over what the exit left in the paca, before the next trap */
@@ -127,7 +130,7 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 	long ret;
 
 	if (hstate->scratch0 != BOOK3S_INTERRUPT_SYSCALL ||
-	    !tce_is_hcall(vcpu->kvm, req) || !kvm_is_radix(vcpu->kvm) ||
+	    !tce_is_hcall(req) || !kvm_is_radix(vcpu->kvm) ||
 	    !tce_may_answer(vcpu, vcpu->arch.shregs.msr) ||
 	    !tce_pmu_is_frozen())
 		return false;

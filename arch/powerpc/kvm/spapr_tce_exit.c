@@ -41,18 +41,21 @@ static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
 #include "spapr_tce_tmpl.h"
 
 static __always_inline long exit_answer(struct kvm_vcpu *vcpu,
-					unsigned long req)
+				        unsigned long req)
 {
 	const unsigned long *gpr = vcpu->arch.regs.gpr;
 
-	if (req == H_PUT_TCE)
+	if (req == H_PUT_TCE && tce_enabled(vcpu, H_PUT_TCE))
 		return exit_h_put(vcpu, gpr[4], gpr[5], gpr[6]);
-	if (req == H_PUT_TCE_INDIRECT)
+	if (req == H_STUFF_TCE && tce_enabled(vcpu, H_STUFF_TCE))
+		return exit_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
+	if (req == H_PUT_TCE_INDIRECT &&
+	    tce_enabled(vcpu, H_PUT_TCE_INDIRECT))
 		return exit_h_put_indirect(vcpu, gpr[4], gpr[5], gpr[6],
 					   gpr[7]);
-	if (req == H_STUFF_TCE)
-		return exit_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
-	return exit_h_get(vcpu, gpr[4], gpr[5]);
+	if (req == H_GET_TCE && tce_enabled(vcpu, H_GET_TCE))
+		return exit_h_get(vcpu, gpr[4], gpr[5]);
+	return H_TOO_HARD;
 }
 
 /* A nested guest's performance monitor would count the host's events */
@@ -82,7 +85,7 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 	unsigned long req = vcpu->arch.regs.gpr[3];
 	long ret;
 
-	if (!tce_is_hcall(vcpu->kvm, req) || !tce_may_answer(vcpu, msr) ||
+	if (!tce_is_hcall(req) || !tce_may_answer(vcpu, msr) ||
 	    nested_guest_counts())
 		return false;
 

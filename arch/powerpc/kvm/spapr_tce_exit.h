@@ -10,30 +10,18 @@
 #include <asm/hvcall.h>
 #include <asm/reg.h>
 
-/* Has user space left hypercall @req to this kernel? */
-static __always_inline bool tce_enabled(const struct kvm *kvm,
-					unsigned long req)
+static __always_inline bool tce_is_hcall(unsigned long req)
 {
-	return kvm->arch.enabled_hcalls[BIT_WORD(req / 4)] & BIT_MASK(req / 4);
+	return req == H_PUT_TCE || req == H_GET_TCE || req == H_STUFF_TCE ||
+	       req == H_PUT_TCE_INDIRECT;
 }
 
-/* Is this a TCE hypercall, and this kernel's to answer? */
-static __always_inline bool tce_is_hcall(const struct kvm *kvm,
-					 unsigned long req)
+/* Has user space left hypercall @req, a constant, to this kernel? */
+static __always_inline bool tce_enabled(const struct kvm_vcpu *vcpu,
+					unsigned long req)
 {
-	/* Of constants the compiler makes a bit */
-	switch (req) {
-	case H_PUT_TCE:
-		return tce_enabled(kvm, H_PUT_TCE);
-	case H_STUFF_TCE:
-		return tce_enabled(kvm, H_STUFF_TCE);
-	case H_PUT_TCE_INDIRECT:
-		return tce_enabled(kvm, H_PUT_TCE_INDIRECT);
-	case H_GET_TCE:
-		return tce_enabled(kvm, H_GET_TCE);
-	default:
-		return false;
-	}
+	return vcpu->kvm->arch.enabled_hcalls[BIT_WORD(req / 4)] &
+	       BIT_MASK(req / 4);
 }
 
 /*

@@ -60,6 +60,7 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 				    unsigned long index, unsigned long npages)
 {
 	const unsigned long start = index << tbl->it_page_shift;
+	const unsigned long more = npages - 1;
 	struct iommu_table_group_link *link;
 
 	/* TCEs first, then what makes the PHB read them again */
@@ -72,7 +73,7 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 		u64 what = pe->pe_number & 0xff;
 		unsigned long i;
 
-		if (npages > PNV_TCE_KILL_PAGES_MAX) {
+		if (more >= PNV_TCE_KILL_PAGES_MAX) {
 			pnv_phb3_tce_kill_write(what | PHB3_TCE_KILL_INVAL_PE,
 						kill);
 			continue;
@@ -80,8 +81,10 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 
 		what |= PHB3_TCE_KILL_INVAL_ONE | start;
 		pnv_phb3_tce_kill_write(what, kill);
+		if (likely(!more))
+			continue;
 #pragma GCC unroll 1
-		for (i = 1; i < npages; i++) {
+		for (i = 0; i < more; i++) {
 			what += 1UL << tbl->it_page_shift;
 			pnv_phb3_tce_kill_write(what, kill);
 		}

@@ -179,57 +179,45 @@ static long __kprobes put_by_hypervisor(struct spapr_tce_window *window,
 	return ret;
 }
 
-/* How many of the first TCEs are clear, and not cached by the hardware either? */
-static __always_inline unsigned long
-count_clear(const __be64 *tce, const u64 *origin, unsigned long npages)
+/* What clearing TCEs in memory has to be followed by */
+#define CLEAR_KILL	1	/* invalidation */
+#define CLEAR_CONFIRM	2	/* then the origins can say that it was done */
+
+/* Clear TCEs of one leaf in memory */
+static __always_inline unsigned int clear_leaf(struct spapr_tce_window *window,
+					       unsigned long index, u64 *origin,
+					       unsigned long npages)
 {
-	unsigned long i;
-
-	for (i = 0; i < npages; i++)
-		if (READ_ONCE(tce[i]) || READ_ONCE(origin[i]))
-			break;
-
-	return i;
-}
-
-/* Clear TCEs of one leaf. Return: true if they have to be invalidated */
-static __always_inline bool clear_leaf(struct spapr_tce_window *window,
-				       unsigned long index, u64 *origin,
-				       unsigned long npages)
-{
-	unsigned long i;
+	unsigned int todo = CLEAR_KILL;
+	unsigned long i = 0;
 	__be64 *tce;
 
 	if (!spapr_tce_in_memory(window->tbl, index, &tce))
-		return false;
+		return 0;
 
-	i = count_clear(tce, origin, npages);
-	if (i == npages)
-		return false;
+	/* Neither mapped, nor cached by the hardware */
+	while (!READ_ONCE(tce[i]) && !READ_ONCE(origin[i]))
+		if (++i == npages)
+			return 0;
 
+	/* Cleared before, maybe right now on another CPU */
+	if (!READ_ONCE(tce[i]) && READ_ONCE(origin[i]) == SPAPR_TCE_CLEARED)
+		todo |= CLEAR_CONFIRM;
 	for (; i < npages; i++) {
 		WRITE_ONCE(tce[i], 0);
 		WRITE_ONCE(origin[i], SPAPR_TCE_CLEARED);
 	}
-	return true;
+
+	return todo;
 }
 
-/*
- * TCEs that were cleared have been invalidated, unless another request has put
- * one meanwhile. Not worth while for many: the next to clear them invalidates
- * once more.
- */
-#define CONFIRM_MAX	32UL
-
-static __always_inline void confirm_clear(struct spapr_tce_window *window,
-					  unsigned long index,
-					  unsigned long npages)
+/* TCEs are clear and invalidated, unless another request has put one since */
+static noinline __kprobes void confirm_clear(struct spapr_tce_window *window,
+					     unsigned long index,
+					     unsigned long npages)
 {
 	unsigned long i, run;
 	u64 *origin;
-
-	if (!window->in_memory || npages > CONFIRM_MAX)
-		return;
 
 	for (; npages; npages -= run, index += run) {
 		run = spapr_sparse_leaf_run(index, npages);
@@ -246,16 +234,18 @@ hypervisor_has_none(const struct spapr_tce_window *window, const u64 *origin,
 		    unsigned long npages)
 {
 	unsigned long i;
+	u64 any = 0;
 
-	if (READ_ONCE(window->lost))
+	/* As a rule the first tells */
+	if (READ_ONCE(origin[0]) || READ_ONCE(window->lost))
 		return false;
 
 	/* An origin is cleared after its TCE has been */
-	for (i = 0; i < npages; i++)
-		if (READ_ONCE(origin[i]))
-			return false;
+#pragma GCC unroll 8
+	for (i = 1; i < npages; i++)
+		any |= READ_ONCE(origin[i]);
 
-	return true;
+	return !any;
 }
 
 static long __kprobes clear_by_hypervisor(struct spapr_tce_window *window,
@@ -404,7 +394,7 @@ long __kprobes spapr_tce_clear(struct spapr_tce_window *window,
 			       enum spapr_tce_mode mode)
 {
 	unsigned long first = index, end = index + npages;
-	bool touched = false;
+	unsigned int todo = 0;
 	long ret;
 
 	while (index < end) {
@@ -417,20 +407,20 @@ long __kprobes spapr_tce_clear(struct spapr_tce_window *window,
 		}
 
 		if (window->in_memory) {
-			touched |= clear_leaf(window, index, origin, run);
+			todo |= clear_leaf(window, index, origin, run);
 		} else if (!hypervisor_has_none(window, origin, run)) {
 			ret = clear_by_hypervisor(window, index, origin, run);
 			if (ret)
 				return ret;
-			touched = true;
+			todo = CLEAR_KILL;
 		}
 		index += run;
 	}
 
-	if (touched) {
+	if (todo)
 		tce_kill(window, first, npages, mode);
+	if (unlikely(todo & CLEAR_CONFIRM))
 		confirm_clear(window, first, npages);
-	}
 	return 0;
 }
 EXPORT_SYMBOL_GPL(spapr_tce_clear);
