@@ -4,8 +4,8 @@
  *
  * kvmppc_exit_tce_hcall() is called where the hypercalls of XICS are answered,
  * with the host's context loaded but interrupts still disabled. Of a nested
- * guest, H_ENTER_NESTED returns there: it has no earlier place, and answering
- * may make hypercalls. Where guests run by H_GUEST_RUN_VCPU this is not called.
+ * guest, H_ENTER_NESTED or H_GUEST_RUN_VCPU returns there: it has no earlier
+ * place, and answering may make hypercalls.
  *
  * The guest is entered again with the state that it came out with. A pending
  * interrupt or the time limit, which also announce signals, requests and the
@@ -13,6 +13,7 @@
  */
 #include "spapr_tce_make.h"
 #include "spapr_tce_exit.h"
+#include "book3s_hv.h"
 
 /*
  * Copy a list from guest memory: pinned, or as the process has it mapped. In a
@@ -99,5 +100,29 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 		return false;
 
 	vcpu->arch.regs.gpr[3] = ret;
+	return true;
+}
+
+/**
+ * kvmppc_nestedv2_tce_hcall() - the same where H_GUEST_RUN_VCPU ran the guest
+ * @vcpu: the vCPU, which came out for a hypercall
+ *
+ * Context: as for kvmppc_exit_tce_hcall().
+ * Return: true if it has been answered and the guest can go on.
+ */
+bool kvmppc_nestedv2_tce_hcall(struct kvm_vcpu *vcpu)
+{
+	unsigned int gpr;
+
+	/* The outer hypervisor has passed these */
+	for (gpr = 3; gpr <= 7; gpr++)
+		if (kvmhv_nestedv2_cached_reload(vcpu,
+						 KVMPPC_GSID_GPR(gpr)) < 0)
+			return false;
+
+	if (!kvmppc_exit_tce_hcall(vcpu, __kvmppc_get_msr_hv(vcpu)))
+		return false;
+
+	kvmhv_nestedv2_mark_dirty(vcpu, KVMPPC_GSID_GPR(3));
 	return true;
 }
