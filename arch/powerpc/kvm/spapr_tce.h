@@ -95,9 +95,10 @@ struct kvmppc_tce_count {
 
 /**
  * struct kvmppc_tce_counts - what one CPU has done for one table
- * @answered: answered with success, by place
- * @refused: answered with an error that the guest sees
- * @to_user: handed to user space
+ * @hcall: by hypercall
+ * @hcall.answered: answered with success, by place
+ * @hcall.refused: answered with an error that the guest sees
+ * @hcall.to_user: handed to user space
  *
  * Only its CPU writes it, and only inside a walk. So no two writers meet and no
  * atomic operation is needed.
@@ -335,6 +336,43 @@ tce_view_fill(struct kvmppc_spapr_tce_table *table, unsigned long index,
 		for (i = 0; i < run; i++)
 			WRITE_ONCE(view[i], value);
 	}
+}
+
+/* What the CPU can do in a place */
+static __always_inline enum spapr_tce_mode tce_mode(enum kvmppc_tce_place place)
+{
+	switch (place) {
+	case TCE_PLACE_REAL:
+		return SPAPR_TCE_REAL;
+	case TCE_PLACE_EARLY:
+		return SPAPR_TCE_EARLY;
+	default:
+		return SPAPR_TCE_VIRTUAL;
+	}
+}
+
+/* State of links that hands a change of the table on to another place */
+static __always_inline u32 tce_links_elsewhere(enum kvmppc_tce_place place)
+{
+	u32 state = TCE_LINKS_FROZEN | TCE_LINKS_BY_USER;
+
+	if (tce_mode(place) != SPAPR_TCE_VIRTUAL)
+		state |= TCE_LINKS_NO_GUEST;
+	return state;
+}
+
+/* Can a place change @npages of a table whose links are in this state? */
+static __always_inline long tce_may_change(u32 state, unsigned long npages,
+					   enum kvmppc_tce_place place)
+{
+	if (place == TCE_PLACE_VIRTUAL && state & TCE_LINKS_FROZEN)
+		return H_TCE_FROZEN;
+	if (state & tce_links_elsewhere(place))
+		return H_TOO_HARD;
+	if (npages << (state >> TCE_LINKS_SUBPAGE_SHIFT) > SPAPR_TCE_LIST_MAX)
+		return H_TCE_SPLIT;
+
+	return H_SUCCESS;
 }
 
 /* For a place that can't do what virtual mode can */

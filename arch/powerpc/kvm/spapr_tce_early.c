@@ -24,9 +24,9 @@
  * the host: their handlers need the kernel's addresses, stacks of their own and
  * no more of the host's context. So while a request is answered, also while
  * firmware waits for a host bridge, they are as survivable as in the host, and a
- * memory error in a guest's list is left to the next place. What
- * runs before and after that can't be probed, nor can the rest of the path,
- * because probes would run in the guest's context: it is all in .kprobes.text.
+ * memory error in a guest's list is left to the next place. What runs before and
+ * after that can't be probed, nor can the rest of the path, because probes would
+ * run in the guest's context: it is all in .kprobes.text.
  */
 #include <linux/kprobes.h>
 
@@ -39,7 +39,7 @@
 #include "spapr_tce_tmpl.h"
 
 static __always_inline long early_answer(struct kvm_vcpu *vcpu,
-				         unsigned long req)
+					 unsigned long req)
 {
 	const unsigned long *gpr = vcpu->arch.regs.gpr;
 

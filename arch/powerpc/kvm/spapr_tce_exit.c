@@ -42,7 +42,7 @@ static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
 #include "spapr_tce_tmpl.h"
 
 static __always_inline long exit_answer(struct kvm_vcpu *vcpu,
-				        unsigned long req)
+					unsigned long req)
 {
 	const unsigned long *gpr = vcpu->arch.regs.gpr;
 

@@ -106,7 +106,7 @@ static unsigned long walk_step(struct kvm_vcpu *vcpu, unsigned long liobn)
 	return step;
 }
 
-/* Can these TCEs be written? After may_change() */
+/* Can these TCEs be written? After tce_may_change() */
 static long check_list(struct kvmppc_spapr_tce_table *table,
 		       struct kvmppc_spapr_tce_slot *slot, unsigned long index,
 		       const u64 *tces, unsigned long npages,
@@ -137,7 +137,8 @@ static long list_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
 	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table) &&
 	    tce_index(table, ioba, first + npages, &index)) {
 		index += first;
-		ret = virtual_may_change(tce_links_state(table), npages);
+		ret = tce_may_change(tce_links_state(table), npages,
+				     TCE_PLACE_VIRTUAL);
 		if (!ret && write)
 			ret = virtual_put_list(table, slot, index, tces, npages,
 					       buffer->list);
@@ -381,7 +382,8 @@ static long stuff_piece(struct kvm_vcpu *vcpu, unsigned long liobn,
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table) &&
 	    tce_index(table, ioba, first + npages, &index))
-		ret = virtual_may_change(tce_links_state(table), npages);
+		ret = tce_may_change(tce_links_state(table), npages,
+				     TCE_PLACE_VIRTUAL);
 	if (!ret)
 		ret = virtual_fill(table, index + first, value, npages);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);

@@ -3,9 +3,10 @@
  * The TCE hypercalls (LoPAPR 14.5.4.2), the same source for all places
  *
  * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
- * TCE_COPY_LIST(), and includes this file, once for each place. A function here runs inside one walk of the engine. It either answers
- * the guest, or changes nothing and returns who can go on (H_TOO_HARD and the
- * codes after it, spapr_tce.h).
+ * TCE_COPY_LIST(), and includes this file, once for each place. A function here
+ * runs inside one walk of the engine. It either answers the guest, or changes
+ * nothing and returns who can go on (H_TOO_HARD and the codes after it,
+ * spapr_tce.h).
  *
  * A list in guest memory is read once, into the vCPU's buffer: the guest may
  * change it meanwhile, so what was checked must be what is used. All of a
@@ -26,28 +27,7 @@
  * The guest's view keeps the value, so that poison can be told from zero.
  */
 
-/* What the CPU can do in this place */
-#define TCE_MODE	(TCE_PLACE == TCE_PLACE_REAL ? SPAPR_TCE_REAL : \
-			 TCE_PLACE == TCE_PLACE_EARLY ? SPAPR_TCE_EARLY : \
-			 SPAPR_TCE_VIRTUAL)
-
-/* Links that hand a change of the table on to another place */
-#define TCE_LINKS_ELSEWHERE	(TCE_LINKS_FROZEN | TCE_LINKS_BY_USER | \
-				 (TCE_MODE == SPAPR_TCE_VIRTUAL ? 0 : \
-				  TCE_LINKS_NO_GUEST))
-
-/* Can this place change @npages of a table whose links are in this state? */
-static __always_inline long FNAME(may_change)(u32 state, unsigned long npages)
-{
-	if (TCE_PLACE == TCE_PLACE_VIRTUAL && state & TCE_LINKS_FROZEN)
-		return H_TCE_FROZEN;
-	if (state & TCE_LINKS_ELSEWHERE)
-		return H_TOO_HARD;
-	if (npages << (state >> TCE_LINKS_SUBPAGE_SHIFT) > SPAPR_TCE_LIST_MAX)
-		return H_TCE_SPLIT;
-
-	return H_SUCCESS;
-}
+#define TCE_MODE	tce_mode(TCE_PLACE)
 
 /* Make a window's TCEs where a page is larger than the host's, or in parts */
 static noinline __kprobes bool
@@ -142,7 +122,7 @@ FNAME(put_links)(struct kvmppc_spapr_tce_table *table,
 }
 
 /*
- * Write these TCEs; after may_change(). @list has room for what each link's
+ * Write these TCEs; after tce_may_change(). @list has room for what each link's
  * window gets.
  */
 static __always_inline long
@@ -177,7 +157,7 @@ FNAME(put_list)(struct kvmppc_spapr_tce_table *table,
 
 /*
  * Clear TCEs, leaving a value without permission in the guest's view; after
- * may_change()
+ * tce_may_change()
  */
 static __always_inline long
 FNAME(fill)(struct kvmppc_spapr_tce_table *table, unsigned long index,
@@ -246,7 +226,7 @@ FNAME(put_general)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	struct spapr_tce one, *list = &one;
 	long ret;
 
-	ret = FNAME(may_change)(state, 1);
+	ret = tce_may_change(state, 1, TCE_PLACE);
 	if (ret)
 		goto out;
 
@@ -282,7 +262,8 @@ static __always_inline long FNAME(h_put)(struct kvm_vcpu *vcpu,
 				 TCE_PLACE);
 
 	state = tce_links_state(table);
-	if (likely(!(state & (TCE_LINKS_ELSEWHERE | TCE_LINKS_GENERAL))) &&
+	if (likely(!(state & (tce_links_elsewhere(TCE_PLACE) |
+			      TCE_LINKS_GENERAL))) &&
 	    likely(FNAME(put_one)(vcpu, table, index, tce)))
 		return H_SUCCESS;
 
@@ -307,7 +288,7 @@ static __always_inline long FNAME(h_stuff)(struct kvm_vcpu *vcpu,
 	else if (npages > SPAPR_TCE_LIST_MAX)
 		ret = H_TCE_SPLIT;
 	else
-		ret = FNAME(may_change)(tce_links_state(table), npages);
+		ret = tce_may_change(tce_links_state(table), npages, TCE_PLACE);
 	if (!ret && npages)
 		ret = FNAME(fill)(table, index, value, npages);
 
@@ -349,7 +330,7 @@ FNAME(fetch_and_put)(struct kvm_vcpu *vcpu,
 	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
 	long ret;
 
-	ret = FNAME(may_change)(tce_links_state(table), npages);
+	ret = tce_may_change(tce_links_state(table), npages, TCE_PLACE);
 	if (ret)
 		return ret;
 	if (!buffer || !TCE_COPY_LIST(table, ua, npages, buffer->tces))
@@ -378,10 +359,10 @@ FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 	return tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages, TCE_PLACE);
 }
+
 #undef TCE_COPY_LIST
 #endif
 
-#undef TCE_LINKS_ELSEWHERE
 #undef TCE_MODE
 #undef TCE_PLACE
 #undef FNAME
