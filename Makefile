@@ -37,6 +37,8 @@ kernels := host base debug kcsan 4k be
 variants := debug modular 4k be
 config := tools/testing/qemu/config
 host_config := $(config)/host.config $(config)/host-$(BASE).config
+# What only the series makes possible on a base
+series_config := $(host_config) $(wildcard $(config)/series-$(BASE).config)
 busybox := $S/ppc64el/busybox
 busybox_be := $S/ppc64/busybox
 qemu := $S/ppc64el/qemu
@@ -81,7 +83,7 @@ tree: setup
 
 ## make kernel        $B/host/vmlinux: the patched kernel
 kernel: tree $(busybox)
-	@tools/build/kernel $(B) $(B)/linux $(B)/host $(host_config)
+	@tools/build/kernel $(B) $(B)/linux $(B)/host $(series_config)
 
 ## make kernel-base   $B/base/vmlinux: the same without the patches
 kernel-base: tree $(busybox)
@@ -97,7 +99,7 @@ kernel-base: tree $(busybox)
 ## make kernel-be     $B/be/vmlinux: patched, big-endian
 $(variants:%=kernel-%): kernel-%: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
-		$(host_config) $(config)/$*.config
+		$(series_config) $(config)/$*.config
 
 kernel-be: setup-be $(busybox_be)
 
@@ -111,7 +113,7 @@ $(busybox_be): | setup-be
 ## make kernel-fuzz   $B/fuzz/vmlinux: patched, tells the fuzzer what has run
 kernel-fuzz: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/fuzz -o)" tools/build/kernel \
-		$(B) $(B)/linux $(B)/fuzz $(host_config) \
+		$(B) $(B)/linux $(B)/fuzz $(series_config) \
 		$(config)/debug.config $(config)/fuzz.config
 
 ## make deb           $B/deb: the kernel as packages for Debian's ppc64el
@@ -126,13 +128,13 @@ setup-deb:
 ## make kernel-kcsan  $B/kcsan/vmlinux: patched, looks for data races
 kernel-kcsan: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/fuzz -o)" FORCED=walk tools/build/kernel \
-		$(B) $(B)/linux $(B)/kcsan $(host_config) \
+		$(B) $(B)/linux $(B)/kcsan $(series_config) \
 		$(config)/kcsan.config
 
 ## make kernel-gcov   $B/gcov/vmlinux: patched, counts which lines have run
 kernel-gcov: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/coverage -o)" tools/build/kernel \
-		$(B) $(B)/linux $(B)/gcov $(host_config) \
+		$(B) $(B)/linux $(B)/gcov $(series_config) \
 		$(config)/gcov.config
 
 $(busybox): | setup
