@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Devices and PEs, the platform and the blocked domain, see spapr-iommu.h. */
+
+#include <linux/iommu.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+
+#include <asm/iommu.h>
+#include <asm/pci-bridge.h>
+#include <asm/ppc-pci.h>
+
+#include "spapr-iommu.h"
+
+static struct iommu_domain tce_platform_domain;
+
+/**
+ * tce_is_platform_domain() - Does the DMA API own PEs in a domain?
+ * @domain: Any domain
+ *
+ * Context: any.
+ * Return: true if it does.
+ */
+bool tce_is_platform_domain(const struct iommu_domain *domain)
+{
+	return domain == &tce_platform_domain;
+}
+
+/**
+ * tce_group() - The PE of a device
+ * @dev: The device
+ *
+ * Context: the mutex of the device's group is held.
+ * Return: the PE.
+ */
+struct iommu_table_group *tce_group(struct device *dev)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+
+	iommu_group_mutex_assert(dev);
+	return tdev->group;
+}
+
+/**
+ * tce_take_ownership() - Take the PE of a device from the DMA API
+ * @group: The PE
+ * @dev: The device
+ * @old: The domain that the core says @dev is in, NULL for a new device
+ *
+ * Does nothing but count the device when the PE has been taken with another.
+ *
+ * Context: the group's mutex is held.
+ * Return: 0, or -errno of the platform with the PE as it was.
+ */
+int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
+		       struct iommu_domain *old)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+	int ret;
+
+	if (!old || old == &tce_platform_domain) {
+		ret = group->ops->take_ownership(group, dev);
+		if (ret)
+			return ret < -1 ? ret : -EIO;
+	}
+
+	if (!tdev->counted) {
+		tdev->counted = true;
+		group->domain_devices++;
+	}
+	return 0;
+}
+
+/*
+ * The domain of a device that a driver of the host uses, with the DMA API of
+ * the architecture
+ */
+static int tce_platform_attach_dev(struct iommu_domain *domain,
+				   struct device *dev, struct iommu_domain *old)
+{
+	struct iommu_table_group *group = tce_group(dev);
+
+	/* The PE has been the host's since it was found */
+	if (!old || old == domain)
+		return 0;
+
+	tce_leave_domain(group, dev);
+	group->ops->release_ownership(group, dev);
+	return 0;
+}
+
+static const struct iommu_domain_ops tce_platform_domain_ops = {
+	.attach_dev = tce_platform_attach_dev,
+};
+
+static struct iommu_domain tce_platform_domain = {
+	.type = IOMMU_DOMAIN_PLATFORM,
+	.ops = &tce_platform_domain_ops,
+};
+
+/*
+ * Fails only where the PE has been the host's and the platform cannot take the
+ * host's windows away. The PE is the host's then as before.
+ */
+static int tce_blocked_attach_dev(struct iommu_domain *domain,
+				  struct device *dev, struct iommu_domain *old)
+{
+	struct iommu_table_group *group = tce_group(dev);
+	int ret;
+
+	ret = tce_take_ownership(group, dev, old);
+	if (ret)
+		return ret;
+
+	tce_leave_domain(group, dev);
+	return 0;
+}
+
+static const struct iommu_domain_ops tce_blocked_domain_ops = {
+	.attach_dev = tce_blocked_attach_dev,
+};
+
+static struct iommu_domain tce_blocked_domain = {
+	.type = IOMMU_DOMAIN_BLOCKED,
+	.ops = &tce_blocked_domain_ops,
+};
+
+static bool tce_capable(struct device *dev, enum iommu_cap cap)
+{
+	return cap == IOMMU_CAP_CACHE_COHERENCY;
+}
+
+static struct iommu_group *tce_device_group(struct device *dev)
+{
+	struct pci_controller *hose = pci_bus_to_host(to_pci_dev(dev)->bus);
+
+	if (!hose->controller_ops.device_group)
+		return ERR_PTR(-ENOENT);
+	return hose->controller_ops.device_group(hose, to_pci_dev(dev));
+}
+
+static struct iommu_device *tce_probe_device(struct device *dev)
+{
+	struct iommu_group *group;
+	struct tce_device *tdev;
+
+	if (!dev_is_pci(dev))
+		return ERR_PTR(-ENODEV);
+
+	group = tce_device_group(dev);
+	if (IS_ERR(group))
+		return ERR_CAST(group);
+
+	tdev = kzalloc_obj(*tdev);
+	if (!tdev) {
+		iommu_group_put(group);
+		return ERR_PTR(-ENOMEM);
+	}
+
+	/* The device will hold the group for as long as it has @tdev */
+	tdev->group = iommu_group_get_iommudata(group);
+	iommu_group_put(group);
+	dev_iommu_priv_set(dev, tdev);
+	return &pci_bus_to_host(to_pci_dev(dev)->bus)->iommu;
+}
+
+/*
+ * The PE goes on with the devices that it has left. After the last one nothing
+ * may lead from it to the domain, which will be freed.
+ */
+static void tce_release_device(struct device *dev)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+
+	if (tdev->counted && !--tdev->group->domain_devices)
+		tce_leave_domain(tdev->group, dev);
+	dev_iommu_priv_set(dev, NULL);
+	kfree(tdev);
+}
+
+static void tce_get_resv_regions(struct device *dev, struct list_head *regions)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+
+	if (tdev->group->ops->get_resv_regions)
+		tdev->group->ops->get_resv_regions(tdev->group, regions);
+}
+
+static const struct iommu_ops tce_iommu_ops = {
+	.default_domain = &tce_platform_domain,
+	.blocked_domain = &tce_blocked_domain,
+	.capable = tce_capable,
+	.domain_alloc_paging_flags = tce_domain_alloc_paging_flags,
+	.probe_device = tce_probe_device,
+	.release_device = tce_release_device,
+	.device_group = tce_device_group,
+	.get_resv_regions = tce_get_resv_regions,
+	.hw_info = tce_hw_info,
+};
+
+static struct attribute *tce_iommu_attrs[] = {
+	NULL,
+};
+
+static const struct attribute_group tce_iommu_attr_group = {
+	.name = "spapr-tce-iommu",
+	.attrs = tce_iommu_attrs,
+};
+
+static const struct attribute_group *tce_iommu_attr_groups[] = {
+	&tce_iommu_attr_group,
+	NULL,
+};
+
+/**
+ * ppc_iommu_register_device() - Make a bridge known as an IOMMU
+ * @phb: The bridge. Its devices are not known yet
+ *
+ * Context: process context.
+ */
+void ppc_iommu_register_device(struct pci_controller *phb)
+{
+	iommu_device_sysfs_add(&phb->iommu, phb->parent, tce_iommu_attr_groups,
+			       "iommu-phb%04x", phb->global_number);
+	iommu_device_register(&phb->iommu, &tce_iommu_ops, phb->parent);
+}
+
+/**
+ * ppc_iommu_unregister_device() - Undo ppc_iommu_register_device()
+ * @phb: The bridge. Its devices are gone
+ *
+ * Context: process context.
+ */
+void ppc_iommu_unregister_device(struct pci_controller *phb)
+{
+	iommu_device_unregister(&phb->iommu);
+	iommu_device_sysfs_remove(&phb->iommu);
+}
+
+/* After iommu_init() and pci_driver_init(), before PCI devices are scanned */
+static int __init tce_iommu_register_bridges(void)
+{
+	struct pci_controller *hose;
+
+	list_for_each_entry(hose, &hose_list, list_node)
+		ppc_iommu_register_device(hose);
+	return 0;
+}
+postcore_initcall_sync(tce_iommu_register_bridges);

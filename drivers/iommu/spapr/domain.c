@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Paging domains, see spapr-iommu.h. */
+
+#include <linux/memblock.h>
+#include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
+
+#include <asm/mmzone.h>
+
+#include "../iommu-pages.h"
+#include "spapr-iommu.h"
+
+/* A TCE holds every real address of the processors */
+#define TCE_REAL_ADDRESS_LG2	56
+/* Users expect to find room for their memory at the address it has for them */
+#define TCE_APERTURE_MIN_LG2	47
+/* Bridges do not implement the bits above of an address, bit 59 excepted */
+#define TCE_APERTURE_MAX_LG2	54
+/* Where the second window is: bit 59 chooses between the two */
+#define TCE_SECOND_WINDOW	BIT_ULL(59)
+
+static struct tce_domain *to_tce_domain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct tce_domain, domain);
+}
+
+static struct tce_attachment *tce_attach(struct tce_domain *td,
+					 struct iommu_table_group *group)
+{
+	struct tce_attachment *attachment = kzalloc_obj(*attachment);
+	unsigned long flags;
+
+	if (!attachment)
+		return NULL;
+
+	attachment->domain = td;
+	attachment->group = group;
+	spin_lock_irqsave(&td->lock, flags);
+	list_add_tail(&attachment->node, &td->attachments);
+	spin_unlock_irqrestore(&td->lock, flags);
+	return attachment;
+}
+
+/* The PE must have no TCE of the domain any more */
+static void tce_detach(struct tce_attachment *attachment)
+{
+	unsigned long flags;
+
+	if (!attachment)
+		return;
+
+	spin_lock_irqsave(&attachment->domain->lock, flags);
+	list_del(&attachment->node);
+	spin_unlock_irqrestore(&attachment->domain->lock, flags);
+	kfree(attachment);
+}
+
+/**
+ * tce_leave_domain() - Take a PE's windows away if it is in a paging domain
+ * @group: The PE, which reaches no memory afterwards
+ * @dev: A device of it
+ *
+ * Context: the group's mutex is held.
+ */
+void tce_leave_domain(struct iommu_table_group *group, struct device *dev)
+{
+	struct tce_attachment *attachment = group->attachment;
+
+	if (!attachment)
+		return;
+
+	attachment->domain->kind->leave(attachment, dev);
+	tce_detach(attachment);
+	group->attachment = NULL;
+}
+
+/**
+ * tce_join_domain() - Give a PE the windows of a paging domain
+ * @group: The PE, which has no windows or those of a domain
+ * @td: The domain; may be the one that the PE is in
+ * @dev: A device of @group
+ *
+ * Each domain tells the PE of what it changes for as long as the PE may have
+ * its TCEs, so it is known to both for a while.
+ *
+ * Context: the group's mutex is held.
+ * Return: 0 or -errno. The PE is where it was then, or, where the platform does
+ *	not give it its windows back, has none.
+ */
+int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
+		    struct device *dev)
+{
+	struct tce_attachment *old = group->attachment;
+	struct tce_attachment *new;
+	int ret;
+
+	if (old && old->domain == td)
+		return 0;
+
+	new = tce_attach(td, group);
+	if (!new)
+		return -ENOMEM;
+
+	ret = td->kind->join(new, old, dev);
+	if (ret) {
+		tce_detach(new);
+		return ret;
+	}
+
+	group->attachment = new;
+	tce_detach(old);
+	return 0;
+}
+
+/* --- Bare metal: the bridge walks the tables */
+
+/* Which of the PE's windows is at @start? */
+static int tce_window_number(u64 start)
+{
+	return start & TCE_SECOND_WINDOW ? 1 : 0;
+}
+
+/* The table that window @num of the PE gets from @td, if any */
+static struct pt_iommu_tce *tce_table_for(struct tce_domain *td, int num)
+{
+	unsigned int w;
+
+	for (w = 0; td && w < td->windows; w++)
+		if (tce_window_number(td->aperture[w].start) == num)
+			return td->table[w];
+	return NULL;
+}
+
+static int tce_set_table(struct iommu_table_group *group, int num,
+			 struct pt_iommu_tce *pt)
+{
+	struct pt_iommu_tce_hw_info table;
+
+	if (!pt) {
+		group->ops->detach_table(group, num);
+		return 0;
+	}
+	pt_iommu_tce_hw_info(pt, &table);
+	return group->ops->attach_table(group, num, &table);
+}
+
+/*
+ * A window that both domains have is never without a table, so DMA to what both
+ * map goes on.
+ */
+static int tce_bridge_join(struct tce_attachment *attachment,
+			   struct tce_attachment *old, struct device *dev)
+{
+	struct iommu_table_group *group = attachment->group;
+	struct tce_domain *from = old ? old->domain : NULL;
+	int num, ret;
+
+	for (num = 0; num < TCE_WINDOWS; num++) {
+		ret = tce_set_table(group, num,
+				    tce_table_for(attachment->domain, num));
+		if (!ret)
+			continue;
+		while (num--)
+			if (tce_set_table(group, num, tce_table_for(from, num)))
+				tce_set_table(group, num, NULL);
+		return ret;
+	}
+	return 0;
+}
+
+static void tce_bridge_leave(struct tce_attachment *attachment,
+			     struct device *dev)
+{
+	int num;
+
+	for (num = 0; num < TCE_WINDOWS; num++)
+		if (tce_table_for(attachment->domain, num))
+			tce_set_table(attachment->group, num, NULL);
+}
+
+static void tce_bridge_unmap(struct tce_attachment *attachment, unsigned int w,
+			     unsigned long start, unsigned long npages)
+{
+	attachment->group->ops->flush_tces(attachment->group, start, npages,
+					   tce_page_shift(attachment->domain,
+							  w));
+}
+
+static int tce_bridge_map(struct tce_attachment *attachment, unsigned int w,
+			  unsigned long start, unsigned long npages)
+{
+	tce_bridge_unmap(attachment, w, start, npages);
+	return 0;
+}
+
+static const struct tce_kind tce_kind_bridge = {
+	.join = tce_bridge_join,
+	.leave = tce_bridge_leave,
+	.map = tce_bridge_map,
+	.unmap = tce_bridge_unmap,
+};
+
+/* --- What the IOMMU core asks of a domain */
+
+/* Can the PE have windows as @td has them? */
+static bool tce_domain_fits(const struct tce_domain *td,
+			    const struct iommu_table_group *group)
+{
+	unsigned int w;
+
+	if (td->kind != (group->ops->attach_table ? &tce_kind_bridge :
+						    &tce_kind_hypervisor))
+		return false;
+	for (w = 0; w < td->windows; w++)
+		if (!(group->pgsizes & BIT_ULL(tce_page_shift(td, w))))
+			return false;
+	return true;
+}
+
+static int tce_domain_attach_dev(struct iommu_domain *domain,
+				 struct device *dev, struct iommu_domain *old)
+{
+	struct iommu_table_group *group = tce_group(dev);
+	struct tce_domain *td = to_tce_domain(domain);
+	int ret;
+
+	if (!tce_domain_fits(td, group))
+		return -EINVAL;
+
+	ret = tce_take_ownership(group, dev, old);
+	if (ret)
+		return ret;
+
+	ret = tce_join_domain(group, td, dev);
+	/* The core takes a device that fails to be where it was */
+	if (ret && tce_is_platform_domain(old) && !group->attachment)
+		group->ops->release_ownership(group, dev);
+	return ret;
+}
+
+/* The window of @iova, or NULL */
+static struct pt_iommu *tce_window_of(struct tce_domain *td, u64 iova)
+{
+	unsigned int w;
+
+	for (w = 0; w < td->windows; w++)
+		if (iova >= td->aperture[w].start &&
+		    iova <= td->aperture[w].last)
+			return &td->table[w]->iommu;
+	return NULL;
+}
+
+/* With one window the core calls the table itself, see iommupt_from_domain() */
+static int tce_domain_map_pages(struct iommu_domain *domain,
+				unsigned long iova, phys_addr_t paddr,
+				size_t pgsize, size_t pgcount, int prot,
+				gfp_t gfp, size_t *mapped)
+{
+	struct pt_iommu *pt = tce_window_of(to_tce_domain(domain), iova);
+
+	if (!pt)
+		return -ERANGE;
+	return pt->ops->map_range(pt, iova, paddr, pgsize * pgcount, prot, gfp,
+				  mapped);
+}
+
+static size_t tce_domain_unmap_pages(struct iommu_domain *domain,
+				     unsigned long iova, size_t pgsize,
+				     size_t pgcount,
+				     struct iommu_iotlb_gather *gather)
+{
+	struct pt_iommu *pt = tce_window_of(to_tce_domain(domain), iova);
+
+	if (!pt)
+		return 0;
+	return pt->ops->unmap_range(pt, iova, pgsize * pgcount, gather);
+}
+
+static phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
+					   dma_addr_t iova)
+{
+	struct pt_iommu *pt = tce_window_of(to_tce_domain(domain), iova);
+
+	return pt ? pt_iommu_tce_iova_to_phys(&pt->domain, iova) : 0;
+}
+
+static const struct iommu_aperture *
+tce_domain_apertures(struct iommu_domain *domain, unsigned int *count)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+
+	*count = td->windows;
+	return td->aperture;
+}
+
+/* Call @told for each attachment with the part of a range in each window */
+static int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
+			   int (*told)(struct tce_attachment *attachment,
+				       unsigned int w, unsigned long start,
+				       unsigned long npages))
+{
+	struct tce_attachment *attachment;
+	unsigned int w;
+	int ret;
+
+	lockdep_assert_held(&td->lock);
+	for (w = 0; w < td->windows; w++) {
+		u64 from = max(start, td->aperture[w].start);
+		u64 to = min(last, td->aperture[w].last);
+
+		if (from > to)
+			continue;
+		list_for_each_entry(attachment, &td->attachments, node) {
+			ret = told(attachment, w, from,
+				   (to - from + 1) >> tce_page_shift(td, w));
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+static int tce_tell_map(struct tce_attachment *attachment, unsigned int w,
+			unsigned long start, unsigned long npages)
+{
+	return attachment->domain->kind->map(attachment, w, start, npages);
+}
+
+static int tce_tell_unmap(struct tce_attachment *attachment, unsigned int w,
+			  unsigned long start, unsigned long npages)
+{
+	attachment->domain->kind->unmap(attachment, w, start, npages);
+	return 0;
+}
+
+static int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
+			       size_t size)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	unsigned long flags;
+	int ret;
+
+	spin_lock_irqsave(&td->lock, flags);
+	ret = tce_domain_tell(td, iova, iova + size - 1, tce_tell_map);
+	spin_unlock_irqrestore(&td->lock, flags);
+	return ret;
+}
+
+static void tce_domain_flush_all(struct iommu_domain *domain)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	struct tce_attachment *attachment;
+	unsigned long flags;
+
+	spin_lock_irqsave(&td->lock, flags);
+	list_for_each_entry(attachment, &td->attachments, node)
+		td->kind->unmap(attachment, 0, 0, 0);
+	spin_unlock_irqrestore(&td->lock, flags);
+}
+
+/*
+ * A bridge does not tell a level from a TCE: after a level all has to go. Who
+ * reads the table for a hypervisor holds the lock, and so has done with a level
+ * before it is freed.
+ */
+static void tce_domain_sync(struct iommu_domain *domain,
+			    struct iommu_iotlb_gather *gather)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	unsigned long flags;
+
+	if (gather->end >= gather->start) {
+		spin_lock_irqsave(&td->lock, flags);
+		tce_domain_tell(td, gather->start, gather->end, tce_tell_unmap);
+		spin_unlock_irqrestore(&td->lock, flags);
+	}
+	if (iommu_pages_list_empty(&gather->freelist))
+		return;
+
+	tce_domain_flush_all(domain);
+	iommu_put_pages_list(&gather->freelist);
+}
+
+/*
+ * The table of one of two windows is about to mix ranges that are apart. The
+ * windows' places in the array are their numbers.
+ */
+static void tce_window_sync(struct iommu_domain *window,
+			    struct iommu_iotlb_gather *gather)
+{
+	struct pt_iommu_tce *pt = container_of(window, struct pt_iommu_tce,
+					       iommu.domain);
+	unsigned int w = tce_window_number(pt->tce_pt.start);
+	struct tce_domain *td = container_of(pt - w, struct tce_domain,
+					     window[0]);
+
+	tce_domain_sync(&td->domain, gather);
+}
+
+static const struct iommu_domain_ops tce_window_ops = {
+	.iotlb_sync = tce_window_sync,
+};
+
+static void tce_domain_free(struct iommu_domain *domain)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	unsigned int w;
+
+	WARN_ON(!list_empty(&td->attachments));
+	for (w = 0; w < td->windows; w++)
+		pt_iommu_deinit(&td->table[w]->iommu);
+	kfree(td->list);
+	kfree(td);
+}
+
+static const struct iommu_domain_ops tce_paging_domain_ops = {
+	.attach_dev = tce_domain_attach_dev,
+	.map_pages = tce_domain_map_pages,
+	.unmap_pages = tce_domain_unmap_pages,
+	.flush_iotlb_all = tce_domain_flush_all,
+	.iotlb_sync_map = tce_domain_sync_map,
+	.iotlb_sync = tce_domain_sync,
+	.iova_to_phys = tce_domain_iova_to_phys,
+	.apertures = tce_domain_apertures,
+	.free = tce_domain_free,
+};
+
+/* --- Which windows a domain gets */
+
+/* Fewest levels that a table for @size_lg2 bytes needs; each is a page */
+static unsigned int tce_levels(unsigned int size_lg2, unsigned int page_shift)
+{
+	return DIV_ROUND_UP(size_lg2 - page_shift,
+			    PAGE_SHIFT - ilog2(sizeof(u64)));
+}
+
+static unsigned int tce_window_size_lg2(const struct iommu_spapr_tce_window *w)
+{
+	return ilog2(w->size);
+}
+
+/*
+ * The windows of a domain whose user has no wishes, with the largest pages that
+ * any memory can be mapped with. On bare metal one from address 0 on, with as
+ * few levels as make it large enough.
+ */
+static int tce_bridge_windows(const struct iommu_table_group *group,
+			      struct iommu_hwpt_spapr_tce *data)
+{
+	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	unsigned int level_lg2 = PAGE_SHIFT - ilog2(sizeof(u64));
+	struct iommu_spapr_tce_window *w = &data->windows[0];
+	unsigned int lg2;
+
+	w->page_shift = __fls(pgsizes);
+	w->levels = tce_levels(TCE_APERTURE_MIN_LG2, w->page_shift);
+	lg2 = w->page_shift + level_lg2 * w->levels;
+	w->size = BIT_ULL(min(lg2, TCE_APERTURE_MAX_LG2));
+	data->num_windows = 1;
+	return 0;
+}
+
+/*
+ * In a partition the default window, and where the hypervisor makes others, one
+ * as large as the partition's memory may become.
+ */
+static int tce_hypervisor_windows(const struct iommu_table_group *group,
+				  struct iommu_hwpt_spapr_tce *data)
+{
+	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	struct iommu_spapr_tce_window *w = data->windows;
+
+	if (!is_power_of_2(group->tce32_size))
+		return -EOPNOTSUPP;
+
+	w->start = group->tce32_start;
+	w->size = group->tce32_size;
+	w->page_shift = IOMMU_PAGE_SHIFT_4K;
+	data->num_windows = 1;
+	if (group->max_dynamic_windows_supported != TCE_WINDOWS)
+		return 0;
+
+	w++;
+	w->start = TCE_SECOND_WINDOW;
+	w->size = roundup_pow_of_two(memory_hotplug_max());
+	w->page_shift = __fls(pgsizes);
+	data->num_windows++;
+	return 0;
+}
+
+static int tce_check_window(const struct iommu_table_group *group,
+			    const struct iommu_spapr_tce_window *w)
+{
+	const unsigned int second = tce_window_number(w->start);
+
+	if (!is_power_of_2(w->size) || w->page_shift > PAGE_SHIFT ||
+	    !(group->pgsizes & BIT_ULL(w->page_shift)))
+		return -EINVAL;
+	if (tce_window_size_lg2(w) <= w->page_shift ||
+	    tce_window_size_lg2(w) > TCE_APERTURE_MAX_LG2)
+		return -EINVAL;
+	if (w->start != (second ? TCE_SECOND_WINDOW : group->tce32_start))
+		return -EINVAL;
+	if (w->levels > group->max_levels)
+		return -EINVAL;
+	/* A hypervisor's table is not made of levels of ours */
+	if (group->ops->attach_table && w->levels &&
+	    w->levels < tce_levels(tce_window_size_lg2(w), w->page_shift))
+		return -EINVAL;
+	return 0;
+}
+
+/* What the user wants, if it is something that the PE can have */
+static int tce_user_windows(const struct iommu_table_group *group,
+			    const struct iommu_user_data *user_data,
+			    struct iommu_hwpt_spapr_tce *data)
+{
+	unsigned int w;
+	int ret;
+
+	ret = iommu_copy_struct_from_user(data, user_data,
+					  IOMMU_HWPT_DATA_SPAPR_TCE,
+					  windows);
+	if (ret)
+		return ret;
+	if (data->flags)
+		return -EOPNOTSUPP;
+	if (!data->num_windows || data->num_windows > TCE_WINDOWS)
+		return -EINVAL;
+
+	for (w = 0; w < data->num_windows; w++) {
+		ret = tce_check_window(group, &data->windows[w]);
+		if (ret)
+			return ret;
+	}
+	if (data->num_windows == TCE_WINDOWS &&
+	    data->windows[0].start >= data->windows[1].start)
+		return -EINVAL;
+	return 0;
+}
+
+static int tce_init_window(struct tce_domain *td, unsigned int i,
+			   const struct iommu_spapr_tce_window *w, int nid)
+{
+	unsigned int lg2 = tce_window_size_lg2(w);
+	struct pt_iommu_tce_cfg cfg = {
+		.common.features = BIT(PT_FEAT_FLUSH_RANGE_NO_GAPS),
+		.common.hw_max_vasz_lg2 = lg2,
+		.common.hw_max_oasz_lg2 = TCE_REAL_ADDRESS_LG2,
+		.start = w->start,
+		.page_shift = w->page_shift,
+		.levels = tce_levels(lg2, w->page_shift),
+	};
+
+	td->table[i]->iommu.nid = nid;
+	td->table[i]->iommu.domain.ops = &tce_window_ops;
+	td->aperture[i].start = w->start;
+	td->aperture[i].last = w->start + w->size - 1;
+	return pt_iommu_tce_init(td->table[i], &cfg, GFP_KERNEL_ACCOUNT);
+}
+
+/*
+ * The domain spans its windows. A mapping may be in any of them, so it is a
+ * multiple of the largest page.
+ */
+static void tce_span_windows(struct tce_domain *td)
+{
+	struct iommu_domain *domain = &td->domain;
+	unsigned int w;
+
+	domain->type = __IOMMU_DOMAIN_PAGING;
+	domain->geometry.aperture_start = td->aperture[0].start;
+	domain->geometry.aperture_end = td->aperture[td->windows - 1].last;
+	domain->geometry.force_aperture = true;
+	for (w = 0; w < td->windows; w++)
+		domain->pgsize_bitmap =
+			max(domain->pgsize_bitmap, BIT(tce_page_shift(td, w)));
+}
+
+static struct tce_domain *
+tce_make_domain(const struct iommu_table_group *group,
+		const struct iommu_hwpt_spapr_tce *data, int nid)
+{
+	struct tce_domain *td = kzalloc_obj(*td, GFP_KERNEL_ACCOUNT);
+	unsigned int w;
+	int ret = -ENOMEM;
+
+	if (!td)
+		return ERR_PTR(-ENOMEM);
+
+	spin_lock_init(&td->lock);
+	INIT_LIST_HEAD(&td->attachments);
+	td->windows = data->num_windows;
+	for (w = 0; w < td->windows; w++)
+		td->table[w] = td->windows == 1 ? &td->only : &td->window[w];
+	td->kind = &tce_kind_bridge;
+	if (!group->ops->attach_table) {
+		td->kind = &tce_kind_hypervisor;
+		td->list = kmalloc_array(TCE_LIST_MAX, sizeof(*td->list),
+					 GFP_KERNEL_ACCOUNT);
+		if (!td->list)
+			goto free;
+	}
+
+	for (w = 0; w < td->windows; w++) {
+		ret = tce_init_window(td, w, &data->windows[w], nid);
+		if (ret)
+			goto free;
+	}
+	if (td->windows > 1)
+		tce_span_windows(td);
+	td->domain.ops = &tce_paging_domain_ops;
+	return td;
+
+free:
+	tce_domain_free(&td->domain);
+	return ERR_PTR(ret);
+}
+
+/**
+ * tce_domain_alloc_paging_flags() - Allocate a paging domain
+ * @dev: Device that the domain has to fit
+ * @flags: IOMMU_HWPT_ALLOC_..., none of which is supported
+ * @user_data: struct iommu_hwpt_spapr_tce, or NULL for windows of our choice
+ *
+ * Context: process context.
+ * Return: the domain; or ERR_PTR of -EOPNOTSUPP for what is not supported,
+ *	-EINVAL for windows that the PE of @dev cannot have, -EFAULT, -ENOMEM.
+ */
+struct iommu_domain *
+tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
+			      const struct iommu_user_data *user_data)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+	struct iommu_table_group *group = tdev->group;
+	struct iommu_hwpt_spapr_tce data = {};
+	struct tce_domain *td;
+	int ret;
+
+	if (flags)
+		return ERR_PTR(-EOPNOTSUPP);
+
+	if (user_data)
+		ret = tce_user_windows(group, user_data, &data);
+	else if (group->ops->attach_table)
+		ret = tce_bridge_windows(group, &data);
+	else
+		ret = tce_hypervisor_windows(group, &data);
+	if (ret)
+		return ERR_PTR(ret);
+
+	td = tce_make_domain(group, &data, dev_to_node(dev));
+	return IS_ERR(td) ? ERR_CAST(td) : &td->domain;
+}
+
+/**
+ * tce_hw_info() - Say which windows a device can have
+ * @dev: The device
+ * @length: Receives the size of what is returned, in bytes
+ * @type: What is asked for, and receives what is returned
+ *
+ * Context: process context.
+ * Return: struct iommu_hw_info_spapr_tce, to be freed with kfree(); or ERR_PTR
+ *	of -EOPNOTSUPP for another @type, -ENOMEM.
+ */
+void *tce_hw_info(struct device *dev, u32 *length,
+		  enum iommu_hw_info_type *type)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+	struct iommu_table_group *group = tdev->group;
+	struct iommu_hw_info_spapr_tce *info;
+
+	if (*type != IOMMU_HW_INFO_TYPE_DEFAULT &&
+	    *type != IOMMU_HW_INFO_TYPE_SPAPR_TCE)
+		return ERR_PTR(-EOPNOTSUPP);
+
+	info = kzalloc_obj(*info);
+	if (!info)
+		return ERR_PTR(-ENOMEM);
+
+	info->num_windows =
+		clamp_t(int, group->max_dynamic_windows_supported, 1,
+			TCE_WINDOWS);
+	info->max_levels = group->max_levels;
+	info->page_sizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	info->window_start[0] = group->tce32_start;
+	info->window_start[1] = TCE_SECOND_WINDOW;
+	info->max_size = group->ops->attach_table ?
+				 BIT_ULL(TCE_APERTURE_MAX_LG2) : 0;
+	info->default_window_size = group->ops->attach_table ?
+					    0 : group->tce32_size;
+	*length = sizeof(*info);
+	*type = IOMMU_HW_INFO_TYPE_SPAPR_TCE;
+	return info;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * IOMMU driver for POWER's PCI host bridges
+ *
+ * A partitionable endpoint (PE) is what a bridge translates, freezes and resets
+ * as one: a device, or all devices below a bridge. It is an IOMMU group, and
+ * its struct iommu_table_group is what the platform knows of it. Translation
+ * belongs to the PE, while the IOMMU core attaches domains a device at a time.
+ * So the first device of a group that is attached changes the PE and the others
+ * find it changed.
+ *
+ * The DMA API of the architecture owns a PE in the platform domain. In any
+ * other domain the PE is user_owned: the host's windows are gone. A PE in the
+ * blocked domain has no windows, or those that VFIO's sPAPR container makes.
+ * A PE in a paging domain has the domain's.
+ *
+ * A window is a range of bus addresses with pages of one size. A domain has one
+ * or two, fixed when it is allocated, and a table in memory for each. On bare
+ * metal the bridge walks the table. In a partition the window is the
+ * hypervisor's, and the table says what it must hold: see hypervisor.c.
+ *
+ * Locking: the core holds the group's mutex in all calls that concern a device
+ * of it. It guards iommu_table_group::attachment and domain_devices. Below it,
+ * tce_domain::lock guards the list of the PEs that a domain serves.
+ */
+#ifndef __SPAPR_IOMMU_H
+#define __SPAPR_IOMMU_H
+
+#include <linux/generic_pt/iommu.h>
+#include <linux/iommu.h>
+
+#include <asm/iommu.h>
+
+#define TCE_WINDOWS	IOMMU_TABLE_GROUP_MAX_TABLES
+/* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
+#define TCE_LIST_MAX	512
+
+struct tce_attachment;
+
+/**
+ * struct tce_kind - How the PEs of a platform get a domain's windows
+ * @join: Give the PE the windows of the domain. On error it has those of @old,
+ *	or none if @old cannot be had back. @old is the PE's attachment to
+ *	another domain, or NULL
+ * @leave: Close the windows. Once this returns the PE reaches no memory
+ * @map: Tell the PE of @npages new TCEs from bus address @start on in window @w
+ * @unmap: The same for TCEs that are gone. @npages is 0 for all of the domain
+ *	and its levels
+ *
+ * @join and @leave are called with the group's mutex held, for a device of the
+ * group that the core attaches or releases, @map and @unmap with
+ * the domain's lock.
+ */
+struct tce_kind {
+	int (*join)(struct tce_attachment *attachment,
+		    struct tce_attachment *old, struct device *dev);
+	void (*leave)(struct tce_attachment *attachment, struct device *dev);
+	int (*map)(struct tce_attachment *attachment, unsigned int w,
+		   unsigned long start, unsigned long npages);
+	void (*unmap)(struct tce_attachment *attachment, unsigned int w,
+		      unsigned long start, unsigned long npages);
+};
+
+/**
+ * struct tce_domain - Paging domain
+ * @domain: What the IOMMU core knows of it
+ * @only: The table of a domain with one window. Same memory as @domain, as the
+ *	core calls it directly
+ * @window: The tables of a domain with several
+ * @table: The table of each window, by address
+ * @aperture: The addresses of each window
+ * @windows: How many there are
+ * @kind: How PEs get the windows
+ * @list: For TCEs on their way to a hypervisor, TCE_LIST_MAX of them, or NULL.
+ *	Guarded by @lock
+ * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
+ *	with them off too
+ * @attachments: PEs that may have TCEs of the domain
+ */
+struct tce_domain {
+	union {
+		struct iommu_domain domain;
+		struct pt_iommu_tce only;
+	};
+	struct pt_iommu_tce window[TCE_WINDOWS];
+	struct pt_iommu_tce *table[TCE_WINDOWS];
+	struct iommu_aperture aperture[TCE_WINDOWS];
+	unsigned int windows;
+	const struct tce_kind *kind;
+	struct spapr_tce *list;
+	spinlock_t lock;
+	struct list_head attachments;
+};
+
+PT_IOMMU_CHECK_DOMAIN(struct tce_domain, only.iommu, domain);
+
+/**
+ * struct tce_attachment - A PE that a paging domain serves
+ * @node: In the domain's attachments
+ * @domain: The domain
+ * @group: The PE
+ * @table: For each window of the domain, the one of the hypervisor, or NULL.
+ *	Guarded by the domain's lock
+ * @number: Which of the PE's windows that is
+ * @leaving: The windows are being cleared: nothing may be added. Guarded by the
+ *	domain's lock
+ *
+ * While a PE changes from one domain to another it has one with both.
+ */
+struct tce_attachment {
+	struct list_head node;
+	struct tce_domain *domain;
+	struct iommu_table_group *group;
+	struct iommu_table *table[TCE_WINDOWS];
+	u8 number[TCE_WINDOWS];
+	bool leaving;
+};
+
+/**
+ * struct tce_device - What the driver knows of a device
+ * @group: The PE of the device
+ * @counted: @group counts this device in domain_devices
+ */
+struct tce_device {
+	struct iommu_table_group *group;
+	bool counted;
+};
+
+extern const struct tce_kind tce_kind_hypervisor;
+
+static inline unsigned int tce_page_shift(const struct tce_domain *td,
+					  unsigned int w)
+{
+	return td->table[w]->tce_pt.page_shift;
+}
+
+struct iommu_domain *
+tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
+			      const struct iommu_user_data *user_data);
+void *tce_hw_info(struct device *dev, u32 *length,
+		  enum iommu_hw_info_type *type);
+int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
+		    struct device *dev);
+void tce_leave_domain(struct iommu_table_group *group, struct device *dev);
+int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
+		       struct iommu_domain *old);
+bool tce_is_platform_domain(const struct iommu_domain *domain);
+struct iommu_table_group *tce_group(struct device *dev);
+
+#endif
