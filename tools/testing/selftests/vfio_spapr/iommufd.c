@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Device files and iommufd: a device reaches what is mapped in the address
+ * space that its group is attached to, through all of the apertures, and
+ * nothing else.
+ */
+#include <errno.h>
+#include <linux/iommufd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/cdev.h"
+#include "lib/harness.h"
+#include "lib/memory.h"
+#include "lib/testbed.h"
+#include "lib/transcript.h"
+
+#define PAGES		16
+#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
+#define REACHES		(EDU_READS | EDU_WRITES)
+#define MAX_RANGES	8
+
+FIXTURE(iommufd) {
+	struct testbed bed;
+	int iommufd;
+	__u32 ioas[2];
+	struct cdev cdev[TESTBED_DEVICES];
+};
+
+FIXTURE_SETUP(iommufd)
+{
+	int i;
+
+	TRANSCRIPT_BEGIN(_metadata, NULL);
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		self->cdev[i].file = -1;
+	self->iommufd = -1;
+	if (!testbed_find(&self->bed))
+		SKIP(return, "no devices");
+	if (access("/dev/vfio/devices", F_OK))
+		SKIP(return, "no device files");
+	testbed_take_memory(&self->bed, PAGES * self->bed.page);
+	self->iommufd = iommufd_open();
+	ASSERT_LE(0, self->iommufd);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas[i]));
+}
+
+FIXTURE_TEARDOWN(iommufd)
+{
+	int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		cdev_close(&self->cdev[i]);
+	vfio_close(&self->iommufd);
+}
+
+/* Bring device number @i to where it can do DMA to the address space */
+static long attach(SELF(iommufd) self, int i, __u32 to)
+{
+	struct cdev *cdev = &self->cdev[i];
+	long ret;
+
+	if (cdev->file < 0) {
+		ret = cdev_open(cdev, self->bed.address[i]);
+		if (!ret)
+			ret = cdev_bind(cdev, self->iommufd);
+		if (ret)
+			return ret;
+		cdev_start_edu(cdev);
+	}
+	return cdev_attach(cdev, to);
+}
+
+static void *page_at(SELF(iommufd) self, int nr)
+{
+	return self->bed.memory + nr * self->bed.page;
+}
+
+static unsigned int reach(SELF(iommufd) self, int i, __u64 iova, int page)
+{
+	return edu_reach(&self->cdev[i].edu, iova, page_at(self, page), 0,
+			 NULL);
+}
+
+/* Map one page, number @page of the test's memory */
+static long map(SELF(iommufd) self, __u32 ioas, int page, __u64 iova)
+{
+	return iommufd_map(self->iommufd, ioas, page_at(self, page), iova,
+			   self->bed.page, READ_WRITE);
+}
+
+static long unmap(SELF(iommufd) self, __u32 ioas, __u64 iova)
+{
+	return iommufd_unmap(self->iommufd, ioas, iova, self->bed.page);
+}
+
+/* A device that is not bound has no DMA and cannot be attached. */
+TEST_F(iommufd, order)
+{
+	struct cdev *cdev = &self->cdev[0];
+
+	ASSERT_EQ(0, cdev_open(cdev, self->bed.address[0]));
+	EXPECT_EQ(-EINVAL, cdev_attach(cdev, self->ioas[0]));
+	EXPECT_EQ(-EINVAL, cdev_bind(cdev, -1));
+	ASSERT_EQ(0, cdev_bind(cdev, self->iommufd));
+	EXPECT_EQ(-EINVAL, cdev_bind(cdev, self->iommufd));
+	EXPECT_EQ(-ENOENT, cdev_attach(cdev, 12345));
+	EXPECT_EQ(0, cdev_attach(cdev, self->ioas[0]));
+	EXPECT_EQ(0, cdev_attach(cdev, self->ioas[0]));
+	EXPECT_EQ(-EBUSY, iommufd_destroy(self->iommufd, self->ioas[0]));
+	EXPECT_EQ(0, cdev_detach(cdev));
+	EXPECT_EQ(0, iommufd_destroy(self->iommufd, self->ioas[0]));
+}
+
+/* The first and the last page of each range, and pages between them */
+TEST_F(iommufd, edges)
+{
+	struct iommu_iova_range ranges[MAX_RANGES];
+	const size_t page = self->bed.page;
+	long count, i;
+
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	count = iommufd_ranges(self->iommufd, self->ioas[0], ranges,
+			       MAX_RANGES);
+	ASSERT_LE(1, count);
+	ASSERT_GE(MAX_RANGES, count);
+
+	for (i = 0; i < count; i++) {
+		const __u64 first = ranges[i].start;
+		const __u64 last = ranges[i].last + 1 - page;
+
+		EXPECT_EQ(0, map(self, self->ioas[0], 0, first));
+		EXPECT_EQ(0, map(self, self->ioas[0], 1, last));
+		EXPECT_EQ(REACHES, reach(self, 0, first, 0));
+		EXPECT_EQ(REACHES, reach(self, 0, first + page - 8, 0) |
+				   REACHES);
+		EXPECT_EQ(REACHES, reach(self, 0, last, 1));
+		if (last != first + page)
+			EXPECT_EQ(0, reach(self, 0, first + page, 2) & REACHES);
+		EXPECT_EQ(0, unmap(self, self->ioas[0], first));
+		EXPECT_EQ(0, unmap(self, self->ioas[0], last));
+		EXPECT_EQ(0, reach(self, 0, first, 0) & REACHES);
+		EXPECT_EQ(0, reach(self, 0, last, 1) & REACHES);
+	}
+
+	/* What lies outside of the ranges cannot be mapped */
+	for (i = 0; i < count; i++)
+		EXPECT_EQ(-EINVAL, map(self, self->ioas[0], 0,
+				       ranges[i].last + 1));
+}
+
+/* Room for the memory of any user, at its own address */
+TEST_F(iommufd, large)
+{
+	struct iommu_iova_range ranges[MAX_RANGES];
+	long count, i;
+	bool found = false;
+
+	if (testbed_is_partition())
+		SKIP(return, "a partition has what the hypervisor grants");
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	count = iommufd_ranges(self->iommufd, self->ioas[0], ranges,
+			       MAX_RANGES);
+	ASSERT_LE(1, count);
+	for (i = 0; i < count && i < MAX_RANGES; i++)
+		found |= ranges[i].last >= (1ULL << 47) - 1 &&
+			 ranges[i].start <= 1ULL << 32;
+	EXPECT_TRUE(found);
+	EXPECT_EQ(0, map(self, self->ioas[0], 3,
+			 (unsigned long)page_at(self, 3)));
+	EXPECT_EQ(REACHES, reach(self, 0, (unsigned long)page_at(self, 3), 3));
+}
+
+/* A page that may only be read is not written */
+TEST_F(iommufd, read_only)
+{
+	const __u64 iova = MiB;
+
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(0, iommufd_map(self->iommufd, self->ioas[0], self->bed.memory,
+				 iova, self->bed.page,
+				 IOMMU_IOAS_MAP_READABLE));
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, 2 * iova));
+	EXPECT_EQ(EDU_READS, edu_reach(&self->cdev[0].edu, iova,
+				       self->bed.memory, 2 * iova,
+				       page_at(self, 1)));
+}
+
+/* What was mapped before the device came, and what is unmapped later */
+TEST_F(iommufd, mapped_before)
+{
+	const __u64 iova = MiB;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	EXPECT_EQ(0, unmap(self, self->ioas[0], iova));
+	EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
+	/* Another page at the same address */
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, iova));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 1));
+}
+
+/* Detached, a device reaches nothing, and attached again all that is mapped. */
+TEST_F(iommufd, detach)
+{
+	const __u64 iova = MiB;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(0, cdev_detach(&self->cdev[0]));
+	EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
+	EXPECT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+}
+
+/* Devices of one group are attached one by one and detached so. */
+TEST_F(iommufd, siblings)
+{
+	const __u64 iova = MiB;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	ASSERT_EQ(0, attach(self, 1, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	EXPECT_EQ(REACHES, reach(self, 1, iova, 0));
+	/* The group stays for as long as one is attached */
+	EXPECT_EQ(0, cdev_detach(&self->cdev[0]));
+	EXPECT_EQ(REACHES, reach(self, 1, iova, 0));
+	EXPECT_EQ(0, cdev_detach(&self->cdev[1]));
+	EXPECT_EQ(0, reach(self, 1, iova, 0) & REACHES);
+}
+
+/* Siblings cannot be in two address spaces; they change together. */
+TEST_F(iommufd, siblings_apart)
+{
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(-EINVAL, attach(self, 1, self->ioas[1]));
+	EXPECT_EQ(0, attach(self, 1, self->ioas[0]));
+}
+
+/* Two groups in one address space */
+TEST_F(iommufd, groups)
+{
+	const __u64 iova = MiB;
+	__u32 hwpt;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	ASSERT_EQ(0, attach(self, 2, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	EXPECT_EQ(REACHES, reach(self, 2, iova, 0));
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, 2 * iova));
+	EXPECT_EQ(REACHES, reach(self, 0, 2 * iova, 1));
+	EXPECT_EQ(REACHES, reach(self, 2, 2 * iova, 1));
+	EXPECT_EQ(0, unmap(self, self->ioas[0], iova));
+	EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
+	EXPECT_EQ(0, reach(self, 2, iova, 0) & REACHES);
+
+	/* And in one page table */
+	EXPECT_EQ(0, iommufd_hwpt_alloc(self->iommufd, self->cdev[0].id,
+					self->ioas[0], 0, &hwpt));
+	EXPECT_EQ(0, attach(self, 0, hwpt));
+	EXPECT_EQ(0, attach(self, 2, hwpt));
+	EXPECT_EQ(REACHES, reach(self, 0, 2 * iova, 1));
+	EXPECT_EQ(REACHES, reach(self, 2, 2 * iova, 1));
+	cdev_close(&self->cdev[0]);
+	EXPECT_EQ(REACHES, reach(self, 2, 2 * iova, 1));
+}
+
+/* A change of the address space, there and back */
+TEST_F(iommufd, replace)
+{
+	const __u64 iova = MiB;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	EXPECT_EQ(0, map(self, self->ioas[1], 1, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	EXPECT_EQ(0, attach(self, 0, self->ioas[1]));
+	EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 1));
+	EXPECT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+}
+
+/* Attach device 0 to a page table with @windows for the address space @ioas */
+static long attach_windows(SELF(iommufd) self, __u32 ioas,
+			   const struct hwpt_windows *windows)
+{
+	__u32 hwpt;
+	long ret;
+
+	ret = iommufd_hwpt_alloc_windows(self->iommufd, self->cdev[0].id, ioas,
+					 windows, &hwpt);
+	return ret ? ret : attach(self, 0, hwpt);
+}
+
+/* Two windows that every machine can have */
+static void two_windows(SELF(iommufd) self, struct hwpt_windows *windows)
+{
+	struct hw_info_windows info;
+
+	if (iommufd_hw_info(self->iommufd, self->cdev[0].id, &info))
+		return;
+	*windows = (struct hwpt_windows) {
+		.num_windows = 2,
+		.windows = {
+			{ info.window_start[0],
+			  info.default_window_size ?: GiB, 12 },
+			{ info.window_start[1], 8 * GiB, page_shift() },
+		},
+	};
+}
+
+/* Windows of the user's choice are what can be mapped, and all that can. */
+TEST_F(iommufd, windows)
+{
+	struct iommu_iova_range ranges[MAX_RANGES];
+	struct hwpt_windows windows = {};
+	const size_t page = self->bed.page;
+	__u64 low, high;
+
+	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
+	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
+	cdev_start_edu(&self->cdev[0]);
+	two_windows(self, &windows);
+	ASSERT_EQ(2, windows.num_windows);
+	ASSERT_EQ(0, attach_windows(self, self->ioas[0], &windows));
+
+	low = windows.windows[0].start + windows.windows[0].size - page;
+	high = windows.windows[1].start;
+	ASSERT_EQ(2, iommufd_ranges(self->iommufd, self->ioas[0], ranges,
+				    MAX_RANGES));
+	EXPECT_EQ(windows.windows[0].start, ranges[0].start);
+	EXPECT_EQ(low + page - 1, ranges[0].last);
+	EXPECT_EQ(high, ranges[1].start);
+	EXPECT_EQ(high + windows.windows[1].size - 1, ranges[1].last);
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, low));
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, high));
+	EXPECT_EQ(0, map(self, self->ioas[0], 2, ranges[1].last + 1 - page));
+	EXPECT_EQ(-EINVAL, map(self, self->ioas[0], 3, low + page));
+	EXPECT_EQ(-EINVAL, map(self, self->ioas[0], 3, high - page));
+	EXPECT_EQ(-EINVAL, map(self, self->ioas[0], 3, ranges[1].last + 1));
+	EXPECT_EQ(REACHES, reach(self, 0, low, 0));
+	EXPECT_EQ(REACHES, reach(self, 0, high, 1));
+	EXPECT_EQ(REACHES, reach(self, 0, ranges[1].last + 1 - page, 2));
+	EXPECT_EQ(0, reach(self, 0, high + page, 3) & REACHES);
+	EXPECT_EQ(0, unmap(self, self->ioas[0], high));
+	EXPECT_EQ(0, reach(self, 0, high, 1) & REACHES);
+	EXPECT_EQ(REACHES, reach(self, 0, low, 0));
+}
+
+/* To change windows is to change the page table: there and back. */
+TEST_F(iommufd, change_windows)
+{
+	struct hwpt_windows windows = {}, one;
+	const size_t page = self->bed.page;
+	__u64 low, high;
+
+	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
+	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
+	cdev_start_edu(&self->cdev[0]);
+	two_windows(self, &windows);
+	ASSERT_EQ(2, windows.num_windows);
+	one = windows;
+	one.num_windows = 1;
+	low = windows.windows[0].start + page;
+	high = windows.windows[1].start + page;
+
+	ASSERT_EQ(0, attach_windows(self, self->ioas[0], &one));
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, low));
+	EXPECT_EQ(REACHES, reach(self, 0, low, 0));
+	EXPECT_EQ(-EINVAL, map(self, self->ioas[0], 1, high));
+	/* The other address space has both windows */
+	EXPECT_EQ(0, map(self, self->ioas[1], 0, low));
+	EXPECT_EQ(0, map(self, self->ioas[1], 1, high));
+	ASSERT_EQ(0, attach_windows(self, self->ioas[1], &windows));
+	EXPECT_EQ(REACHES, reach(self, 0, low, 0));
+	EXPECT_EQ(REACHES, reach(self, 0, high, 1));
+	ASSERT_EQ(0, attach_windows(self, self->ioas[0], &one));
+	EXPECT_EQ(REACHES, reach(self, 0, low, 0));
+	EXPECT_EQ(0, reach(self, 0, high, 1) & REACHES);
+	EXPECT_EQ(0, cdev_detach(&self->cdev[0]));
+	EXPECT_EQ(0, reach(self, 0, low, 0) & REACHES);
+}
+
+/* Windows that no bridge has, one mistake at a time */
+TEST_F(iommufd, wrong_windows)
+{
+	struct hwpt_windows good = {}, bad;
+
+	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
+	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
+	cdev_start_edu(&self->cdev[0]);
+	two_windows(self, &good);
+	ASSERT_EQ(2, good.num_windows);
+
+#define WRONG(error, change) do {					\
+	bad = good;							\
+	change;								\
+	EXPECT_EQ(error, attach_windows(self, self->ioas[0], &bad));	\
+} while (0)
+
+	WRONG(-EOPNOTSUPP, bad.flags = 1);
+	WRONG(-EINVAL, bad.num_windows = 0);
+	WRONG(-EINVAL, bad.num_windows = 3);
+	WRONG(-EINVAL, bad.windows[0].size = 0);
+	WRONG(-EINVAL, bad.windows[0].size = 3 * MiB);
+	WRONG(-EINVAL, bad.windows[0].size = 1ULL << 63);
+	WRONG(-EINVAL, bad.windows[1].size = 1ULL << page_shift());
+	WRONG(-EINVAL, bad.windows[0].page_shift = 0);
+	WRONG(-EINVAL, bad.windows[0].page_shift = 13);
+	WRONG(-EINVAL, bad.windows[0].page_shift = 30);
+	WRONG(-EINVAL, bad.windows[0].page_shift = ~0U);
+	WRONG(-EINVAL, bad.windows[0].levels = 6);
+	WRONG(-EINVAL, bad.windows[0].levels = ~0U);
+	WRONG(-EINVAL, bad.windows[0].start = 4096);
+	WRONG(-EINVAL, bad.windows[0].start = good.windows[1].start);
+	WRONG(-EINVAL, bad.windows[1].start = 1ULL << 60);
+	WRONG(-EINVAL, bad.windows[1].start = good.windows[0].start);
+#undef WRONG
+	EXPECT_EQ(0, attach_windows(self, self->ioas[0], &good));
+}
+
+/* A group's file and its device files exclude each other. */
+TEST_F(iommufd, group_file)
+{
+	struct testbed *bed = &self->bed;
+
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(-EBUSY, __vfio_group_open(bed->iommu_group[0]));
+	cdev_close(&self->cdev[0]);
+
+	testbed_open(bed, VFIO_SPAPR_TCE_v2_IOMMU);
+	ASSERT_EQ(0, cdev_open(&self->cdev[1], bed->address[1]));
+	EXPECT_GT(0, cdev_bind(&self->cdev[1], self->iommufd));
+	/* Another group has no part in it */
+	EXPECT_EQ(0, attach(self, 2, self->ioas[0]));
+	testbed_close(bed);
+}
+
+/* After iommufd the sPAPR container, and after that iommufd */
+TEST_F(iommufd, in_turn)
+{
+	struct testbed *bed = &self->bed;
+	const __u64 iova = MiB;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	cdev_close(&self->cdev[0]);
+
+	testbed_open(bed, VFIO_SPAPR_TCE_v2_IOMMU);
+	ASSERT_EQ(0, testbed_get_info(bed));
+	testbed_open_device(bed, 0);
+	EXPECT_EQ(0, edu_reach(&bed->edu[0], iova, bed->memory, 0, NULL) &
+		     REACHES);
+	testbed_close(bed);
+
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+/* VFIO device files and iommufd, see cdev.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/iommufd.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cdev.h"
+#include "transcript.h"
+#include "vfio_pci.h"
+
+int iommufd_open(void)
+{
+	int file = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+
+	return file < 0 ? -errno : file;
+}
+
+long iommufd_ioas_alloc(int iommufd, __u32 *ioas)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	long ret;
+
+	ret = transcript_call(ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc),
+			      "IOAS_ALLOC");
+	*ioas = alloc.out_ioas_id;
+	return ret;
+}
+
+long iommufd_destroy(int iommufd, __u32 id)
+{
+	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = id };
+
+	return transcript_call(ioctl(iommufd, IOMMU_DESTROY, &destroy),
+			       "DESTROY");
+}
+
+long iommufd_map(int iommufd, __u32 ioas, const void *memory, __u64 iova,
+		 size_t size, __u32 flags)
+{
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = flags | IOMMU_IOAS_MAP_FIXED_IOVA,
+		.ioas_id = ioas,
+		.user_va = (unsigned long)memory,
+		.length = size,
+		.iova = iova,
+	};
+
+	return transcript_call(ioctl(iommufd, IOMMU_IOAS_MAP, &map),
+			       "IOAS_MAP va=%p iova=%#llx size=%#zx flags=%#x",
+			       memory, iova, size, flags);
+}
+
+long iommufd_unmap(int iommufd, __u32 ioas, __u64 iova, size_t size)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = ioas,
+		.iova = iova,
+		.length = size,
+	};
+	long ret;
+
+	ret = transcript_call(ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap),
+			      "IOAS_UNMAP iova=%#llx size=%#zx", iova, size);
+	return ret || unmap.length == size ? ret : -EIO;
+}
+
+long iommufd_ranges(int iommufd, __u32 ioas, struct iommu_iova_range *ranges,
+		    unsigned int count)
+{
+	struct iommu_ioas_iova_ranges query = {
+		.size = sizeof(query),
+		.ioas_id = ioas,
+		.num_iovas = count,
+		.allowed_iovas = (unsigned long)ranges,
+	};
+	unsigned int i;
+	long ret;
+
+	ret = transcript_call(ioctl(iommufd, IOMMU_IOAS_IOVA_RANGES, &query),
+			      "IOAS_IOVA_RANGES count=%u", count);
+	if (ret)
+		return ret;
+	for (i = 0; i < query.num_iovas && i < count; i++)
+		transcript_answer("range %u: %#llx to %#llx", i,
+				  ranges[i].start, ranges[i].last);
+	return query.num_iovas;
+}
+
+long iommufd_hwpt_alloc(int iommufd, __u32 device, __u32 of, __u32 flags,
+			__u32 *hwpt)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.flags = flags,
+		.dev_id = device,
+		.pt_id = of,
+	};
+	long ret;
+
+	ret = transcript_call(ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc),
+			      "HWPT_ALLOC flags=%#x", flags);
+	*hwpt = alloc.out_hwpt_id;
+	return ret;
+}
+
+long iommufd_hwpt_alloc_windows(int iommufd, __u32 device, __u32 of,
+				const struct hwpt_windows *windows,
+				__u32 *hwpt)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.dev_id = device,
+		.pt_id = of,
+		.data_type = HWPT_DATA_SPAPR_TCE,
+		.data_len = sizeof(*windows),
+		.data_uptr = (unsigned long)windows,
+	};
+	long ret;
+
+	ret = transcript_call(ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc),
+			      "HWPT_ALLOC flags=%#x %u windows, %#llx+%#llx %u %u, %#llx+%#llx %u %u",
+			      windows->flags, windows->num_windows,
+			      windows->windows[0].start,
+			      windows->windows[0].size,
+			      windows->windows[0].page_shift,
+			      windows->windows[0].levels,
+			      windows->windows[1].start,
+			      windows->windows[1].size,
+			      windows->windows[1].page_shift,
+			      windows->windows[1].levels);
+	*hwpt = alloc.out_hwpt_id;
+	return ret;
+}
+
+long iommufd_hw_info(int iommufd, __u32 device, struct hw_info_windows *info)
+{
+	struct iommu_hw_info query = {
+		.size = sizeof(query),
+		.dev_id = device,
+		.data_len = sizeof(*info),
+		.data_uptr = (unsigned long)info,
+	};
+	long ret;
+
+	ret = transcript_call(ioctl(iommufd, IOMMU_GET_HW_INFO, &query),
+			      "GET_HW_INFO");
+	if (!ret && query.out_data_type != HW_INFO_SPAPR_TCE)
+		return -EPROTO;
+	return ret;
+}
+
+/* vfioX of /dev/vfio/devices for the function at @address */
+static long find_file(const char *address, char *path, size_t size)
+{
+	char folder[128];
+	struct dirent *entry;
+	long ret = -ENOENT;
+	DIR *dir;
+
+	snprintf(folder, sizeof(folder), "/sys/bus/pci/devices/%s/vfio-dev",
+		 address);
+	dir = opendir(folder);
+	if (!dir)
+		return -errno;
+	while (ret && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "vfio", 4))
+			continue;
+		snprintf(path, size, "/dev/vfio/devices/%.20s", entry->d_name);
+		ret = 0;
+	}
+	closedir(dir);
+	return ret;
+}
+
+long cdev_open(struct cdev *cdev, const char *address)
+{
+	char path[64];
+	long ret;
+
+	memset(cdev, 0, sizeof(*cdev));
+	cdev->file = -1;
+	ret = find_file(address, path, sizeof(path));
+	if (ret)
+		return ret;
+	cdev->file = open(path, O_RDWR | O_CLOEXEC);
+	return transcript_errno(cdev->file < 0 ? -errno : 0,
+				"open a device file");
+}
+
+long cdev_bind(struct cdev *cdev, int iommufd)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = iommufd,
+	};
+	long ret;
+
+	ret = transcript_call(ioctl(cdev->file, VFIO_DEVICE_BIND_IOMMUFD,
+				    &bind), "BIND_IOMMUFD");
+	cdev->id = bind.out_devid;
+	return ret;
+}
+
+long cdev_attach(struct cdev *cdev, __u32 to)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = to,
+	};
+
+	return transcript_call(ioctl(cdev->file, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+				     &attach), "ATTACH_IOMMUFD_PT");
+}
+
+long cdev_detach(struct cdev *cdev)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+
+	return transcript_call(ioctl(cdev->file, VFIO_DEVICE_DETACH_IOMMUFD_PT,
+				     &detach), "DETACH_IOMMUFD_PT");
+}
+
+void cdev_start_edu(struct cdev *cdev)
+{
+	__u32 command = vfio_device_config_read(cdev->file, PCI_COMMAND, 2);
+
+	vfio_device_config_write(cdev->file, PCI_COMMAND,
+				 command | PCI_COMMAND_MEMORY |
+				 PCI_COMMAND_MASTER, 2);
+	cdev->edu.bar = vfio_device_map_bar(cdev->file, 0, &cdev->bar_size);
+}
+
+void cdev_close(struct cdev *cdev)
+{
+	if (cdev->edu.bar)
+		munmap((void *)cdev->edu.bar, cdev->bar_size);
+	cdev->edu.bar = NULL;
+	vfio_close(&cdev->file);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * VFIO device files and the iommufd that they are bound to, for test programs.
+ *
+ * Each function returns 0, or what it says, or -errno, and writes the call to
+ * the transcript. Objects of an iommufd are named by their IDs.
+ */
+#ifndef VFIO_SPAPR_CDEV_H
+#define VFIO_SPAPR_CDEV_H
+
+#include <linux/types.h>
+#include <stddef.h>
+
+#include "edu.h"
+
+struct iommu_iova_range;
+
+/* Return: a file, which the caller closes */
+int iommufd_open(void);
+
+long iommufd_ioas_alloc(int iommufd, __u32 *ioas);
+long iommufd_destroy(int iommufd, __u32 id);
+
+/**
+ * iommufd_map() - Map memory at an address of the test's choice
+ * @iommufd: the file
+ * @ioas: the address space
+ * @memory: page aligned
+ * @iova: bus address
+ * @size: in bytes
+ * @flags: IOMMU_IOAS_MAP_READABLE and _WRITEABLE
+ *
+ * Return: 0 or -errno.
+ */
+long iommufd_map(int iommufd, __u32 ioas, const void *memory, __u64 iova,
+		 size_t size, __u32 flags);
+
+/* Return: 0 when all @size bytes were unmapped, else -errno */
+long iommufd_unmap(int iommufd, __u32 ioas, __u64 iova, size_t size);
+
+/* Fill in up to @count ranges. Return: how many there are, or -errno */
+long iommufd_ranges(int iommufd, __u32 ioas, struct iommu_iova_range *ranges,
+		    unsigned int count);
+
+/* Allocate a page table for @device that follows the IOAS or page table @of */
+long iommufd_hwpt_alloc(int iommufd, __u32 device, __u32 of, __u32 flags,
+			__u32 *hwpt);
+
+/*
+ * IOMMU_HWPT_DATA_SPAPR_TCE and IOMMU_HW_INFO_TYPE_SPAPR_TCE with their
+ * structures, see <linux/iommufd.h>, which not all kernels have
+ */
+#define HWPT_DATA_SPAPR_TCE	4
+#define HW_INFO_SPAPR_TCE	5
+
+struct hwpt_windows {
+	__u32 flags;
+	__u32 num_windows;
+	struct {
+		__u64 start;
+		__u64 size;
+		__u32 page_shift;
+		__u32 levels;
+	} windows[2];
+};
+
+struct hw_info_windows {
+	__u32 flags;
+	__u32 num_windows;
+	__u64 page_sizes;
+	__u64 window_start[2];
+	__u64 max_size;
+	__u64 default_window_size;
+	__u32 max_levels;
+	__u32 reserved;
+};
+
+/* As iommufd_hwpt_alloc(), with @windows of the test's choice */
+long iommufd_hwpt_alloc_windows(int iommufd, __u32 device, __u32 of,
+				const struct hwpt_windows *windows,
+				__u32 *hwpt);
+
+/* What windows @device can have */
+long iommufd_hw_info(int iommufd, __u32 device, struct hw_info_windows *info);
+
+/**
+ * struct cdev - PCI function behind a device file
+ * @file: the device file, -1 when it is not open
+ * @id: of the function in the iommufd that it is bound to
+ * @edu: its registers when they are mapped and it is an edu
+ * @bar_size: of the registers in bytes
+ */
+struct cdev {
+	int file;
+	__u32 id;
+	struct edu edu;
+	size_t bar_size;
+};
+
+/* Open the device file of the function at @address, bound to vfio-pci */
+long cdev_open(struct cdev *cdev, const char *address);
+long cdev_bind(struct cdev *cdev, int iommufd);
+/* Attach to, or change to, the IOAS or page table @to */
+long cdev_attach(struct cdev *cdev, __u32 to);
+long cdev_detach(struct cdev *cdev);
+
+/* Map the registers of a bound edu function and make it a bus master */
+void cdev_start_edu(struct cdev *cdev);
+
+/* Close what is open */
+void cdev_close(struct cdev *cdev);
+
+#endif
