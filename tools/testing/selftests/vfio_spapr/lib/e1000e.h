@@ -7,6 +7,8 @@
 #ifndef VFIO_SPAPR_E1000E_H
 #define VFIO_SPAPR_E1000E_H
 
+#include <linux/types.h>
+
 #define E1000E_VENDOR	0x8086
 #define E1000E_DEVICE	0x10d3
 
@@ -28,5 +30,8 @@ void e1000e_interrupt(const struct e1000e *card, unsigned int vector);
 
 /* After it the card sends no interrupt until it is asked for the next one. */
 void e1000e_quiet(const struct e1000e *card);
+
+/* The bus address that its driver has given to receive queue 0 */
+__u64 e1000e_receive_ring(const struct e1000e *card);
 
 #endif
