@@ -55,7 +55,8 @@ static long eeh_pe_op(struct eeh_pe *pe, const struct vfio_eeh_pe_op *op)
 
 /*
  * The PE of the group with hardware whose number comes next after *@number, and
- * that number; an error pointer, or NULL for a group without PE.
+ * that number; an error pointer, or NULL for a group without PE. The caller
+ * drops the reference to the PE.
  */
 static struct eeh_pe *next_pe(struct tce_container *container, int *number)
 {
@@ -97,7 +98,8 @@ long tce_eeh_op(struct tce_container *container, void __user *arg)
 
 	while (true) {
 		bool first = number < 0;
-		struct eeh_pe *pe = next_pe(container, &number);
+		struct eeh_pe *pe __free(eeh_pe_put) =
+			next_pe(container, &number);
 		long ret;
 
 		if (pe == ERR_PTR(-ENODEV) && !first)
