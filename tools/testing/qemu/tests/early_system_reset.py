@@ -17,10 +17,11 @@ import tempfile
 import threading
 import time
 
+HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 sys.dont_write_bytecode = True
+sys.path.append(HERE)
 from radix_pages import Stub  # noqa: E402
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 RESETS = 20
 SECONDS = 300
 SYMBOL = "pnv_opal_tce_kill_rm"
