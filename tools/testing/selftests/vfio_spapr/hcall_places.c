@@ -6,8 +6,10 @@
  * as far as that can be; what can't be done there ends correctly further on.
  */
 #include <endian.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "lib/linked.h"
@@ -26,6 +28,7 @@
 #define UNLINKED	2
 #define TCES		0x8000
 #define ROUNDS		100
+#define TRACED		"/sys/kernel/tracing/events/kvm_hv/kvm_hcall_enter/enable"
 
 /* A page of the guest's view has as many TCEs as fit into it, at most this */
 #define VIEW_TCES	0x2000
@@ -145,9 +148,28 @@ static void test_unregistered(unsigned int where)
 			 "H_PUT_TCE_INDIRECT, list not registered\n");
 }
 
+/* A tracer sees all hypercalls: none is answered before virtual mode then. */
+static void test_traced(unsigned int where)
+{
+	int fd;
+
+	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	fd = open(TRACED, O_WRONLY);
+	if (fd < 0 || write(fd, "1", 1) != 1) {
+		ksft_test_result_skip("traced: no tracepoints\n");
+		return;
+	}
+	ksft_test_result(moved(H_PUT_TCE, "H_PUT_TCE", LINKED, guest.start32,
+			       PAGE | TCE_RW, 1, where), "traced\n");
+	if (write(fd, "0", 1) != 1)
+		ksft_print_msg("tracing goes on\n");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int where, unregistered = 1 << TCE_VIRTUAL;
+	unsigned int traced = 1 << TCE_VIRTUAL;
 
 	ksft_print_header();
 	if (!kvm_ppc_has_hv())
@@ -161,13 +183,14 @@ int main(int argc, char **argv)
 		where = 1 << TCE_EXIT;
 	} else if (cpuinfo_has("POWER8")) {
 		where = 1 << TCE_REAL;
+		traced = where;
 	} else {
 		/* Early a hash guest's MMU would be no good to an NMI's handler. */
 		where = kvm_ppc_hash ? 1 << TCE_EXIT : 1 << TCE_EARLY;
 		unregistered = 1 << TCE_EXIT;
 	}
 
-	ksft_set_plan(10);
+	ksft_set_plan(11);
 	transcript_mute(1);
 	linked_open(&guest, false, MEM_SIZE);
 	linked_table(&guest, LINKED, 12, guest.start32, TCES);
@@ -175,6 +198,7 @@ int main(int argc, char **argv)
 	test_table("linked", LINKED, guest.start32, where);
 	test_table("not linked", UNLINKED, 0, where);
 	test_unregistered(unregistered);
+	test_traced(traced);
 	ksft_test_result(test_further_on(), "further on\n");
 	linked_close(&guest);
 	ksft_finished();
