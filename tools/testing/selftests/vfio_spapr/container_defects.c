@@ -264,7 +264,9 @@ TEST_F(defects, create_charges_nothing)
 	if (testbed_is_partition()) {
 		EXPECT_EQ(-EINVAL, container_create_window(c, 16, 96 * MiB, 1,
 							   NULL));
-		EXPECT_GT(0, container_create_window(c, 16, GiB, 2, NULL));
+		/* More TCEs than the hypervisor can be asked for */
+		EXPECT_GT(0, container_create_window(c, 16, 1ULL << 50, 1,
+						     NULL));
 	} else {
 		/* One level too large for the allocator, too many levels */
 		EXPECT_EQ(-ENOMEM, container_create_window(c, 16, 1ULL << 40,
