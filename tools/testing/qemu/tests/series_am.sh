@@ -28,6 +28,8 @@ apply_mails() {
 	rm "$dir"/series/*/0000-*.patch &&
 	awk '/^[^#]/ { print $1 }' "$project/series/mailings" |
 	while read -r mailing; do
+		# Not every base has patches for it
+		[ -d "$dir/series/$mailing" ] || continue
 		git -C "$dir/linux" am -q "$dir/series/$mailing"/*.patch ||
 			return 1
 	done
