@@ -46,7 +46,7 @@ logs_kernel() {
 warns() {
 	boots 126 -- sh -c \
 		'echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT; exit 0' &&
-	grep -q 'WARNING: CPU' "$dir/err"
+	grep -q 'WARNING: .*lkdtm_WARNING' "$dir/err"
 }
 
 dies() {
