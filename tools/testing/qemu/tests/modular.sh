@@ -11,9 +11,12 @@ kernel=$B/modular
 . "$here/tap.sh"
 edu=edu,dma_mask=0xffffffffffffffff
 
-# In the order in which they need each other
+# In the order in which they need each other. iommufd needs a table format
+# where it serves devices without an IOMMU, which not every base does.
+table=drivers/iommu/generic_pt/fmt/iommu_amdv1
+[ -e "$kernel/$table.ko" ] || table=
 modules="
-	drivers/iommu/iommufd/iommufd
+	$table drivers/iommu/iommufd/iommufd
 	drivers/vfio/vfio drivers/vfio/spapr/vfio_iommu_spapr_tce
 	drivers/vfio/pci/vfio-pci-core drivers/vfio/pci/vfio-pci
 	arch/powerpc/kvm/kvm arch/powerpc/kvm/kvm-hv"
