@@ -6,8 +6,6 @@
  *
  * No device is opened, as each opening waits for a reset.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,33 +23,6 @@
 #define TCES		16
 
 static struct linked l = { .kvm_vfio = -1 };
-
-/* Pages pinned for long that nobody has given back, of the whole system */
-static long pins(void)
-{
-	long pages, sum = 0;
-	char word[64];
-	FILE *f;
-	int fd;
-
-	/* Each CPU keeps small changes to itself */
-	fd = open("/proc/sys/vm/stat_refresh", O_WRONLY);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		ksft_exit_fail_msg("stat_refresh: %s\n", strerror(errno));
-	close(fd);
-
-	f = fopen("/proc/vmstat", "r");
-
-	while (f && fscanf(f, "%63s %ld", word, &pages) == 2) {
-		if (!strcmp(word, "nr_foll_pin_acquired"))
-			sum += pages;
-		if (!strcmp(word, "nr_foll_pin_released"))
-			sum -= pages;
-	}
-	if (f)
-		fclose(f);
-	return sum;
-}
 
 static void begin(void)
 {
@@ -149,7 +120,7 @@ static int thousand_rounds(void)
 
 int main(void)
 {
-	const long before = pins();
+	const long before = leak_pins();
 	int status;
 	long lost;
 
@@ -166,6 +137,6 @@ int main(void)
 	if (lost)
 		ksft_print_msg("%ld KiB did not come back\n", lost);
 	ksft_test_result(!lost, "memory comes back\n");
-	ksft_test_result(pins() == before, "no page stays pinned\n");
+	ksft_test_result(leak_pins() == before, "no page stays pinned\n");
 	ksft_finished();
 }

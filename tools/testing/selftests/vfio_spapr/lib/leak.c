@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory that outlives its process, see leak.h. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,4 +89,36 @@ long leak_of(int (*run)(void), int *status)
 			least = lost;
 	}
 	return least;
+}
+
+static void refresh_statistics(void)
+{
+	int fd = open("/proc/sys/vm/stat_refresh", O_WRONLY);
+
+	if (fd < 0 || write(fd, "1", 1) != 1) {
+		printf("# stat_refresh: %s\n", strerror(errno));
+		exit(1);
+	}
+	close(fd);
+}
+
+long leak_pins(void)
+{
+	long pages, sum = 0;
+	char word[64];
+	FILE *f;
+
+	/* Each CPU keeps small changes to itself */
+	refresh_statistics();
+	f = fopen("/proc/vmstat", "r");
+
+	while (f && fscanf(f, "%63s %ld", word, &pages) == 2) {
+		if (!strcmp(word, "nr_foll_pin_acquired"))
+			sum += pages;
+		if (!strcmp(word, "nr_foll_pin_released"))
+			sum -= pages;
+	}
+	if (f)
+		fclose(f);
+	return sum;
 }

@@ -19,4 +19,7 @@
  */
 long leak_of(int (*run)(void), int *status);
 
+/* Pages of the whole system that are pinned for long and not yet unpinned */
+long leak_pins(void);
+
 #endif
