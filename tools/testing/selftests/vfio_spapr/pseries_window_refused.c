@@ -154,6 +154,26 @@ TEST_F(refused, second_window)
 	EXPECT_EQ(map(self, start), 0);
 }
 
+/* How a driver finds the largest window, which GET_INFO does not tell */
+TEST_F(refused, halved_until_made)
+{
+	__u64 size = 1ULL << 44, start = 0;
+	const long before = memory_locked();
+	long ret;
+
+	ASSERT_EQ(refuse(self), -ENODEV);
+	do {
+		size /= 2;
+		ret = create(self, 12, size, &start);
+		if (ret) {
+			ASSERT_EQ(ret, -ENODEV);
+			ASSERT_EQ(memory_locked(), before);
+		}
+	} while (ret && size > GiB);
+	ASSERT_EQ(ret, 0);
+	EXPECT_EQ(map(self, start), 0);
+}
+
 /* Sizes that cannot be had for other reasons cost no window either. */
 TEST_F(refused, sizes)
 {
