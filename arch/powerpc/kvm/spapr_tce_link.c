@@ -50,7 +50,7 @@
  * @group: the group; a reference is held
  * @external: registers for the revocation of @group
  * @window: the window; valid while there is a @link
- * @user: registers for the revocation of @window
+ * @writer: registers for the revocation of @window
  */
 struct kvmppc_spapr_tce_claim {
 	struct list_head node;
@@ -65,7 +65,7 @@ struct kvmppc_spapr_tce_claim {
 	struct vfio_group *group;
 	struct vfio_external_user external;
 	struct spapr_tce_window *window;
-	struct spapr_tce_user user;
+	struct spapr_tce_writer writer;
 };
 
 /* Tell walks what they have to know about the links */
@@ -133,10 +133,10 @@ static void claim_group_revoked(struct vfio_external_user *external)
 				  external));
 }
 
-static void claim_window_changed(struct spapr_tce_user *user)
+static void claim_window_changed(struct spapr_tce_writer *writer)
 {
 	struct kvmppc_spapr_tce_claim *claim =
-		container_of(user, struct kvmppc_spapr_tce_claim, user);
+		container_of(writer, struct kvmppc_spapr_tce_claim, writer);
 
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
 	/* A link that is being made sees the change when it is done */
@@ -144,9 +144,9 @@ static void claim_window_changed(struct spapr_tce_user *user)
 		update_links_state(claim->table, 0);
 }
 
-static void claim_window_revoked(struct spapr_tce_user *user)
+static void claim_window_revoked(struct spapr_tce_writer *writer)
 {
-	claim_revoke(container_of(user, struct kvmppc_spapr_tce_claim, user));
+	claim_revoke(container_of(writer, struct kvmppc_spapr_tce_claim, writer));
 }
 
 /*
@@ -157,7 +157,7 @@ static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 {
 	claim_revoke(claim);
 	if (claim->window)
-		spapr_tce_window_put(&claim->user);
+		spapr_tce_window_put(&claim->writer);
 	claim->vfio->unregister_user(claim->group, &claim->external);
 	claim->vfio->put(claim->group);
 	symbol_put(vfio_external_user_ops);
@@ -189,8 +189,8 @@ claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
 	claim->table = table;
 	claim->file = file;
 	claim->external.revoke = claim_group_revoked;
-	claim->user.revoke = claim_window_revoked;
-	claim->user.changed = claim_window_changed;
+	claim->writer.revoke = claim_window_revoked;
+	claim->writer.changed = claim_window_changed;
 
 	/* VFIO may be a module that is not loaded */
 	claim->vfio = symbol_get(vfio_external_user_ops);
@@ -233,7 +233,7 @@ static int claim_window(struct kvmppc_spapr_tce_claim *claim)
 	window = spapr_tce_window_get(group, claim->kvm->mm, table->page_shift,
 				      table->offset << table->page_shift,
 				      table->size << table->page_shift,
-				      &claim->user);
+				      &claim->writer);
 	if (IS_ERR(window))
 		return PTR_ERR(window);
 

@@ -86,7 +86,7 @@ static int pin_one(struct tce_mediated *mediated, u64 bus, unsigned long perm,
 
 	ret = set_pins(mediated, bus, pins_at(mediated, bus) + 1);
 	if (ret)
-		spapr_mem_let_go(mediated->mem, ua, mediated->covered);
+		spapr_mem_unhold(mediated->mem, ua, mediated->covered);
 
 	return ret;
 }
@@ -104,7 +104,7 @@ static bool unpin(struct tce_mediated *mediated, u64 bus, unsigned long count)
 	/* Storing a smaller count takes no memory */
 	set_pins(mediated, bus, pins - count);
 	while (count--)
-		spapr_mem_let_go(mediated->mem, ua, mediated->covered);
+		spapr_mem_unhold(mediated->mem, ua, mediated->covered);
 
 	return true;
 }

@@ -142,7 +142,7 @@ int spapr_mem_account(struct spapr_mem *mem, unsigned long npages, bool locked,
 		      const struct spapr_mem_payer *payer);
 int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 		   const struct spapr_mem_payer *payer, struct page **page);
-void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered);
+void spapr_mem_unhold(struct spapr_mem *mem, unsigned long ua, bool covered);
 void spapr_mem_cover(struct spapr_mem *mem, unsigned long ua,
 		     unsigned long count, bool covered);
 int spapr_mem_copy(struct spapr_mem *mem, unsigned long ua, void *buffer,

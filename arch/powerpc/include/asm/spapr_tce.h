@@ -6,11 +6,11 @@
  * PEs of one or more IOMMU groups. It has an owner, which has taken the groups
  * from the host's DMA API. The owner opens and closes windows through a domain
  * (asm/spapr_domain.h), and maps and unmaps memory. Other kernel code may write
- * a window in walks: a user, which is revoked before the window goes.
+ * a window in walks: a writer, which is revoked before the window goes.
  *
  * TCEs point either to registered memory (asm/spapr_mem.h), where owner and
- * users look it up by user address, or to pages that the owner pins by itself
- * and puts by physical address. The latter windows have no users that write.
+ * writers look it up by user address, or to pages that the owner pins by itself
+ * and puts by physical address. Walks do not write windows of the latter kind.
  *
  * Mediated devices have no DMA of their own. They look up in a window what is
  * mapped (spapr_tce_window_lookup()). Meanwhile the window is watched: only its
@@ -93,15 +93,15 @@ struct spapr_tce_owner {
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives, and nothing is mapped
  * @stuck: a group may still have the table after it has lost the window
- * @drained: about to be closed; no user finds it
+ * @drained: about to be closed; no writer finds it
  * @memory: makes @mem ask for the window's TCEs (search.c)
- * @ref: the owner's reference, and each user's
- * @mm: the process whose kernel users may use the window
- * @lock: protects what follows, and @watched, @drained and the table while users
- *	are told of a change; held while a user is revoked. Nests inside the
+ * @ref: the owner's reference, and each writer's
+ * @mm: the process whose writers may have the window
+ * @lock: protects what follows, and @watched, @drained and the table while writers
+ *	are told of a change; held while a writer is revoked. Nests inside the
  *	owner's locks and spapr_mem::lock.
  * @groups: IOMMU groups that the window is programmed into
- * @users: struct spapr_tce_user, told before the window or their group goes
+ * @writers: struct spapr_tce_writer, told before the window or their group goes
  */
 struct spapr_tce_window {
 	struct iommu_table *tbl;
@@ -126,28 +126,28 @@ struct spapr_tce_window {
 	struct spapr_mem_user memory;
 	struct kref ref;
 	struct mm_struct *mm;
-	struct mutex lock;	/* groups and users */
+	struct mutex lock;	/* groups and writers */
 	struct list_head groups;
-	struct list_head users;
+	struct list_head writers;
 };
 
 /**
- * struct spapr_tce_user - kernel code that writes a window without owning it
+ * struct spapr_tce_writer - kernel code that writes a window without owning it
  * @revoke: called once, when @group leaves the window or the window is closed.
- *	Before it returns, the user has made the window unreachable for its
+ *	Before it returns, the writer has made the window unreachable for its
  *	walks (unless it holds the window through another group too) and has
  *	called spapr_tce_quiesce(); afterwards it does not touch the window. May
  *	sleep; must not call spapr_tce_window_get() or _put(); the owner's locks
  *	and spapr_tce_window::lock are held.
  * @changed: called when spapr_tce_window_by_owner() may have changed. When it
  *	returns, no walk begins that does not see it. Context as for @revoke.
- * @group: the group through which the user came to the window
+ * @group: the group through which the writer came to the window
  * @window: private; a reference is held
  * @node: private
  */
-struct spapr_tce_user {
-	void (*revoke)(struct spapr_tce_user *user);
-	void (*changed)(struct spapr_tce_user *user);
+struct spapr_tce_writer {
+	void (*revoke)(struct spapr_tce_writer *writer);
+	void (*changed)(struct spapr_tce_writer *writer);
 	struct iommu_group *group;
 	struct spapr_tce_window *window;
 	struct list_head node;
@@ -164,13 +164,13 @@ int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
 			    unsigned int shift, unsigned long perm,
 			    unsigned long *ua);
 
-/* Users, and the owner: process context, may sleep */
+/* Writers, and the owner: process context, may sleep */
 struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      struct mm_struct *mm,
 					      unsigned int max_page_shift,
 					      u64 start, u64 size,
-					      struct spapr_tce_user *user);
-void spapr_tce_window_put(struct spapr_tce_user *user);
+					      struct spapr_tce_writer *writer);
+void spapr_tce_window_put(struct spapr_tce_writer *writer);
 int spapr_tce_window_populate(struct spapr_tce_window *window,
 			      unsigned long index, unsigned long npages);
 

@@ -21,7 +21,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
-#include <asm/spapr_mem.h>
+#include "memory.h"
 
 /**
  * struct spapr_mem_held - a user page that is held
@@ -43,7 +43,7 @@ static struct page *registered_page(struct spapr_mem *mem, unsigned long index)
 
 	lockdep_assert_held(&mem->lock);
 
-	return word & SPAPR_MEM_VALID ? pfn_to_page(PHYS_PFN(word)) : NULL;
+	return word & SPAPR_MEM_VALID ? spapr_mem_word_to_page(word) : NULL;
 }
 
 /* The payer's limit on locked memory, in host pages; 0 once it is dead */
@@ -234,14 +234,14 @@ int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 EXPORT_SYMBOL_GPL(spapr_mem_hold);
 
 /**
- * spapr_mem_let_go() - release a user page that is held
+ * spapr_mem_unhold() - release a user page that is held
  * @mem: the pinned memory of the page's process
  * @ua: user address that spapr_mem_hold() was called with
  * @covered: likewise
  *
  * Context: process context of any process, or a kernel thread; sleeps. No walk.
  */
-void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered)
+void spapr_mem_unhold(struct spapr_mem *mem, unsigned long ua, bool covered)
 {
 	unsigned long index = ua >> PAGE_SHIFT;
 	struct spapr_mem_held *held;
@@ -258,7 +258,7 @@ void spapr_mem_let_go(struct spapr_mem *mem, unsigned long ua, bool covered)
 	else
 		held_drop(mem, index, held);
 }
-EXPORT_SYMBOL_GPL(spapr_mem_let_go);
+EXPORT_SYMBOL_GPL(spapr_mem_unhold);
 
 /**
  * spapr_mem_cover() - change whether holders of a page are covered

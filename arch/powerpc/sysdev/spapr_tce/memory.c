@@ -2,144 +2,18 @@
 /*
  * User memory pinned for DMA: registration
  *
- * What registration promises is in asm/spapr_mem.h. How it is kept:
- *
- *  - Regions of a process never overlap, so a page has one word in
- *    spapr_mem::pages, and one pin and one page of locked memory stand behind
- *    that word.
- *  - A word is non-zero exactly as long as its page is pinned. Its state bits
- *    are those of its region, and clear until the region is registered as a
- *    whole: a registration that fails half-way was never visible to a walk.
- *  - A page is unpinned only after SPAPR_MEM_VALID has gone, the walks that
- *    may have seen it have ended, and no user of the memory has a TCE from its
- *    region, in this order (retire()).
- *  - A node of spapr_mem::pages exists only where regions have pages, so that a
- *    process cannot fill memory with the nodes of what it has given back.
- *  - Pages are faulted in without a lock, because user space may take its time
- *    over a fault (userfaultfd). The region keeps its range meanwhile.
- *
- * Registrations end in batches: a region that lost its last use waits in
- * spapr_mem::left, and one search of all users of the memory, reap(), serves
- * all regions there. A region that some TCE still came from stays, without a
- * use, until a later search finds none.
+ * What registration promises is in asm/spapr_mem.h. Regions of a process never
+ * overlap, so a page has one word in spapr_mem::pages, and one pin and one page
+ * of locked memory stand behind that word. region.c has the pages of a region,
+ * reap.c the end of registrations.
  */
-#include <linux/bsearch.h>
 #include <linux/cleanup.h>
-#include <linux/interval_tree_generic.h>
-#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 #include <linux/wait.h>
-#include <asm/spapr_mem.h>
 #include <asm/spapr_walk.h>
-
-/**
- * struct spapr_mem_region - a registered range of user addresses
- * @rb: in spapr_mem::regions
- * @first: first user address
- * @last: last user address
- * @subtree_last: the interval tree's
- * @uses: registrations not yet given back
- * @left: in spapr_mem::left while @uses is 0 and not @pinning
- * @pinning: its first registration is under way, without spapr_mem::lock
- * @pinned: how many pages are pinned so far, written by that registration
- * @charged: how many pages are accounted for it
- */
-struct spapr_mem_region {
-	struct rb_node rb;
-	unsigned long first;
-	unsigned long last;
-	unsigned long subtree_last;
-	unsigned long uses;
-	struct list_head left;
-	bool pinning;
-	unsigned long pinned;
-	unsigned long charged;
-};
-
-#define REGION_FIRST(region)	((region)->first)
-#define REGION_LAST(region)	((region)->last)
-INTERVAL_TREE_DEFINE(struct spapr_mem_region, rb, unsigned long, subtree_last,
-		     REGION_FIRST, REGION_LAST, static inline, regions)
-
-static unsigned long region_size(const struct spapr_mem_region *region)
-{
-	return region->last - region->first + 1;
-}
-
-static unsigned long region_pages(const struct spapr_mem_region *region)
-{
-	return region_size(region) >> PAGE_SHIFT;
-}
-
-/* The region of exactly this range, which @size 0 never is */
-static struct spapr_mem_region *
-region_exact(struct spapr_mem *mem, unsigned long ua, unsigned long size)
-{
-	struct spapr_mem_region *region;
-
-	region = regions_iter_first(&mem->regions, ua, ua);
-	if (!region || region->first != ua || region_size(region) != size)
-		return NULL;
-
-	return region;
-}
-
-/*
- * Words of a region that share a leaf, on the way through the region
- * @index: user page number of the first
- * @slot: its word
- * @count: how many share its leaf
- * @left: words from @index to the end of the way
- */
-struct stretch {
-	unsigned long index;
-	u64 *slot;
-	unsigned long count;
-	unsigned long left;
-};
-
-/* Before the first stretch of a way through the first @count pages */
-static struct stretch stretch_before(struct spapr_mem_region *region,
-				     unsigned long count)
-{
-	return (struct stretch) {
-		.index = region->first >> PAGE_SHIFT,
-		.left = count,
-	};
-}
-
-/* Go on to the next stretch, if there is one; its leaf has been populated */
-static bool stretch_next(struct spapr_mem *mem, struct stretch *at)
-{
-	at->index += at->count;
-	at->left -= at->count;
-	if (!at->left)
-		return false;
-
-	cond_resched();
-	at->slot = spapr_sparse_find(&mem->pages, at->index);
-	at->count = spapr_sparse_leaf_run(at->index, at->left);
-
-	return true;
-}
-
-/* Set the state bits of all the region's words */
-static void set_state(struct spapr_mem *mem, struct spapr_mem_region *region,
-		      u64 state)
-{
-	struct stretch at = stretch_before(region, region_pages(region));
-
-	lockdep_assert_held(&mem->lock);
-
-	while (stretch_next(mem, &at)) {
-		for (unsigned long i = 0; i < at.count; i++)
-			WRITE_ONCE(at.slot[i],
-				   (at.slot[i] & ~SPAPR_MEM_STATE) | state);
-	}
-}
+#include "memory.h"
 
 /* Do all these words let TCEs of that size be made? */
 static bool all_serve(const u64 *slot, unsigned long count,
@@ -152,487 +26,10 @@ static bool all_serve(const u64 *slot, unsigned long count,
 	return true;
 }
 
-/* Clear words as long as their pages follow each other in host memory */
-static unsigned long clear_run(u64 *slot, unsigned long count)
-{
-	unsigned long next = spapr_mem_word_page(slot[0]), n = 0;
-
-	while (n < count && spapr_mem_word_page(slot[n]) == next) {
-		WRITE_ONCE(slot[n++], 0);
-		next += PAGE_SIZE;
-	}
-
-	return n;
-}
-
-static void unpin_words(u64 *slot, unsigned long count)
-{
-	while (count) {
-		u64 word = *slot;
-		unsigned long n = clear_run(slot, count);
-
-		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(word)), n,
-						 true);
-		slot += n;
-		count -= n;
-	}
-}
-
-/*
- * Unpin the first @count pages of the region, which no walk can see any more.
- * A device may have written to any of them, through any window.
- */
-static void unpin(struct spapr_mem *mem, struct spapr_mem_region *region,
-		  unsigned long count)
-{
-	struct stretch at = stretch_before(region, count);
-
-	while (stretch_next(mem, &at))
-		unpin_words(at.slot, at.count);
-}
-
-/* Nodes taken out of spapr_mem::pages; a walk may still be looking at them */
-struct pruned {
-	unsigned long n;
-	u64 *nodes[32];
-};
-
-static void free_pruned(struct pruned *pruned)
-{
-	if (pruned->n)
-		spapr_tce_quiesce();
-	while (pruned->n)
-		kfree(pruned->nodes[--pruned->n]);
-	cond_resched();
-}
-
-/*
- * Take out the leaves between two user pages in which no region has a page, and
- * the nodes above that are empty then. The region of the range is not in
- * spapr_mem::regions. A walk may have found a leaf, but nothing in it.
- */
-static void prune(struct spapr_mem *mem, unsigned long first,
-		  unsigned long last, struct pruned *pruned)
-{
-	unsigned long end;
-	u64 *node;
-
-	lockdep_assert_held(&mem->lock);
-
-	for (first &= ~SPAPR_SPARSE_LEAF_MASK; first <= last; first = end) {
-		end = first + SPAPR_SPARSE_LEAF;
-		if (regions_iter_first(&mem->regions, first << PAGE_SHIFT,
-				       (end << PAGE_SHIFT) - 1))
-			continue;
-		while ((node = spapr_sparse_detach(&mem->pages, first))) {
-			pruned->nodes[pruned->n++] = node;
-			if (pruned->n == ARRAY_SIZE(pruned->nodes))
-				free_pruned(pruned);
-		}
-	}
-}
-
-/*
- * Write the words of pages just pinned. TCE pages larger than the host's are
- * for hugetlb pages only, because only those stay whole while pinned, and for
- * as much of them as the region has, naturally aligned (@limit).
- */
-static void record(u64 *slot, struct page **pages, long count,
-		   unsigned int limit)
-{
-	struct folio *folio = NULL;
-	unsigned int shift = PAGE_SHIFT;
-
-	for (long i = 0; i < count; i++) {
-		struct folio *here = page_folio(pages[i]);
-
-		if (here != folio) {
-			folio = here;
-			shift = folio_test_hugetlb(folio) ?
-				min(folio_shift(folio), limit) : PAGE_SHIFT;
-		}
-		WRITE_ONCE(slot[i], page_to_phys(pages[i]) | shift);
-	}
-}
-
-/* The word of a page of a region, which keeps the leaf */
-static u64 *populate(struct spapr_mem *mem, unsigned long index)
-{
-	guard(mutex)(&mem->lock);
-
-	return spapr_sparse_populate(&mem->pages, index, GFP_KERNEL_ACCOUNT);
-}
-
-/*
- * Pin some of the @count pages from user page @index on
- * Return: how many, or an error. Fewer than possible is no error: the next
- * call says why there are no more.
- */
-static long pin_some(struct spapr_mem *mem, unsigned long index,
-		     unsigned long count, unsigned int limit,
-		     struct page **pages)
-{
-	u64 *slot;
-	long n;
-
-	if (fatal_signal_pending(current))
-		return -EINTR;
-
-	slot = populate(mem, index);
-	if (!slot)
-		return -ENOMEM;
-
-	n = pin_user_pages_fast(index << PAGE_SHIFT,
-				spapr_sparse_leaf_run(index, count),
-				FOLL_WRITE | FOLL_LONGTERM, pages);
-	if (!n)
-		return -EFAULT;
-	if (n > 0)
-		record(slot, pages, n, limit);
-
-	return n;
-}
-
-/* Pin the pages of the region. After an error some may be pinned. */
-static int pin(struct spapr_mem *mem, struct spapr_mem_region *region)
-{
-	unsigned long first = region->first >> PAGE_SHIFT;
-	unsigned long count = region_pages(region);
-	unsigned int limit = __ffs(region->first | region_size(region));
-	struct page **pages __free(kfree) =
-		kmalloc_array(SPAPR_SPARSE_LEAF, sizeof(*pages), GFP_KERNEL);
-
-	lockdep_assert_not_held(&mem->lock);
-
-	if (!pages)
-		return -ENOMEM;
-
-	while (region->pinned < count) {
-		long n = pin_some(mem, first + region->pinned,
-				  count - region->pinned, limit, pages);
-
-		if (n < 0)
-			return n;
-		region->pinned += n;
-		cond_resched();
-	}
-
-	return 0;
-}
-
-/* TCEs without an explanation that are looked up at a time */
-#define UNKNOWN_MAX	128
-
-/* How often to search for TCEs that contradict their origins */
-#define SEARCHES_MAX	4
-
-/**
- * struct spapr_mem_search - a search for the regions that TCEs came from
- * @mem: the pinned memory
- * @cursor: where the last word was found
- * @ending: the regions of interest that no TCE has been found of yet
- * @wanted: the state of their words
- * @region: the last region that a TCE was found of
- * @killable: a fatal signal ends the search
- * @believe: an unexplained TCE that leads to a region has come from it
- * @again: there was one, and it was not believed
- * @nr_unknown: number of entries in @unknown
- * @unknown: host addresses of pages that unexplained TCEs lead to
- */
-struct spapr_mem_search {
-	struct spapr_mem *mem;
-	struct spapr_mem_cursor cursor;
-	struct list_head ending;
-	u64 wanted;
-	struct spapr_mem_region *region;
-	bool killable;
-	bool believe;
-	bool again;
-	unsigned int nr_unknown;
-	unsigned long unknown[UNKNOWN_MAX];
-};
-
-static bool killed(const struct spapr_mem_search *search)
-{
-	return search->killable && fatal_signal_pending(current);
-}
-
-/**
- * spapr_mem_search_over() - is there nothing more to be found?
- * @search: the search
- *
- * Context: spapr_mem_user_ops::search
- * Return: true if the user can stop reporting TCEs.
- */
-bool spapr_mem_search_over(const struct spapr_mem_search *search)
-{
-	return list_empty(&search->ending) || killed(search);
-}
-
-/* A TCE came from the region: it stays. */
-static void keep(struct spapr_mem_search *search,
-		 struct spapr_mem_region *region)
-{
-	if (!(search->wanted & SPAPR_MEM_VALID))
-		set_state(search->mem, region,
-			  SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
-	list_move_tail(&region->left, &search->mem->left);
-	search->region = region;
-}
-
-/* A TCE came from @ua, where the region of interest is that has its page */
-static void found(struct spapr_mem_search *search, unsigned long ua)
-{
-	struct spapr_mem_region *region = search->region;
-
-	if (!region || ua < region->first || ua > region->last)
-		region = regions_iter_first(&search->mem->regions, ua, ua);
-
-	keep(search, region);
-}
-
-static int compare_pages(const void *a, const void *b)
-{
-	const unsigned long left = *(const unsigned long *)a;
-	const unsigned long right = *(const unsigned long *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-/* Does one of the unexplained TCEs, sorted, lead to a page of the region? */
-static bool leads_to(const struct spapr_mem_search *search,
-		     struct spapr_mem_region *region)
-{
-	struct stretch at = stretch_before(region, region_pages(region));
-
-	while (stretch_next(search->mem, &at)) {
-		for (unsigned long i = 0; i < at.count; i++) {
-			unsigned long page = spapr_mem_word_page(at.slot[i]);
-
-			if (bsearch(&page, search->unknown, search->nr_unknown,
-				    sizeof(page), compare_pages))
-				return true;
-		}
-	}
-
-	return false;
-}
-
-static void look_up_unknown(struct spapr_mem_search *search)
-{
-	struct spapr_mem_region *region, *next;
-
-	sort(search->unknown, search->nr_unknown, sizeof(search->unknown[0]),
-	     compare_pages, NULL);
-	list_for_each_entry_safe(region, next, &search->ending, left) {
-		if (!leads_to(search, region))
-			continue;
-		search->again = true;
-		if (search->believe)
-			keep(search, region);
-	}
-	search->nr_unknown = 0;
-}
-
-/* The word of a user address, 0 where there is none */
-static u64 search_word(struct spapr_mem_search *search, unsigned long ua)
-{
-	u64 word;
-
-	return spapr_mem_cursor_word(&search->cursor, ua, &word) ? word : 0;
-}
-
-/**
- * spapr_mem_search_tce() - report a TCE
- * @search: the search
- * @ua: user address that the TCE's origin names
- * @hpa: host address that the TCE leads to
- *
- * Origin and TCE may be read while they change.
- *
- * Context: spapr_mem_user_ops::search
- */
-void spapr_mem_search_tce(struct spapr_mem_search *search, unsigned long ua,
-			  unsigned long hpa)
-{
-	u64 word = search_word(search, ua), state = word & SPAPR_MEM_STATE;
-
-	if (state && spapr_mem_word_page(word) == (hpa & PAGE_MASK)) {
-		if (state == search->wanted)
-			found(search, ua);
-		return;
-	}
-
-	/*
-	 * Either a walk is between its two stores, or two walks have raced for
-	 * this TCE and the origin is of the one, the TCE of the other. While
-	 * the regions are visible that need not be decided.
-	 */
-	if (search->wanted & SPAPR_MEM_VALID)
-		return;
-
-	search->unknown[search->nr_unknown++] = hpa & PAGE_MASK;
-	if (search->nr_unknown == UNKNOWN_MAX)
-		look_up_unknown(search);
-}
-
-/**
- * spapr_mem_search_origin() - report a TCE that cannot be read
- * @search: the search
- * @ua: user address that it was made from, which changes with the TCE
- *
- * Context: spapr_mem_user_ops::search
- */
-void spapr_mem_search_origin(struct spapr_mem_search *search, unsigned long ua)
-{
-	if ((search_word(search, ua) & SPAPR_MEM_STATE) == search->wanted)
-		found(search, ua);
-}
-
-/* Take the regions out of @search->ending that some user has TCEs from */
-static int search_users(struct spapr_mem_search *search)
-{
-	struct spapr_mem_user *user;
-
-	search->again = false;
-	list_for_each_entry(user, &search->mem->users, node) {
-		if (spapr_mem_search_over(search))
-			break;
-		user->ops->search(user, search);
-	}
-	if (search->nr_unknown)
-		look_up_unknown(search);
-
-	return killed(search) ? -EINTR : 0;
-}
-
-/*
- * The same for regions that walks no longer see. An unexplained TCE to one of
- * their pages may also have come from another region that shares the page, and
- * a walk may be about to write its origin: wait for walks and read again.
- */
-static int search_hidden(struct spapr_mem_search *search)
-{
-	unsigned int tries = SEARCHES_MAX;
-	int ret;
-
-	do {
-		spapr_tce_quiesce();
-		search->believe = !--tries;
-		ret = search_users(search);
-	} while (!ret && search->again && tries);
-
-	return ret;
-}
-
-/* Has a user lost track of what its TCEs lead to? */
-static bool lost_tces(struct spapr_mem *mem)
-{
-	struct spapr_mem_user *user;
-
-	list_for_each_entry(user, &mem->users, node)
-		if (user->ops->lost(user))
-			return true;
-
-	return false;
-}
-
-static void set_states(struct spapr_mem_search *search, u64 state)
-{
-	struct spapr_mem_region *region;
-
-	search->wanted = state;
-	list_for_each_entry(region, &search->ending, left)
-		set_state(search->mem, region, state);
-}
-
-/*
- * Make sure that no TCE leads to any of the regions in @search->ending, nor can
- * be made; take the others out. After an error all stay, and are visible.
- */
-static int retire(struct spapr_mem_search *search)
-{
-	int ret;
-
-	/* Don't disturb walks for regions that stay anyway */
-	search->wanted = SPAPR_MEM_VALID | SPAPR_MEM_ENDING;
-	ret = search_users(search);
-	if (ret || list_empty(&search->ending))
-		return ret;
-
-	set_states(search, SPAPR_MEM_ENDING);
-	ret = search_hidden(search);
-	if (!ret) {
-		/* A walk that cleared a TCE invalidates it before it ends */
-		spapr_tce_quiesce();
-		/* Or it has not been cleared, and no origin says so */
-		if (lost_tces(search->mem))
-			ret = -EBUSY;
-	}
-	if (ret)
-		set_states(search, SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
-
-	return ret;
-}
-
-/* Unpin a retired region and forget it */
-static void discard(struct spapr_mem *mem, struct spapr_mem_region *region,
-		    struct pruned *pruned)
-{
-	unsigned long count = region_pages(region);
-
-	unpin(mem, region, count);
-	regions_remove(region, &mem->regions);
-	prune(mem, region->first >> PAGE_SHIFT, region->last >> PAGE_SHIFT,
-	      pruned);
-	account_locked_vm(mem->mm, count, false);
-	/* Pages of it that are held are accounted on their own from now on */
-	spapr_mem_settle(mem, region->first, region->last, false);
-	kfree(region);
-}
-
-/*
- * Discard the regions in spapr_mem::left that no TCE came from
- * Return: 0, or -EINTR if that was @killable and has been; then all stay.
- */
-static int reap(struct spapr_mem *mem, bool killable)
-{
-	struct spapr_mem_region *region, *next;
-	struct spapr_mem_search search __uninitialized;
-	struct pruned pruned __uninitialized;
-	int ret;
-
-	lockdep_assert_held(&mem->lock);
-
-	if (list_empty(&mem->left) || lost_tces(mem))
-		return 0;
-
-	search.mem = mem;
-	search.cursor = spapr_mem_cursor(mem, 0);
-	search.region = NULL;
-	search.killable = killable;
-	search.nr_unknown = 0;
-	pruned.n = 0;
-	INIT_LIST_HEAD(&search.ending);
-	list_splice_init(&mem->left, &search.ending);
-
-	ret = retire(&search);
-	if (ret) {
-		list_splice(&search.ending, &mem->left);
-		return ret == -EINTR ? ret : 0;
-	}
-
-	list_for_each_entry_safe(region, next, &search.ending, left)
-		discard(mem, region, &pruned);
-	free_pruned(&pruned);
-
-	return 0;
-}
-
 /* The region has lost its last use */
 static void leave(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
-	set_state(mem, region, SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
+	spapr_mem_set_state(mem, region, SPAPR_MEM_VALID | SPAPR_MEM_ENDING);
 	list_add_tail(&region->left, &mem->left);
 }
 
@@ -640,7 +37,7 @@ static void leave(struct spapr_mem *mem, struct spapr_mem_region *region)
 static void take_up(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
 	list_del(&region->left);
-	set_state(mem, region, SPAPR_MEM_VALID);
+	spapr_mem_set_state(mem, region, SPAPR_MEM_VALID);
 }
 
 /* Account the region's pages but for those that are accounted as held */
@@ -708,12 +105,12 @@ static void region_abandon(struct spapr_mem *mem,
 			   struct spapr_mem_region *region)
 {
 	unsigned long first = region->first >> PAGE_SHIFT;
-	struct pruned pruned = { .n = 0 };
+	struct spapr_mem_pruned pruned = { .n = 0 };
 
-	unpin(mem, region, region->pinned);
+	spapr_mem_unpin(mem, region, region->pinned);
 	regions_remove(region, &mem->regions);
-	prune(mem, first, first + region->pinned, &pruned);
-	free_pruned(&pruned);
+	spapr_mem_prune(mem, first, first + region->pinned, &pruned);
+	spapr_mem_free_pruned(&pruned);
 	account_locked_vm(mem->mm, region->charged, false);
 	kfree(region);
 }
@@ -727,7 +124,7 @@ region_fill(struct spapr_mem *mem, struct spapr_mem_region *region)
 	lockdep_assert_held(&mem->lock);
 
 	mutex_unlock(&mem->lock);
-	ret = pin(mem, region);
+	ret = spapr_mem_pin(mem, region);
 	mutex_lock(&mem->lock);
 
 	wake_up_all(&mem->filled);
@@ -741,7 +138,7 @@ region_fill(struct spapr_mem *mem, struct spapr_mem_region *region)
 
 	region->pinning = false;
 	region->uses = 1;
-	set_state(mem, region, SPAPR_MEM_VALID);
+	spapr_mem_set_state(mem, region, SPAPR_MEM_VALID);
 	spapr_mem_settle(mem, region->first, region->last, true);
 
 	return region;
@@ -793,7 +190,7 @@ region_get(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 		return region;
 
 	/* Regions without a use may be all that was in the way */
-	ret = reap(mem, true);
+	ret = spapr_mem_reap_left(mem, true);
 	if (ret)
 		return ERR_PTR(ret);
 
@@ -906,7 +303,7 @@ static int unregister_last(struct spapr_mem *mem,
 	int ret;
 
 	leave(mem, region);
-	ret = reap(mem, true);
+	ret = spapr_mem_reap_left(mem, true);
 	if (region_exact(mem, ua, size) != region)
 		return 0;
 
@@ -976,7 +373,7 @@ void spapr_mem_reap(struct spapr_mem *mem)
 {
 	guard(mutex)(&mem->lock);
 
-	reap(mem, false);
+	spapr_mem_reap_left(mem, false);
 }
 EXPORT_SYMBOL_GPL(spapr_mem_reap);
 
@@ -1008,7 +405,7 @@ void spapr_mem_remove_user(struct spapr_mem *mem, struct spapr_mem_user *user)
 	guard(mutex)(&mem->lock);
 
 	list_del(&user->node);
-	reap(mem, false);
+	spapr_mem_reap_left(mem, false);
 }
 
 /**

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Windows: how they begin and end, and who uses them
+ * Windows: how they are created and closed, and which code writes them
  *
  * The owner of a window serialises the calls that create, attach, detach, fill
- * and close it. Users, which write it in walks, find it by a group that it is
- * programmed into, and are revoked before it leaves that group. What holds
- * whenever no call is under way:
+ * and close it. A writer (struct spapr_tce_writer), which changes TCEs in walks,
+ * finds the window by a group that it is programmed into, and is revoked before
+ * the window leaves that group. What holds whenever no call is under way:
  *
  *  - A TCE of a window on registered memory points to a registered page: a page
  *    leaves the registration only after a search has not found it (search.c).
@@ -13,7 +13,7 @@
  *    pinned for this TCE.
  *  - A window in software has origins only, of memory that may be anything.
  *  - The origins of a window say what is mapped, whatever the table.
- *  - A closed window has no TCE, no user, no group.
+ *  - A closed window has no TCE, no writer, no group.
  */
 #define pr_fmt(fmt) "spapr_tce: " fmt
 
@@ -44,23 +44,23 @@ struct attachment {
 	struct iommu_group *group;
 };
 
-/* All of them, for users that have a group and look for its windows */
+/* All of them, for writers that have a group and look for its windows */
 static LIST_HEAD(attachments);
 static DEFINE_MUTEX(attachments_lock);
 
-/* Tell the users that what they look at has changed */
-static void tell_users(struct spapr_tce_window *window)
+/* Tell the writers that what they look at has changed */
+static void tell_writers(struct spapr_tce_window *window)
 {
-	struct spapr_tce_user *user;
+	struct spapr_tce_writer *writer;
 
 	lockdep_assert_held(&window->lock);
-	list_for_each_entry(user, &window->users, node)
-		user->changed(user);
+	list_for_each_entry(writer, &window->writers, node)
+		writer->changed(writer);
 }
 
 /*
  * Put the window on @tbl, and exchange all that depends on the kind of table. No
- * walk uses a window that is watched; but users populate it, with the lock held
+ * walk uses a window that is watched; but writers populate it, with the lock held
  * that they take to be told.
  */
 void spapr_tce_window_set_table(struct spapr_tce_window *window,
@@ -86,7 +86,7 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 		window->perm[TCE_PCI_WRITE] |= TCE_PCI_READ;
 	window->perm[SPAPR_TCE_PERM] = SPAPR_TCE_PERM;
 
-	tell_users(window);
+	tell_writers(window);
 }
 
 /* Allocate what the window has besides its structure */
@@ -115,7 +115,7 @@ static int init_window(struct spapr_tce_window *window, struct iommu_table *tbl)
 /**
  * spapr_tce_window_create() - make a window of a table
  * @tbl: a table that nothing writes; its reference passes to the window
- * @mm: the process whose memory the TCEs may point to, and whose kernel users
+ * @mm: the process whose memory the TCEs may point to, and whose writers
  *	may use the window; the caller holds a reference (mmgrab()) as long as
  *	the window lives. With @owner it may be NULL.
  * @owner: how the caller puts TCEs for pages that it pins by itself; NULL for
@@ -147,7 +147,7 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 	kref_init(&window->ref);
 	mutex_init(&window->lock);
 	INIT_LIST_HEAD(&window->groups);
-	INIT_LIST_HEAD(&window->users);
+	INIT_LIST_HEAD(&window->writers);
 	ret = init_window(window, tbl);
 	if (ret) {
 		kfree(window);
@@ -222,18 +222,18 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 	return 0;
 }
 
-/* Revoke the users that came by @group, or all if @group is NULL */
-static void revoke_users(struct spapr_tce_window *window,
-			 struct iommu_group *group)
+/* Revoke the writers that came by @group, or all if @group is NULL */
+static void revoke_writers(struct spapr_tce_window *window,
+			   struct iommu_group *group)
 {
-	struct spapr_tce_user *user, *next;
+	struct spapr_tce_writer *writer, *next;
 
 	lockdep_assert_held(&window->lock);
-	list_for_each_entry_safe(user, next, &window->users, node) {
-		if (group && user->group != group)
+	list_for_each_entry_safe(writer, next, &window->writers, node) {
+		if (group && writer->group != group)
 			continue;
-		list_del_init(&user->node);
-		user->revoke(user);
+		list_del_init(&writer->node);
+		writer->revoke(writer);
 	}
 }
 
@@ -249,7 +249,7 @@ void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
 {
 	scoped_guard(mutex, &window->lock) {
 		WRITE_ONCE(window->watched, watched);
-		tell_users(window);
+		tell_writers(window);
 	}
 	spapr_tce_quiesce();
 }
@@ -260,7 +260,7 @@ void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
  * @group: a group that it was attached to
  * @num: as it was attached
  *
- * The users that came by @group are revoked first. TCEs are left as they are:
+ * The writers that came by @group are revoked first. TCEs are left as they are:
  * an owner that wants them gone as well clears them before, while a table that
  * belongs to the hypervisor can still be reached.
  *
@@ -279,7 +279,7 @@ long spapr_tce_window_detach(struct spapr_tce_window *window,
 		attachment = find_group(window, group);
 		if (WARN_ON_ONCE(!attachment))
 			return 0;
-		revoke_users(window, group);
+		revoke_writers(window, group);
 		list_del(&attachment->node);
 	}
 	scoped_guard(mutex, &attachments_lock)
@@ -353,10 +353,10 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 }
 
 /**
- * spapr_tce_window_drain() - revoke all users and clear all TCEs
+ * spapr_tce_window_drain() - revoke all writers and clear all TCEs
  * @window: the window, which is about to be closed
  *
- * It gets no new users.
+ * It gets no new writers.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
@@ -364,7 +364,7 @@ void spapr_tce_window_drain(struct spapr_tce_window *window)
 {
 	scoped_guard(mutex, &window->lock) {
 		window->drained = true;
-		revoke_users(window, NULL);
+		revoke_writers(window, NULL);
 	}
 	/* Origins of what the hypervisor fails to clear stay */
 	if (spapr_tce_unmap(window, 0, window->tbl->it_size))
@@ -401,13 +401,14 @@ find_window(struct iommu_group *group, struct mm_struct *mm,
 }
 
 /**
- * spapr_tce_window_get() - become a user of a window of a group
+ * spapr_tce_window_get() - become a writer of a window of a group
  * @group: the group, held by the caller as its external user
- * @mm: the process that the user works for
+ * @mm: the process that the writer works for
  * @max_page_shift: log2 of the largest page size in bytes that will do
  * @start: bus address at which the window must begin
  * @size: bytes that it must have at least
- * @user: with spapr_tce_user::revoke and changed set; the rest is filled in here
+ * @writer: with spapr_tce_writer::revoke and changed set; the rest is filled in
+ *	here
  *
  * Only a window that its owner has attached to @group is found: never a table
  * of the host's.
@@ -419,7 +420,7 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 					      struct mm_struct *mm,
 					      unsigned int max_page_shift,
 					      u64 start, u64 size,
-					      struct spapr_tce_user *user)
+					      struct spapr_tce_writer *writer)
 {
 	struct spapr_tce_window *window =
 		find_window(group, mm, max_page_shift, start, size);
@@ -430,9 +431,9 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 	scoped_guard(mutex, &window->lock) {
 		/* It may have left the group meanwhile */
 		if (!window->drained && find_group(window, group)) {
-			user->group = group;
-			user->window = window;
-			list_add(&user->node, &window->users);
+			writer->group = group;
+			writer->window = window;
+			list_add(&writer->node, &window->writers);
 			return window;
 		}
 	}
@@ -443,19 +444,19 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 EXPORT_SYMBOL_GPL(spapr_tce_window_get);
 
 /**
- * spapr_tce_window_put() - cease to be a user
- * @user: the user of a window, which is gone already if the user has been
- *	revoked. Its walks do not reach the window any more, and
- *	spapr_tce_quiesce() has been called since.
+ * spapr_tce_window_put() - cease to be a writer
+ * @writer: the writer; the window is gone already if it has been revoked. Its
+ *	walks do not reach the window any more, and spapr_tce_quiesce() has been
+ *	called since.
  *
  * Context: process context, may sleep. Waits for a revocation under way.
  */
-void spapr_tce_window_put(struct spapr_tce_user *user)
+void spapr_tce_window_put(struct spapr_tce_writer *writer)
 {
-	struct spapr_tce_window *window = user->window;
+	struct spapr_tce_window *window = writer->window;
 
 	scoped_guard(mutex, &window->lock)
-		list_del_init(&user->node);
+		list_del_init(&writer->node);
 	kref_put(&window->ref, free_window);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_window_put);
