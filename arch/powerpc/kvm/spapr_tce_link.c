@@ -10,7 +10,11 @@
  * share a window; their claims share the link, which is what walks find.
  *
  * A claim is dropped when the group leaves the KVM-VFIO device or the table's
- * file is closed, whichever comes first; the guest's end implies both. It dies
+ * file is closed, whichever comes first; the guest's end implies both. User
+ * space may have linked only one of the groups that share a window, or may have
+ * replaced those that it linked. So a group that leaves the device passes its
+ * live claims on: each other group of the device that has the same window gets
+ * a claim too, if it has none. It dies
  * earlier when VFIO revokes the group or the engine revokes the window. A dead
  * claim has no link. It only keeps its hold on the group, which the callbacks
  * can't give up under their locks, until it is dropped.
@@ -176,7 +180,7 @@ static void claims_drop(struct list_head *claims)
 
 /* Take a reference on the group, and be told when it goes */
 static struct kvmppc_spapr_tce_claim *
-claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
+claim_create(struct kvm *kvm, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim;
 	int ret = -EINVAL;
@@ -185,8 +189,7 @@ claim_create(struct kvmppc_spapr_tce_table *table, struct file *file)
 	if (!claim)
 		return ERR_PTR(-ENOMEM);
 
-	claim->kvm = table->kvm;
-	claim->table = table;
+	claim->kvm = kvm;
 	claim->file = file;
 	claim->external.revoke = claim_group_revoked;
 	claim->writer.revoke = claim_window_revoked;
@@ -219,10 +222,31 @@ err_free:
 	return ERR_PTR(ret);
 }
 
-/* Find the window that the group has where the table is */
-static int claim_window(struct kvmppc_spapr_tce_claim *claim)
+/*
+ * Where a table lies on the bus
+ * @page_shift: log2 of the page size in bytes
+ * @start: bus address
+ * @size: bytes
+ */
+struct place {
+	unsigned int page_shift;
+	u64 start;
+	u64 size;
+};
+
+static struct place place_of(const struct kvmppc_spapr_tce_table *table)
 {
-	struct kvmppc_spapr_tce_table *table = claim->table;
+	return (struct place) {
+		.page_shift = table->page_shift,
+		.start = table->offset << table->page_shift,
+		.size = table->size << table->page_shift,
+	};
+}
+
+/* Find the window that the group has where a table is */
+static int claim_window(struct kvmppc_spapr_tce_claim *claim,
+			const struct place *at)
+{
 	struct spapr_tce_window *window;
 	struct iommu_group *group;
 
@@ -230,10 +254,8 @@ static int claim_window(struct kvmppc_spapr_tce_claim *claim)
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 
-	window = spapr_tce_window_get(group, claim->kvm->mm, table->page_shift,
-				      table->offset << table->page_shift,
-				      table->size << table->page_shift,
-				      &claim->writer);
+	window = spapr_tce_window_get(group, claim->kvm->mm, at->page_shift,
+				      at->start, at->size, &claim->writer);
 	if (IS_ERR(window))
 		return PTR_ERR(window);
 
@@ -403,16 +425,28 @@ static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
 	}
 }
 
+/* The live claim of a group for the table, or NULL */
+static struct kvmppc_spapr_tce_claim *
+live_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(claim, &table->claims, node)
+		if (claim->file == file && !claim->dead)
+			return claim;
+
+	return NULL;
+}
+
 /* Does the group have a live claim for the table? Drop dead ones. */
 static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
-	struct kvmppc_spapr_tce_claim *claim;
 	LIST_HEAD(taken);
 
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
-		list_for_each_entry(claim, &table->claims, node)
-			if (claim->file == file && !claim->dead)
-				return true;
+		if (live_claim(table, file))
+			return true;
 		take_claims(table, file, &taken);
 	}
 	claims_drop(&taken);
@@ -442,6 +476,7 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 {
 	struct kvmppc_spapr_tce_table *table;
 	struct kvmppc_spapr_tce_claim *claim;
+	struct place at;
 	int ret;
 
 	CLASS(fd, f)(tablefd);
@@ -455,17 +490,113 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 	if (is_claimed(table, file))
 		return 0;
 
-	claim = claim_create(table, file);
+	claim = claim_create(kvm, file);
 	if (IS_ERR(claim))
 		return PTR_ERR(claim);
 
-	ret = claim_window(claim);
+	claim->table = table;
+	at = place_of(table);
+	ret = claim_window(claim, &at);
 	if (!ret)
 		ret = claim_link(claim);
 	if (ret)
 		claim_drop(claim);
 
 	return ret;
+}
+
+/*
+ * The live claim of one group for a table that another has no live claim for,
+ * after @skip such claims; or NULL
+ */
+static struct kvmppc_spapr_tce_claim *
+unshared_claim(struct kvm *kvm, struct file *from, struct file *to,
+	       unsigned int skip)
+{
+	struct kvmppc_spapr_tce_table *table;
+
+	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
+	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list) {
+		struct kvmppc_spapr_tce_claim *claim = live_claim(table, from);
+
+		if (claim && !live_claim(table, to) && !skip--)
+			return claim;
+	}
+
+	return NULL;
+}
+
+/* Join the link of @from's claim for the same window, if there still is one */
+static bool claim_share(struct kvmppc_spapr_tce_claim *claim, struct file *from)
+{
+	struct kvmppc_spapr_tce_claim *old;
+
+	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
+	for (unsigned int skip = 0;
+	     (old = unshared_claim(claim->kvm, from, claim->file, skip));
+	     skip++) {
+		if (claim->dead)
+			return false;
+		if (!old->link || old->window != claim->window)
+			continue;
+
+		claim->table = old->table;
+		claim->link = old->link;
+		claim->link->nr_claims++;
+		list_add_tail(&claim->node, &claim->table->claims);
+		return true;
+	}
+
+	return false;
+}
+
+/* Claim a table at @at for @to if both groups have the same window there */
+static bool share_link(struct kvm *kvm, struct file *from, struct file *to,
+		       const struct place *at)
+{
+	struct kvmppc_spapr_tce_claim *claim = claim_create(kvm, to);
+
+	if (IS_ERR(claim))
+		return false;
+	if (!claim_window(claim, at) && claim_share(claim, from))
+		return true;
+
+	claim_drop(claim);
+	return false;
+}
+
+/**
+ * kvm_spapr_tce_share_links() - let a group have the links of another
+ * @kvm: the guest
+ * @from: file of a VFIO group that is about to be unlinked
+ * @to: file of another VFIO group; the caller holds it until it has called
+ *	kvm_spapr_tce_unlink_group()
+ *
+ * Where both groups have the same window, hypercalls go on reaching it after
+ * @from has been unlinked, as if @to had been linked as well. If @to is not
+ * ready for DMA, or memory is short, it gets no link.
+ *
+ * Context: process context, may sleep; one caller at a time for @kvm, which
+ * makes no link meanwhile. Takes locks of VFIO and of the TCE engine.
+ */
+void kvm_spapr_tce_share_links(struct kvm *kvm, struct file *from,
+			       struct file *to)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+	unsigned int skip = 0;
+	struct place at;
+
+	for (;;) {
+		scoped_guard(mutex, &kvm->arch.spapr_tce_lock) {
+			claim = unshared_claim(kvm, from, to, skip);
+			if (claim)
+				at = place_of(claim->table);
+		}
+		if (!claim)
+			return;
+		if (!share_link(kvm, from, to, &at))
+			skip++;
+	}
 }
 
 /**

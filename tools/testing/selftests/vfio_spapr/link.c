@@ -329,6 +329,41 @@ TEST_F(link, two_groups)
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
 }
 
+/*
+ * Two groups of one container. User space links only the first, as a monitor
+ * does that links a window for the groups that it has by then, and takes both
+ * away and back, one after the other, while the window stays.
+ */
+TEST_F(link, taken_and_returned)
+{
+	int ret = testbed_join(self->bed), device = self->l.kvm_vfio;
+	void *mem = kvm_ppc_mem(&self->l.vm, PAGE_OLD);
+	const int *group = self->bed->group;
+
+	if (ret)
+		SKIP(return, "a window belongs to one group here: %d", ret);
+	testbed_open_device(self->bed, 2);
+	ASSERT_EQ(0, __kvm_ppc_group_add(device, group[1]));
+	ASSERT_EQ(0, link_table(self));
+
+	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[0]));
+	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	EXPECT_EQ(ALL, edu_reach(&self->bed->edu[2],
+				 self->l.start32 + IOBA_OLD, mem, 0, NULL));
+	ASSERT_EQ(0, __kvm_ppc_group_add(device, group[0]));
+
+	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[1]));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+
+	/* The second holds nothing any more, and the first is the last one. */
+	testbed_close_device(self->bed, 2);
+	EXPECT_EQ(0, __vfio_group_unset_container(group[1]));
+	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[0]));
+	EXPECT_EQ(0, put(&self->l, IOBA_NEW, 0));
+	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
+}
+
 /* The second group in a container, hence with a window, of its own */
 static int other_container(struct linked *l)
 {
