@@ -4,7 +4,9 @@
  *
  * A v1 container registers no memory. It pins the page of each TCE when the TCE
  * is put, once for each TCE, and unpins it when the TCE has gone. What ENABLE
- * charges covers one pin for every TCE of the window.
+ * charges covers one pin for every TCE of the window. Where a hypervisor fails
+ * to clear a TCE, its page stays pinned until the hypervisor has taken the table
+ * away, and for good if it fails to do that as well.
  *
  * User space can make a page fault last. So MAP_DMA does not fault pages in while
  * it has the container's lock: where a page is not there it begins again, after
@@ -139,7 +141,7 @@ static long pin_map(struct spapr_tce_window *window, unsigned long index,
 	if (!ret)
 		return made;
 
-	/* After -EIO the device may reach the pages */
+	/* After -EIO the device may reach the pages: pin_unpin() comes later */
 	if (ret != -EIO)
 		unpin_made(pages, ua, made, shift);
 	return ret;
@@ -173,11 +175,20 @@ static long pin_unmap(struct spapr_tce_window *window, unsigned long index,
 	return ret;
 }
 
+/* spapr_tce_owner::unpin */
+static void pin_unpin(const u64 *tces, unsigned long npages)
+{
+	for (unsigned long i = 0; i < npages; i++)
+		if (tces[i] & SPAPR_TCE_PERM)
+			unpin_tces(tces[i], 1);
+}
+
 /* Set up how a v1 container pins */
 void tce_pins_init(struct tce_pins *pins)
 {
 	pins->owner.map = pin_map;
 	pins->owner.unmap = pin_unmap;
+	pins->owner.unpin = pin_unpin;
 }
 
 /* Fault in what a MAP_DMA has not found, without any lock: 0 or -errno */

@@ -59,6 +59,8 @@ struct spapr_tce_window;
  *	spapr_tce_exchange(). Returns how many were put, or -errno, then none.
  * @unmap: clear TCEs of one leaf with spapr_tce_exchange() and unpin their
  *	pages; with @keep the origins stay. Returns 0 or -errno.
+ * @unpin: unpin the pages of TCEs that a hypervisor has failed to clear, after
+ *	it has taken the table away; a TCE without permissions has no page
  *
  * Called by functions that the owner calls, with the locks that it holds.
  */
@@ -68,6 +70,7 @@ struct spapr_tce_owner {
 		    unsigned long perm);
 	long (*unmap)(struct spapr_tce_window *window, unsigned long index,
 		      unsigned long npages, bool keep);
+	void (*unpin)(const u64 *tces, unsigned long npages);
 };
 
 /**
@@ -92,8 +95,11 @@ struct spapr_tce_owner {
  * @watched: mediated devices use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives, and nothing is mapped
- * @stuck: a group may still have the table after it has lost the window
+ * @stuck: a group may still have the table after it has lost the window; if
+ *	@lost as well, neither the window nor what it maps is ever freed
  * @drained: about to be closed; no writer finds it
+ * @left_hv: of a window that was @lost when it left the hypervisor's table, what
+ *	it had of that; until the table is gone
  * @memory: makes @mem ask for the window's TCEs (search.c)
  * @ref: the owner's reference, and each writer's
  * @mm: the process whose writers may have the window
@@ -123,6 +129,7 @@ struct spapr_tce_window {
 	const struct spapr_tce_owner *owner;
 	const struct spapr_tce_kind *kind;
 	struct spapr_tce_hv *hv;
+	struct spapr_tce_hv *left_hv;
 	struct spapr_mem_user memory;
 	struct kref ref;
 	struct mm_struct *mm;

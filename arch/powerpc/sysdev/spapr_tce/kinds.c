@@ -10,6 +10,7 @@
 #include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/irqflags.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include <asm/spapr_tce.h>
@@ -90,14 +91,44 @@ static int hv_prepare(struct spapr_tce_window *window,
 	for (unsigned int i = 0; i < SPAPR_TCE_HV_LOCKS; i++)
 		raw_spin_lock_init(&(*hv)->locks[i].lock);
 
-	if (window->owner &&
+	if (!window->owner)
+		return 0;
+
+	(*hv)->former = kcalloc(SPAPR_SPARSE_LEAF, sizeof(u64),
+				GFP_KERNEL_ACCOUNT);
+	if (!(*hv)->former ||
 	    !spapr_sparse_init(&(*hv)->tces, fls64(tbl->it_size - 1),
 			       GFP_KERNEL_ACCOUNT)) {
-		kfree(*hv);
+		spapr_tce_hv_destroy(*hv);
 		return -ENOMEM;
 	}
 
 	return 0;
+}
+
+/*
+ * The hypervisor has taken the table away: unpin what it failed to clear there.
+ * Nothing to do without an owner that pins, or without @hv.
+ */
+void spapr_tce_hv_unpin(struct spapr_tce_hv *hv,
+			const struct spapr_tce_owner *owner,
+			unsigned long npages)
+{
+	unsigned long index = 0;
+	u64 *tces;
+
+	if (!hv || !owner)
+		return;
+
+	while (index < npages &&
+	       (tces = spapr_sparse_next_leaf(&hv->tces, &index, npages - 1))) {
+		unsigned long run = spapr_sparse_leaf_run(index, npages - index);
+
+		owner->unpin(tces, run);
+		index += run;
+		cond_resched();
+	}
+	owner->unpin(hv->former, SPAPR_SPARSE_LEAF);
 }
 
 /* Free what hv_prepare() has allocated; NULL is allowed */
@@ -108,6 +139,7 @@ void spapr_tce_hv_destroy(struct spapr_tce_hv *hv)
 
 	if (hv->tces.root)
 		spapr_sparse_destroy(&hv->tces, true);
+	kfree(hv->former);
 	kfree(hv);
 }
 
@@ -132,6 +164,18 @@ static long hv_empty(struct spapr_tce_window *window, unsigned long index,
 	return ret;
 }
 
+/* The device may still reach the former pages: the owner does not get them yet */
+static void leave_former(struct spapr_tce_hv *hv, unsigned long index,
+			 struct spapr_tce *list, unsigned long npages)
+{
+	u64 *former = &hv->former[index & SPAPR_SPARSE_LEAF_MASK];
+
+	for (unsigned long i = 0; i < npages; i++) {
+		former[i] = list[i].tce;
+		list[i].tce = 0;
+	}
+}
+
 /* Only its owner writes the window: no lock */
 static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 			struct spapr_tce *list, unsigned long npages)
@@ -150,9 +194,7 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 	clears = i == npages;
 
 	local_irq_save(flags);
-	if (window->hv->gone)
-		ret = 0;
-	else if (clears)
+	if (clears)
 		ret = spapr_tce_window_clear_list(window, index, npages);
 	else
 		ret = spapr_tce_window_put_list(window, index, list, npages);
@@ -168,8 +210,10 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 
 		tce[i] = keeps ? list[i].tce : 0;
 		WRITE_ONCE(origin[i], keeps ? list[i].origin : 0);
-		list[i].tce = ret == -EIO ? 0 : former;
+		list[i].tce = former;
 	}
+	if (ret == -EIO)
+		leave_former(window->hv, index, list, npages);
 
 	return ret;
 }

@@ -126,8 +126,10 @@ int spapr_tce_may_map_registered(struct spapr_tce_window *window,
  *
  * The owner unpins pages of former TCEs. With only TCEs to clear an error means
  * that nothing has changed, and the call can be tried again. Otherwise -EIO
- * means that the device may reach both the new pages and the former ones, and
- * any other error that it reaches neither.
+ * means that the device may reach both the new pages and the former ones. All of
+ * them stay pinned until the hypervisor has taken the table away; then
+ * spapr_tce_owner::unpin is called for what has not been cleared by then. Any
+ * other error means that the device reaches neither.
  *
  * Context: process context; calls are serialised by the owner.
  * Return: 0, or the error of a hypervisor's table.
@@ -417,7 +419,12 @@ int spapr_tce_window_move(struct spapr_tce_window *window,
 	ret = exchange_table(window, tbl, hv);
 	if (window->mem)
 		mutex_unlock(&window->mem->lock);
-	spapr_tce_hv_destroy(ret ? hv : old_hv);
+	hv = ret ? hv : old_hv;
+	/* What could not be cleared stays pinned while the table is there */
+	if (window->lost && !window->left_hv)
+		window->left_hv = hv;
+	else
+		spapr_tce_hv_destroy(hv);
 
 	return ret;
 }

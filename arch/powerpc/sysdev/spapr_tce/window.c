@@ -14,6 +14,11 @@
  *  - A window in software has origins only, of memory that may be anything.
  *  - The origins of a window say what is mapped, whatever the table.
  *  - A closed window has no TCE, no writer, no group.
+ *
+ * A hypervisor may fail to clear a TCE. Then a device may reach its page until
+ * the hypervisor has taken the table away from the group, and the page stays
+ * pinned until then. If that fails too, the page, the table and the window stay
+ * for good: nothing can tell when the device ceases to reach them.
  */
 #define pr_fmt(fmt) "spapr_tce: " fmt
 
@@ -307,23 +312,12 @@ void spapr_tce_window_put_table(struct spapr_tce_window *window,
 	if (window->stuck)
 		return;
 
-	/* Whatever could not be cleared has gone with the table */
+	/* What could not be cleared has gone with the table */
 	WRITE_ONCE(window->lost, false);
+	spapr_tce_hv_unpin(window->left_hv, window->owner, window->npages);
+	spapr_tce_hv_destroy(window->left_hv);
+	window->left_hv = NULL;
 	iommu_tce_table_put(tbl);
-}
-
-/* Once no group has the table: can a device still reach what it has mapped? */
-static bool may_be_reached(struct spapr_tce_window *window)
-{
-	if (!window->lost)
-		return false;
-	if (window->stuck)
-		return true;
-
-	/* Now an owner can unpin what the hypervisor failed to clear */
-	if (window->hv)
-		window->hv->gone = true;
-	return window->owner && spapr_tce_unmap(window, 0, window->npages);
 }
 
 /**
@@ -341,11 +335,15 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	struct spapr_mem *mem = window->mem;
 
 	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
-	if (may_be_reached(window))
+	if (window->lost && window->stuck) {
+		/* Registered memory goes on asking the window, and stays pinned */
 		pr_warn("a device may reach memory of a closed DMA window\n");
+		return;
+	}
 	if (mem)
 		spapr_mem_remove_user(mem, &window->memory);
 
+	spapr_tce_hv_unpin(window->hv, window->owner, window->npages);
 	spapr_tce_window_put_table(window, window->tbl);
 	spapr_sparse_destroy(&window->origins, true);
 	spapr_tce_hv_destroy(window->hv);

@@ -24,13 +24,15 @@
  * struct spapr_tce_hv - what a window needs whose table the hypervisor has
  * @tces: index -> TCE, of a window that is mapped by physical address: the
  *	table cannot be read at a reasonable price
- * @gone: the hypervisor has taken the table away, and with it all TCEs
+ * @former: of such a window, TCEs by slot in their leaf that the device may
+ *	reach besides those in @tces: what a put was replacing that failed with
+ *	-EIO. The window is lost since, so there is one such put at most.
  * @locks: make the hypercall and the store to spapr_tce_window::origins one, by
  *	leaf
  */
 struct spapr_tce_hv {
 	struct spapr_sparse tces;
-	bool gone;
+	u64 *former;
 	struct {
 		raw_spinlock_t lock;
 	} ____cacheline_aligned_in_smp locks[SPAPR_TCE_HV_LOCKS];
@@ -79,6 +81,9 @@ extern const struct spapr_tce_kind spapr_tce_memory_kind;
 extern const struct spapr_tce_kind spapr_tce_hv_kind;
 extern const struct spapr_tce_kind spapr_tce_soft_kind;
 const struct spapr_tce_kind *spapr_tce_kind_of(const struct iommu_table *tbl);
+void spapr_tce_hv_unpin(struct spapr_tce_hv *hv,
+			const struct spapr_tce_owner *owner,
+			unsigned long npages);
 void spapr_tce_hv_destroy(struct spapr_tce_hv *hv);
 
 /* soft.c */

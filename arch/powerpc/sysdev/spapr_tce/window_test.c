@@ -173,6 +173,31 @@ static void test_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), 0);
 }
 
+/* As long as a group may have the table of a lost window, all stays pinned */
+static void test_stuck(struct kunit *test)
+{
+	struct hv_test hv;
+
+	hv_begin(test, &hv);
+	hv.fake->put_error = -EIO;
+	KUNIT_EXPECT_EQ(test, hv_map(&hv, 0), -EIO);
+
+	hv.window->stuck = true;
+	hv_close(&hv);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), -EBUSY);
+	spapr_mem_release(hv.mem, hv.region);
+	spapr_mem_reap(hv.mem);
+	KUNIT_EXPECT_PTR_EQ(test, spapr_mem_find(hv.mem, hv.ua,
+						 HV_PAGES * PAGE_SIZE),
+			    hv.region);
+
+	/* A hypervisor that relents, so that the test leaves nothing behind */
+	hv.window->stuck = false;
+	spapr_tce_window_close(hv.window);
+	KUNIT_EXPECT_NULL(test, spapr_mem_find(hv.mem, hv.ua,
+					       HV_PAGES * PAGE_SIZE));
+}
+
 /* An owner that pins: here it counts */
 
 static unsigned long nr_former;
@@ -192,8 +217,15 @@ static long counting_unmap(struct spapr_tce_window *window, unsigned long index,
 	return ret;
 }
 
+static void counting_unpin(const u64 *tces, unsigned long npages)
+{
+	for (unsigned long i = 0; i < npages; i++)
+		nr_former += !!tces[i];
+}
+
 static const struct spapr_tce_owner counting_owner = {
 	.unmap = counting_unmap,
+	.unpin = counting_unpin,
 };
 
 static void exchange_begin(struct kunit *test, struct hv_test *hv)
@@ -251,12 +283,32 @@ static void test_exchange_closed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr_former, 2);
 }
 
+/* After -EIO, the new pages and the former ones come back with the table's end */
+static void test_exchange_lost(struct kunit *test)
+{
+	struct spapr_tce list[2] = { { 1, 0x33003 }, { 1, 0x44003 } };
+	struct hv_test hv;
+
+	exchange_begin(test, &hv);
+	hv.fake->put_error = -EIO;
+	KUNIT_EXPECT_EQ(test, spapr_tce_exchange(hv.window, 7, list, 2), -EIO);
+	KUNIT_EXPECT_EQ(test, list[0].tce | list[1].tce, 0);
+
+	hv.fake->clear_error = -EREMOTEIO;
+	spapr_tce_window_drain(hv.window);
+	KUNIT_EXPECT_EQ(test, nr_former, 0);
+	spapr_tce_window_close(hv.window);
+	KUNIT_EXPECT_EQ(test, nr_former, 4);
+}
+
 static struct kunit_case window_cases[] = {
 	KUNIT_CASE(test_clear_fails),
 	KUNIT_CASE(test_put_fails),
 	KUNIT_CASE(test_lost),
+	KUNIT_CASE(test_stuck),
 	KUNIT_CASE(test_exchange),
 	KUNIT_CASE(test_exchange_closed),
+	KUNIT_CASE(test_exchange_lost),
 	{}
 };
 
