@@ -112,15 +112,14 @@ static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 }
 
 /*
- * Without a mapping in it a window may be removed; the log says where there are
- * any. The default window may outlast us. There a TCE whose removal the core
- * has not told yet, and that the log has no more, must go as well.
+ * Clear the TCEs that the log has, or, for @all, every one. The latter include
+ * those whose removal the core has not told yet, and that the log has no more.
  */
-static void tce_clear_window(struct tce_attachment *attachment, unsigned int w)
+static void tce_clear_window(struct tce_attachment *attachment, unsigned int w,
+			     bool all)
 {
 	struct tce_domain *td = attachment->domain;
 	unsigned int page_shift = tce_page_shift(td, w);
-	bool all = td->aperture[w].start == attachment->group->tce32_start;
 	u64 iova = td->aperture[w].start, last = td->aperture[w].last;
 	unsigned long flags;
 	unsigned int n = 1;
@@ -183,28 +182,37 @@ static void tce_close_window(struct tce_attachment *attachment, unsigned int w,
 {
 	struct iommu_table_group *group = attachment->group;
 	struct iommu_table *tbl = attachment->table[w];
+	bool outlasts = attachment->domain->aperture[w].start ==
+			group->tce32_start;
 
 	if (!tbl)
 		return;
 
-	tce_clear_window(attachment, w);
-	if (group->ops->close_window(group, pdev, attachment->number[w]))
-		pr_err("LIOBN %lx: the window stays\n",
-		       tbl->it_index);
+	/* The default window may outlast us. Others go with all their TCEs */
+	tce_clear_window(attachment, w, outlasts);
+	if (group->ops->close_window(group, pdev, attachment->number[w])) {
+		pr_err("LIOBN %lx: the window stays\n", tbl->it_index);
+		tce_clear_window(attachment, w, true);
+	}
 	tce_set_hypervisor_table(attachment, w, NULL);
 	iommu_tce_table_put(tbl);
+}
+
+static void tce_set_leaving(struct tce_attachment *attachment, bool leaving)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&attachment->domain->lock, flags);
+	attachment->leaving = leaving;
+	spin_unlock_irqrestore(&attachment->domain->lock, flags);
 }
 
 static void tce_hypervisor_leave(struct tce_attachment *attachment,
 				 struct device *dev)
 {
-	unsigned long flags;
 	unsigned int w;
 
-	spin_lock_irqsave(&attachment->domain->lock, flags);
-	attachment->leaving = true;
-	spin_unlock_irqrestore(&attachment->domain->lock, flags);
-
+	tce_set_leaving(attachment, true);
 	for (w = attachment->domain->windows; w--; )
 		tce_close_window(attachment, w, to_pci_dev(dev));
 }
@@ -215,7 +223,7 @@ static int tce_open_windows(struct tce_attachment *attachment,
 	unsigned int w;
 	int ret;
 
-	attachment->leaving = false;
+	tce_set_leaving(attachment, false);
 	for (w = 0; w < attachment->domain->windows; w++) {
 		ret = tce_open_window(attachment, w, to_pci_dev(dev));
 		if (ret) {
