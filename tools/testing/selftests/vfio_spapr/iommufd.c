@@ -6,6 +6,9 @@
  */
 #include <errno.h>
 #include <linux/iommufd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -283,6 +286,189 @@ TEST_F(iommufd, replace)
 	EXPECT_EQ(REACHES, reach(self, 0, iova, 1));
 	EXPECT_EQ(0, attach(self, 0, self->ioas[0]));
 	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+}
+
+/* A thread that changes device 0 between two address spaces all the time */
+struct changes {
+	pthread_t thread;
+	struct cdev *cdev;
+	const __u32 *ioas;
+	atomic_bool end;
+	atomic_uint done;
+	atomic_uint failed;
+};
+
+static void *change(void *arg)
+{
+	struct changes *changes = arg;
+	unsigned int i;
+
+	for (i = 0; !changes->end; i++) {
+		struct vfio_device_attach_iommufd_pt attach = {
+			.argsz = sizeof(attach),
+			.pt_id = changes->ioas[i % 2],
+		};
+
+		if (ioctl(changes->cdev->file, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			  &attach))
+			changes->failed++;
+		changes->done++;
+	}
+	return NULL;
+}
+
+/*
+ * Both address spaces have the same page at the same address. On bare metal
+ * the device reaches it at any time. A partition has moments without a window.
+ */
+TEST_F_TIMEOUT(iommufd, replace_under_dma, 120)
+{
+	struct changes changes = { .cdev = &self->cdev[0],
+				   .ioas = self->ioas };
+	const __u64 iova = MiB;
+	int i;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	EXPECT_EQ(0, map(self, self->ioas[1], 0, iova));
+	EXPECT_EQ(0, map(self, self->ioas[1], 1, 2 * iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	VFIO_REQUIRE(!pthread_create(&changes.thread, NULL, change, &changes),
+		     "thread");
+	for (i = 0; i < 20; i++) {
+		const unsigned int found = reach(self, 0, iova, 0);
+
+		if (!testbed_is_partition())
+			EXPECT_EQ(REACHES, found);
+	}
+	changes.end = true;
+	pthread_join(changes.thread, NULL);
+	EXPECT_LT(20, changes.done);
+	EXPECT_EQ(0, changes.failed);
+
+	/* And where it ends up it has all of that address space */
+	EXPECT_EQ(0, attach(self, 0, self->ioas[1]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	EXPECT_EQ(REACHES, reach(self, 0, 2 * iova, 1));
+}
+
+/* Devices of one group change together. */
+TEST_F(iommufd, siblings_replace)
+{
+	const __u64 iova = MiB;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	EXPECT_EQ(0, map(self, self->ioas[1], 1, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	ASSERT_EQ(0, attach(self, 1, self->ioas[0]));
+	EXPECT_EQ(0, attach(self, 0, self->ioas[1]));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 1));
+	EXPECT_EQ(REACHES, reach(self, 1, iova, 1));
+	EXPECT_EQ(0, reach(self, 1, iova, 0) & REACHES);
+}
+
+static void *unplug(void *address)
+{
+	__pci_remove(address);
+	return NULL;
+}
+
+/*
+ * A device is unplugged while it is attached: this waits for its user. The
+ * sibling keeps what it reaches, and what is plugged in again gets it, too.
+ */
+TEST_F_TIMEOUT(iommufd, unplug, 120)
+{
+	char *address = self->bed.address[0];
+	const __u64 iova = MiB;
+	pthread_t thread;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	ASSERT_EQ(0, attach(self, 1, self->ioas[0]));
+	VFIO_REQUIRE(!pthread_create(&thread, NULL, unplug, address), "thread");
+	usleep(200 * 1000);
+	EXPECT_TRUE(pci_present(address));
+	EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+	cdev_close(&self->cdev[0]);
+	pthread_join(thread, NULL);
+	EXPECT_FALSE(pci_present(address));
+
+	EXPECT_EQ(REACHES, reach(self, 1, iova, 0));
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, 2 * iova));
+	EXPECT_EQ(REACHES, reach(self, 1, 2 * iova, 1));
+	ASSERT_TRUE(pci_comes_back(address));
+	EXPECT_EQ(REACHES, reach(self, 1, iova, 0));
+	pci_bind(address, "vfio-pci");
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, 2 * iova, 1));
+}
+
+/* All devices of a group are unplugged: nothing of it is in the domain then. */
+TEST_F_TIMEOUT(iommufd, unplug_all, 120)
+{
+	const __u64 iova = MiB;
+	pthread_t thread[2];
+	int i;
+
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, attach(self, i, self->ioas[0]));
+	for (i = 0; i < 2; i++) {
+		VFIO_REQUIRE(!pthread_create(&thread[i], NULL, unplug,
+					     self->bed.address[i]), "thread");
+		usleep(100 * 1000);
+		cdev_close(&self->cdev[i]);
+		pthread_join(thread[i], NULL);
+	}
+	/* The other group goes on, and changes reach it alone */
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, 2 * iova));
+	EXPECT_EQ(REACHES, reach(self, 2, 2 * iova, 1));
+	EXPECT_EQ(0, unmap(self, self->ioas[0], iova));
+	EXPECT_EQ(0, reach(self, 2, iova, 0) & REACHES);
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(pci_comes_back(self->bed.address[i]));
+		pci_bind(self->bed.address[i], "vfio-pci");
+	}
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, 2 * iova, 1));
+	EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
+}
+
+/* Two device files and the iommufd are closed in each order. */
+TEST_F(iommufd, close_orders)
+{
+	static const int orders[][3] = {
+		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
+	};
+	const __u64 iova = MiB;
+	unsigned int order, i;
+
+	for (order = 0; order < ARRAY_SIZE(orders); order++) {
+		EXPECT_EQ(0, map(self, self->ioas[0], 0, iova));
+		ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+		ASSERT_EQ(0, attach(self, 1, self->ioas[0]));
+		for (i = 0; i < 3; i++) {
+			const int which = orders[order][i];
+
+			if (which == 2)
+				vfio_close(&self->iommufd);
+			else
+				cdev_close(&self->cdev[which]);
+			/* The device files keep what they are attached to */
+			if (self->cdev[0].file >= 0)
+				EXPECT_EQ(REACHES, reach(self, 0, iova, 0));
+			if (self->cdev[1].file >= 0)
+				EXPECT_EQ(REACHES, reach(self, 1, iova, 0));
+		}
+		self->iommufd = iommufd_open();
+		ASSERT_LE(0, self->iommufd);
+		ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas[0]));
+		/* What was mapped has gone with the address space */
+		ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+		EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
+	}
 }
 
 /* Attach device 0 to a page table with @windows for the address space @ioas */
