@@ -167,8 +167,9 @@ static __always_inline unsigned long spapr_mem_word_page(u64 word)
 static __always_inline bool spapr_mem_word_serves(u64 word,
 						  unsigned long tce_shift)
 {
-	return likely((word & SPAPR_MEM_VALID) &&
-		      (word & SPAPR_MEM_TCE_SHIFT) >= tce_shift);
+	/* SPAPR_MEM_VALID is the bit above the shift: one comparison for both */
+	return likely((word & (SPAPR_MEM_VALID | SPAPR_MEM_TCE_SHIFT)) >=
+		      (SPAPR_MEM_VALID | tce_shift));
 }
 
 /* Host address of @ua by the word of its page, if TCEs of that size may be made */

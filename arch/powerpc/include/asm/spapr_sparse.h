@@ -49,6 +49,19 @@ spapr_sparse_leaf_run(unsigned long index, unsigned long count)
 }
 
 /**
+ * spapr_sparse_one_leaf() - do the words of a range share a leaf?
+ * @index: index of the first word
+ * @count: words in the range, at most SPAPR_SPARSE_LEAF
+ *
+ * Return: true if they do.
+ */
+static __always_inline bool
+spapr_sparse_one_leaf(unsigned long index, unsigned long count)
+{
+	return (index & SPAPR_SPARSE_LEAF_MASK) + count <= SPAPR_SPARSE_LEAF;
+}
+
+/**
  * spapr_sparse_leaf_end() - index after the last word of a leaf
  * @index: index of a word of the leaf
  * @end: index after the range of interest
@@ -127,6 +140,14 @@ static __always_inline bool spapr_sparse_lookup(const struct spapr_sparse *array
 	unsigned int shift = array->top_shift;
 	unsigned long slot = index >> shift;
 	u64 *node = array->root;
+
+	/* Common windows have two levels */
+	if (likely(shift == SPAPR_SPARSE_NODE_SHIFT)) {
+		if (!spapr_sparse_step(&node, index >> SPAPR_SPARSE_NODE_SHIFT))
+			return false;
+		*word = node + (index & SPAPR_SPARSE_LEAF_MASK);
+		return true;
+	}
 
 	while (shift) {
 		if (!spapr_sparse_step(&node, slot))

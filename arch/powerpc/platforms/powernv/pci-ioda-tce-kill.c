@@ -59,6 +59,7 @@ static __always_inline void pnv_phb3_tce_kill_write(u64 what,
 void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 				    unsigned long index, unsigned long npages)
 {
+	const unsigned long step = 1UL << tbl->it_page_shift;
 	const unsigned long start = index << tbl->it_page_shift;
 	const unsigned long more = npages - 1;
 	struct iommu_table_group_link *link;
@@ -85,7 +86,7 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 			continue;
 #pragma GCC unroll 1
 		for (i = 0; i < more; i++) {
-			what += 1UL << tbl->it_page_shift;
+			what += step;
 			pnv_phb3_tce_kill_write(what, kill);
 		}
 	}
