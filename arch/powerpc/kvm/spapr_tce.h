@@ -122,7 +122,8 @@ struct kvmppc_tce_counts {
 #define TCE_LINKS_FROZEN	0x1	/* a link is being made: wait */
 #define TCE_LINKS_BY_USER	0x2	/* user space makes all changes */
 #define TCE_LINKS_NO_GUEST	0x4	/* needs the host's context */
-#define TCE_LINKS_GENERAL	0x8	/* not one such window in memory */
+#define TCE_LINKS_GENERAL	0x8	/* not one window of the same pages */
+#define TCE_LINKS_HV		0x10	/* the hypervisor has a window's table */
 #define TCE_LINKS_SUBPAGE_SHIFT	8
 
 /**
@@ -131,6 +132,7 @@ struct kvmppc_tce_counts {
  * @kvm: the guest; the table holds a reference
  * @liobn: its name in the guest's hypercalls
  * @page_shift: log2 of the bytes that a TCE maps
+ * @page_rotate: by how much an address is rotated left to become an index
  * @page_mask: bits of an address within a page of that size
  * @offset: bus address of the first TCE, in pages
  * @size: number of TCEs
@@ -151,6 +153,7 @@ struct kvmppc_spapr_tce_table {
 	u64 liobn;
 	u32 page_shift;
 	u32 links_state;
+	u32 page_rotate;
 	u64 page_mask;
 	u64 offset;
 	u64 size;
@@ -216,6 +219,9 @@ void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table);
 void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
 			    struct seq_file *m);
 
+/* TCEs of a list that a walk handles on its stack, and of a short H_STUFF_TCE */
+#define TCE_FEW		32UL
+
 /* Tables that a walk looks at where it keeps the CPU from everything else */
 #define TCE_TABLES_MAX	256
 
@@ -250,11 +256,14 @@ static __always_inline bool
 tce_index(const struct kvmppc_spapr_tce_table *table, unsigned long ioba,
 	  unsigned long npages, unsigned long *index)
 {
-	unsigned long first = (ioba >> table->page_shift) - table->offset;
+	/*
+	 * An address within a page has bits rotated to the top, and one below the
+	 * offset wraps: both are beyond any size.
+	 */
+	const unsigned int rotate = table->page_rotate;
+	unsigned long first = (ioba << rotate | ioba >> (64 - rotate)) -
+			      table->offset;
 
-	if (ioba & table->page_mask)
-		return false;
-	/* An address below the offset has wrapped to beyond any size */
 	if (__builtin_constant_p(npages) && npages == 1) {
 		if (first >= table->size)
 			return false;
@@ -283,6 +292,17 @@ tce_host_pages(const struct kvmppc_spapr_tce_table *table)
 }
 
 /* The guest's view */
+
+/* The page of TCEs that has the one at @index, or NULL */
+static __always_inline u64 *
+tce_view_page(const struct kvmppc_spapr_tce_table *table, unsigned long index)
+{
+	u64 *const *pages = table->view;
+
+	/* Adding the index to the offset in the structure costs more */
+	OPTIMIZER_HIDE_VAR(pages);
+	return READ_ONCE(pages[index >> TCE_VIEW_SHIFT]);
+}
 
 static __always_inline bool
 tce_view_ready(const struct kvmppc_spapr_tce_table *table, unsigned long index,

@@ -82,8 +82,10 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	state |= kvmppc_tce_table_state(table);
 	list_for_each_entry(link, &table->links, node) {
-		if (window || link->subpage_shift || !link->window->in_memory)
+		if (window || link->subpage_shift)
 			state |= TCE_LINKS_GENERAL;
+		if (!link->window->in_memory)
+			state |= TCE_LINKS_HV;
 		window = link->window;
 		subpage_shift = max(subpage_shift, link->subpage_shift);
 		/* The container pins, or asks mediated devices */

@@ -16,6 +16,8 @@
 #include <linux/log2.h>
 #include <linux/uaccess.h>
 
+#include <asm/extable.h>
+
 #include "spapr_tce.h"
 
 /*
@@ -286,6 +288,87 @@ tce_make_list(const struct kvmppc_spapr_tce_table *table,
 	return true;
 }
 
+/*
+ * What is added to a guest's TCE to make one of a window and its origin. It is
+ * the same for all with these permissions in one of the host's pages.
+ */
+struct tce_delta {
+	unsigned long origin;
+	unsigned long tce;
+};
+
+/* Can @tce, which has permissions, be put? @slot has to have its page. */
+static __always_inline bool
+tce_find_delta(const struct spapr_tce_window *window,
+	       const struct kvmppc_spapr_tce_slot *slot, u64 tce,
+	       struct tce_delta *delta)
+{
+	const unsigned long page = tce & PAGE_MASK, perm = tce & SPAPR_TCE_PERM;
+	unsigned long ua, hpa;
+
+	if (!tce_slot_has(slot, tce >> PAGE_SHIFT, 1))
+		return false;
+	if (!window)
+		return true;
+
+	ua = tce_slot_to_ua(slot, page);
+	if (!spapr_mem_to_phys(window->mem, ua, window->page_shift, &hpa))
+		return false;
+
+	delta->origin = ua - page;
+	delta->tce = (hpa | window->perm[perm]) - (page | perm);
+	return true;
+}
+
+/*
+ * Make the TCEs of one window from a few of the guest's where no page is larger
+ * than the host's. The list is read once, by @read, into @tces. Without a window
+ * they are only checked.
+ */
+static __always_inline bool
+tce_make_few(const struct kvmppc_spapr_tce_table *table,
+	     const struct spapr_tce_window *window,
+	     const struct kvmppc_spapr_tce_slot *slot, const __be64 *from,
+	     unsigned long npages, u64 *tces, struct spapr_tce *list,
+	     bool (*const read)(const __be64 *from, u64 *to))
+{
+	const unsigned long mask = table->page_mask & ~SPAPR_TCE_PERM;
+	const unsigned long key_mask = PAGE_MASK | SPAPR_TCE_PERM;
+	struct tce_delta delta = {};
+	/* Of no TCE */
+	unsigned long key = ~0UL;
+
+	do {
+		u64 tce;
+
+		if (!read(from++, tces))
+			return false;
+		tce = *tces++;
+		if (unlikely((tce & key_mask) != key)) {
+			if (!(tce & SPAPR_TCE_PERM)) {
+				if (window) {
+					list->origin = SPAPR_TCE_CLEARED;
+					list->tce = 0;
+					list++;
+				}
+				continue;
+			}
+			if (!tce_find_delta(window, slot, tce, &delta))
+				return false;
+			key = tce & key_mask;
+		}
+		if (unlikely(tce & mask))
+			return false;
+		if (window) {
+			list->origin = tce + delta.origin;
+			list->tce = tce + delta.tce;
+			list++;
+		}
+	} while (--npages);
+
+	return true;
+}
+
 /* H_PUT_TCE_INDIRECT: the checks before the list is read, and where it is */
 static __always_inline long
 tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
@@ -307,6 +390,18 @@ tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
 	return H_SUCCESS;
 }
 
+/* Where a list in pinned guest memory is, or NULL. It does not cross 4 KiB. */
+static __always_inline const __be64 *
+tce_pinned_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua)
+{
+	unsigned long hpa;
+
+	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa))
+		return NULL;
+
+	return __va(hpa);
+}
+
 /*
  * Copy a list from pinned guest memory. A memory error there is no error of the
  * host, where its machine check handler runs. False if the memory is not pinned
@@ -316,16 +411,32 @@ static __always_inline bool
 tce_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
 	      unsigned long npages, u64 *tces)
 {
-	unsigned long hpa, i;
+	const __be64 *list = tce_pinned_list(table, ua);
+	unsigned long i;
 
-	/* The list does not cross a 4 KiB page */
-	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa) ||
-	    copy_mc_to_kernel(tces, __va(hpa), npages * sizeof(*tces)))
+	if (!list || copy_mc_to_kernel(tces, list, npages * sizeof(*tces)))
 		return false;
 
 	for (i = 0; i < npages; i++)
 		be64_to_cpus(&tces[i]);
 	return true;
+}
+
+/* Read one TCE of such a list, likewise */
+static __always_inline bool tce_read_list(const __be64 *from, u64 *to)
+{
+#ifdef __LITTLE_ENDIAN__
+	asm goto("1:	ldbrx	0,%y0\n"
+#else
+	asm goto("1:	ldx	0,%y0\n"
+#endif
+		 "	stdx	0,%y1\n"
+		 EX_TABLE(1b, %l[failed])
+		 : : "Z" (*from), "Z" (*to) : "r0", "memory" : failed);
+	return true;
+
+failed:
+	return false;
 }
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_MAKE_H */

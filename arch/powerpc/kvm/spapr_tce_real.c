@@ -22,37 +22,40 @@
  * too hard changes nothing and is made again in virtual mode.
  */
 #include <linux/kprobes.h>
-#include <linux/log2.h>
 
 #include <asm/asm-prototypes.h>
 
 #include "spapr_tce_make.h"
 
 /*
- * Copy a list from pinned guest memory. Here a memory error is fatal: in real
- * mode this code runs at addresses that the exception table does not have.
+ * Read a TCE of a list in pinned guest memory. Here a memory error is fatal: in
+ * real mode this code runs at addresses that the exception table does not have.
  */
+static __always_inline bool real_read_list(const __be64 *from, u64 *to)
+{
+	*to = spapr_tce_read(from);
+	return true;
+}
+
 static __always_inline bool
 real_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
 	       unsigned long npages, u64 *tces)
 {
-	const __be64 *list;
-	unsigned long hpa, i;
+	const __be64 *list = tce_pinned_list(table, ua);
+	unsigned long i;
 
-	/* The list does not cross a 4 KiB page */
-	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa))
+	if (!list)
 		return false;
 
-	list = __va(hpa);
 	for (i = 0; i < npages; i++)
 		tces[i] = be64_to_cpu(READ_ONCE(list[i]));
-
 	return true;
 }
 
 #define TCE_PLACE	TCE_PLACE_REAL
 #define FNAME(name)	real_##name
 #define TCE_COPY_LIST	real_copy_list
+#define TCE_READ_LIST	real_read_list
 #include "spapr_tce_tmpl.h"
 
 /**

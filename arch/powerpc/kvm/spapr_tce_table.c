@@ -250,6 +250,7 @@ table_alloc(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	table->kvm = kvm;
 	table->liobn = args->liobn;
 	table->page_shift = args->page_shift;
+	table->page_rotate = 64 - args->page_shift;
 	table->page_mask = (1UL << args->page_shift) - 1;
 	table->links_state = kvmppc_tce_table_state(table);
 	table->offset = args->offset;

@@ -3,22 +3,22 @@
  * The TCE hypercalls (LoPAPR 14.5.4.2), the same source for all places
  *
  * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
- * TCE_COPY_LIST(), and includes this file, once for each place. A function here
- * runs inside one walk of the engine. It either answers the guest, or changes
- * nothing and returns who can go on (H_TOO_HARD and the codes after it,
- * spapr_tce.h).
+ * TCE_COPY_LIST() and TCE_READ_LIST(), and includes this file, once for each
+ * place. A function here runs inside one walk of the engine. It either answers
+ * the guest, or changes nothing and returns who can go on (H_TOO_HARD and the
+ * codes after it, spapr_tce.h).
  *
- * A list in guest memory is read once, into the vCPU's buffer: the guest may
- * change it meanwhile, so what was checked must be what is used. All of a
- * request is checked before anything is written. Then the windows are written,
- * with one invalidation per walk and window, and last the guest's view. If a
- * window fails midway, because of the hypervisor or because a registration of
- * memory ended between two links, the walk's TCEs are cleared everywhere, and
+ * A list in guest memory is read once, onto the stack or into the vCPU's buffer:
+ * the guest may change it meanwhile, so what was checked must be what is used.
+ * All of a request is checked before anything is written. Then the windows are
+ * written, with one invalidation per walk and window, and last the guest's view.
+ * If a window fails midway, because of the hypervisor or because a registration
+ * of memory ended between two links, the walk's TCEs are cleared everywhere, and
  * user space begins again with the whole request.
  *
- * Most requests are for one TCE of a table with at most one link. They take a
- * short path of their own (put_one()). What does not fit begins again on the
- * general path.
+ * Most requests are for a few TCEs of a table with at most one link. They take
+ * short paths of their own (put_one(), put_few(), stuff_few()). What does not
+ * fit begins again on the general path.
  *
  * Early a trap would be one in the guest's context, and in real mode fatal:
  * functions that are not inlined can't be probed.
@@ -181,39 +181,34 @@ FNAME(fill)(struct kvmppc_spapr_tce_table *table, unsigned long index,
 }
 
 /*
- * Put or clear a TCE of a table that is not TCE_LINKS_GENERAL. False, and
- * nothing has changed, where the general path has to find out why.
+ * Short paths are for simple tables: at most one link, and none that needs more
+ * than this place has
  */
-static __always_inline bool
-FNAME(put_one)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
-	       unsigned long index, u64 tce)
+static __always_inline bool FNAME(is_simple)(u32 state)
 {
-	const struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
-	struct spapr_tce_window *window = READ_ONCE(table->window);
-	u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
-	const unsigned long perm = tce & SPAPR_TCE_PERM;
-	unsigned long ua = 0;
-	bool kill;
+	return likely(!(state & (tce_links_elsewhere(TCE_PLACE) |
+				 TCE_LINKS_GENERAL)));
+}
 
-	if (unlikely(!view))
-		return false;
+/* Has the hypervisor the table of a simple table's window? */
+static __always_inline bool FNAME(is_hv)(u32 state)
+{
+	return state & TCE_LINKS_HV && TCE_MODE == SPAPR_TCE_VIRTUAL;
+}
 
-	if (perm) {
-		if (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM) ||
-		    unlikely(!tce_slot_valid(vcpu->kvm, slot)) ||
-		    unlikely(!tce_slot_has(slot, tce >> PAGE_SHIFT, 1)))
-			return false;
-		ua = tce_slot_to_ua(slot, tce & ~SPAPR_TCE_PERM);
-	}
-	if (window && !spapr_tce_write_one(window, index, ua, perm, &kill))
-		return false;
+/* Put TCEs into a simple table's window whose table the hypervisor has */
+static __always_inline bool
+FNAME(put_hv)(struct kvmppc_spapr_tce_table *table,
+	      struct spapr_tce_window *window, unsigned long index,
+	      const struct spapr_tce *list, unsigned long npages)
+{
+	long ret = spapr_tce_try_put(window, index, list, npages, TCE_MODE);
 
-	WRITE_ONCE(view[index & (TCE_VIEW_TCES - 1)], tce);
-	tce_count(table, TCE_HCALL_PUT, H_SUCCESS, 1, TCE_PLACE);
-	/* The only call comes last, so that no register is saved for it */
-	if (window && kill)
-		spapr_tce_kill_one(window, index, TCE_MODE);
-	return true;
+	if (likely(!ret))
+		return true;
+	if (ret != -EAGAIN)
+		FNAME(undo)(table, index, npages);
+	return false;
 }
 
 /* H_PUT_TCE of an address in the table, on the general path */
@@ -246,6 +241,123 @@ out:
 	return tce_count(table, TCE_HCALL_PUT, ret, 1, TCE_PLACE);
 }
 
+/* Make the one TCE of a simple table's window, or only check it without one */
+static __always_inline bool
+FNAME(make_one)(struct kvm_vcpu *vcpu,
+		const struct kvmppc_spapr_tce_table *table,
+		const struct spapr_tce_window *window, u64 tce,
+		struct spapr_tce *one)
+{
+	const struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
+	const unsigned long perm = tce & SPAPR_TCE_PERM;
+	unsigned long ua, hpa;
+
+	if (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM) ||
+	    unlikely(!tce_slot_valid(vcpu->kvm, slot)) ||
+	    unlikely(!tce_slot_has(slot, tce >> PAGE_SHIFT, 1)))
+		return false;
+	if (!window)
+		return true;
+
+	ua = tce_slot_to_ua(slot, tce & ~SPAPR_TCE_PERM);
+	if (unlikely(ua & window->page_mask) ||
+	    !spapr_mem_to_phys(window->mem, ua, window->page_shift, &hpa))
+		return false;
+
+	one->origin = ua | perm;
+	one->tce = hpa | window->perm[perm];
+	return true;
+}
+
+/*
+ * Clear TCEs of one leaf of a simple table's window whose table the hypervisor
+ * has. Where the origins say that none is mapped, that is all: an origin is
+ * cleared after its TCE.
+ */
+static __always_inline bool FNAME(clear_hv)(struct spapr_tce_window *window,
+					    unsigned long index,
+					    unsigned long npages)
+{
+	u64 *origin, any = READ_ONCE(window->lost);
+	unsigned long i;
+
+	if (!spapr_sparse_lookup(&window->origins, index, &origin))
+		return false;
+	for (i = 0; !any && i < npages; i++)
+		any = READ_ONCE(origin[i]);
+
+	return !any || !spapr_tce_clear(window, index, npages, TCE_MODE);
+}
+
+/* H_PUT_TCE of a simple table whose window's table the hypervisor has */
+static noinline __kprobes bool
+FNAME(put_one_hv)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+		  unsigned long index, u64 tce)
+{
+	struct spapr_tce_window *window = READ_ONCE(table->window);
+	u64 *view = tce_view_page(table, index);
+	struct spapr_tce one;
+
+	/* The link may have gone since the state was read */
+	if (unlikely(!view || !window))
+		return false;
+
+	if (!(tce & SPAPR_TCE_PERM)) {
+		if (!FNAME(clear_hv)(window, index, 1))
+			return false;
+	} else if (!FNAME(make_one)(vcpu, table, window, tce, &one) ||
+		   !FNAME(put_hv)(table, window, index, &one, 1)) {
+		return false;
+	}
+
+	WRITE_ONCE(view[index & (TCE_VIEW_TCES - 1)], tce);
+	tce_count(table, TCE_HCALL_PUT, H_SUCCESS, 1, TCE_PLACE);
+	return true;
+}
+
+/* H_PUT_TCE of a simple table with a window in memory, or none */
+static __always_inline bool
+FNAME(put_one)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+	       unsigned long index, u64 tce)
+{
+	struct spapr_tce_window *window = READ_ONCE(table->window);
+	u64 *view = tce_view_page(table, index);
+	struct spapr_tce one;
+	u64 *origin;
+	__be64 *at;
+
+	if (unlikely(!view) ||
+	    (window && !spapr_tce_find(window, index, &origin, &at)))
+		return false;
+
+	if (tce & SPAPR_TCE_PERM) {
+		if (!FNAME(make_one)(vcpu, table, window, tce, &one))
+			return false;
+		if (window) {
+			WRITE_ONCE(*origin, one.origin);
+			spapr_tce_write(at, one.tce);
+		}
+	} else if (window) {
+		if (!(READ_ONCE(*origin) | (__force u64)READ_ONCE(*at))) {
+			/* Nothing to invalidate */
+			window = NULL;
+		} else if (likely(READ_ONCE(*origin) & SPAPR_TCE_PERM)) {
+			spapr_tce_write(at, 0);
+			WRITE_ONCE(*origin, SPAPR_TCE_CLEARED);
+		} else {
+			/* Cleared before, maybe right now on another CPU */
+			return false;
+		}
+	}
+
+	WRITE_ONCE(view[index & (TCE_VIEW_TCES - 1)], tce);
+	tce_count(table, TCE_HCALL_PUT, H_SUCCESS, 1, TCE_PLACE);
+	/* The only call comes last, so that no register is saved for it */
+	if (window)
+		spapr_tce_kill_few(window, index, 1, TCE_MODE);
+	return true;
+}
+
 /* H_PUT_TCE */
 static __always_inline long FNAME(h_put)(struct kvm_vcpu *vcpu,
 					 unsigned long liobn,
@@ -253,6 +365,7 @@ static __always_inline long FNAME(h_put)(struct kvm_vcpu *vcpu,
 {
 	struct kvmppc_spapr_tce_table *table;
 	unsigned long index;
+	bool done = false;
 	u32 state;
 
 	if (!tce_find_table(vcpu->kvm, liobn, TCE_PLACE, &table))
@@ -262,12 +375,123 @@ static __always_inline long FNAME(h_put)(struct kvm_vcpu *vcpu,
 				 TCE_PLACE);
 
 	state = tce_links_state(table);
-	if (likely(!(state & (tce_links_elsewhere(TCE_PLACE) |
-			      TCE_LINKS_GENERAL))) &&
-	    likely(FNAME(put_one)(vcpu, table, index, tce)))
+	if (FNAME(is_simple)(state))
+		done = FNAME(is_hv)(state) ?
+		       FNAME(put_one_hv)(vcpu, table, index, tce) :
+		       FNAME(put_one)(vcpu, table, index, tce);
+	if (likely(done))
 		return H_SUCCESS;
 
 	return FNAME(put_general)(vcpu, table, index, tce, state);
+}
+
+/* Is it a short range, in one leaf, hence in one page of the view? */
+static __always_inline bool FNAME(is_few)(unsigned long index,
+					  unsigned long npages)
+{
+	/* 0 is none */
+	return npages - 1 < TCE_FEW && spapr_sparse_one_leaf(index, npages);
+}
+
+static __always_inline void FNAME(fill_few)(u64 *view, unsigned long index,
+					    u64 value, unsigned long npages)
+{
+	view += index & (TCE_VIEW_TCES - 1);
+#pragma GCC unroll 1
+	do {
+		WRITE_ONCE(*view++, value);
+	} while (--npages);
+}
+
+/*
+ * Stuff a few TCEs of a simple table. False where a window in memory has some,
+ * or the general path has to go on.
+ */
+static __always_inline bool
+FNAME(stuff_none)(struct kvmppc_spapr_tce_table *table, unsigned long index,
+		  u64 value, unsigned long npages, u32 state)
+{
+	struct spapr_tce_window *window = READ_ONCE(table->window);
+	u64 *view = tce_view_page(table, index), *origin;
+	unsigned long n = npages;
+	__be64 *at;
+
+	if (!view || !FNAME(is_few)(index, npages))
+		return false;
+
+	if (window && FNAME(is_hv)(state)) {
+		if (!FNAME(clear_hv)(window, index, npages))
+			return false;
+	} else if (window) {
+		if (!spapr_tce_find(window, index, &origin, &at))
+			return false;
+#pragma GCC unroll 1
+		do {
+			if (READ_ONCE(*origin++) |
+			    (__force u64)READ_ONCE(*at++))
+				return false;
+		} while (--n);
+	}
+
+	FNAME(fill_few)(view, index, value, npages);
+	return true;
+}
+
+/* The same where a window in memory has some */
+static __always_inline bool
+FNAME(stuff_few)(struct kvmppc_spapr_tce_table *table, unsigned long index,
+		 u64 value, unsigned long npages)
+{
+	struct spapr_tce_window *window = READ_ONCE(table->window);
+	unsigned long n = npages;
+	u64 *origin;
+	__be64 *at;
+
+	/* Without a page of the view only 0 can be stuffed */
+	if (!window || !FNAME(is_few)(index, npages) ||
+	    (value && !tce_view_page(table, index)) ||
+	    !spapr_tce_find(window, index, &origin, &at))
+		return false;
+
+	do {
+		u64 was = READ_ONCE(*origin);
+
+		/*
+		 * Cleared before, maybe right now on another CPU? The general
+		 * path also invalidates what has been cleared here.
+		 */
+		if (!(was & SPAPR_TCE_PERM) &&
+		    (was | (__force u64)READ_ONCE(*at)))
+			return false;
+		spapr_tce_write(at++, 0);
+		WRITE_ONCE(*origin++, SPAPR_TCE_CLEARED);
+	} while (--n);
+
+	tce_view_fill(table, index, value, npages);
+	spapr_tce_kill_few(window, index, npages, TCE_MODE);
+	return true;
+}
+
+/* H_STUFF_TCE of a range in the table that stuff_none() has not answered */
+static noinline __kprobes long
+FNAME(stuff_some)(struct kvmppc_spapr_tce_table *table, unsigned long index,
+		  u64 value, unsigned long npages, u32 state)
+{
+	long ret;
+
+	if (FNAME(is_simple)(state) && !FNAME(is_hv)(state) &&
+	    FNAME(stuff_few)(table, index, value, npages))
+		return tce_count(table, TCE_HCALL_STUFF, H_SUCCESS, npages,
+				 TCE_PLACE);
+
+	if (npages > SPAPR_TCE_LIST_MAX)
+		ret = H_TCE_SPLIT;
+	else
+		ret = tce_may_change(state, npages, TCE_PLACE);
+	if (!ret && npages)
+		ret = FNAME(fill)(table, index, value, npages);
+
+	return tce_count(table, TCE_HCALL_STUFF, ret, npages, TCE_PLACE);
 }
 
 /* H_STUFF_TCE of at most SPAPR_TCE_LIST_MAX TCEs, else H_TCE_SPLIT */
@@ -278,21 +502,21 @@ static __always_inline long FNAME(h_stuff)(struct kvm_vcpu *vcpu,
 {
 	struct kvmppc_spapr_tce_table *table;
 	unsigned long index;
-	long ret;
+	u32 state;
 
 	if (!tce_find_table(vcpu->kvm, liobn, TCE_PLACE, &table))
 		return H_TOO_HARD;
-
 	if (!tce_index(table, ioba, npages, &index) || value & SPAPR_TCE_PERM)
-		ret = H_PARAMETER;
-	else if (npages > SPAPR_TCE_LIST_MAX)
-		ret = H_TCE_SPLIT;
-	else
-		ret = tce_may_change(tce_links_state(table), npages, TCE_PLACE);
-	if (!ret && npages)
-		ret = FNAME(fill)(table, index, value, npages);
+		return tce_count(table, TCE_HCALL_STUFF, H_PARAMETER, npages,
+				 TCE_PLACE);
 
-	return tce_count(table, TCE_HCALL_STUFF, ret, npages, TCE_PLACE);
+	state = tce_links_state(table);
+	if (FNAME(is_simple)(state) &&
+	    FNAME(stuff_none)(table, index, value, npages, state))
+		return tce_count(table, TCE_HCALL_STUFF, H_SUCCESS, npages,
+				 TCE_PLACE);
+
+	return FNAME(stuff_some)(table, index, value, npages, state);
 }
 
 /* H_GET_TCE */
@@ -308,7 +532,7 @@ static __always_inline long FNAME(h_get)(struct kvm_vcpu *vcpu,
 		return H_TOO_HARD;
 
 	if (tce_index(table, ioba, 1, &index)) {
-		u64 *view = READ_ONCE(table->view[index >> TCE_VIEW_SHIFT]);
+		u64 *view = tce_view_page(table, index);
 		u64 tce = 0;
 
 		if (view)
@@ -340,18 +564,80 @@ FNAME(fetch_and_put)(struct kvm_vcpu *vcpu,
 			       buffer->tces, npages, buffer->list);
 }
 
-/* H_PUT_TCE_INDIRECT */
-static noinline __kprobes long
-FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
-		      unsigned long ioba, unsigned long tce_list,
-		      unsigned long npages)
+/*
+ * Put a short list into a simple table, without the vCPU's buffer, and count
+ * that. False where the general path has to begin again.
+ */
+static __always_inline bool
+FNAME(put_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+	       unsigned long index, unsigned long gpa, unsigned long npages,
+	       u32 state)
 {
-	struct kvmppc_spapr_tce_table *table;
+	const struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
+	struct spapr_tce_window *window = READ_ONCE(table->window);
+	const bool in_memory = window && !FNAME(is_hv)(state);
+	struct spapr_tce list[TCE_FEW] __uninitialized;
+	u64 *view = tce_view_page(table, index), *origin;
+	u64 tces[TCE_FEW] __uninitialized;
+	unsigned long i = npages;
+	const __be64 *from;
+	__be64 *at;
+
+	/* What lies in one leaf lies in one page of the view */
+	if (!view || !spapr_sparse_one_leaf(index, npages) ||
+	    !tce_slot_valid(vcpu->kvm, slot) ||
+	    !tce_slot_has(slot, gpa >> PAGE_SHIFT, 1))
+		return false;
+	from = tce_pinned_list(table, tce_slot_to_ua(slot, gpa));
+	if (!from)
+		return false;
+
+	view += index & (TCE_VIEW_TCES - 1);
+	if (in_memory) {
+		if (!tce_make_few(table, window, slot, from, npages, tces, list,
+				  TCE_READ_LIST) ||
+		    !spapr_tce_find(window, index, &origin, &at))
+			return false;
+		/* Down, from where the pointers are */
+#pragma GCC unroll 1
+		do {
+			i--;
+			WRITE_ONCE(origin[i], list[i].origin);
+			spapr_tce_write(&at[i], list[i].tce);
+			WRITE_ONCE(view[i], tces[i]);
+		} while (i);
+	} else {
+		if (window) {
+			if (!tce_make_few(table, window, slot, from, npages,
+					  tces, list, TCE_READ_LIST) ||
+			    !FNAME(put_hv)(table, window, index, list, npages))
+				return false;
+		} else if (!tce_make_few(table, NULL, slot, from, npages, tces,
+					 NULL, TCE_READ_LIST)) {
+			return false;
+		}
+#pragma GCC unroll 1
+		do {
+			i--;
+			WRITE_ONCE(view[i], tces[i]);
+		} while (i);
+	}
+
+	tce_count(table, TCE_HCALL_PUT_INDIRECT, H_SUCCESS, npages, TCE_PLACE);
+	if (in_memory)
+		spapr_tce_kill_few(window, index, npages, TCE_MODE);
+	return true;
+}
+
+/* H_PUT_TCE_INDIRECT on the general path */
+static noinline __kprobes long
+FNAME(indirect_general)(struct kvm_vcpu *vcpu,
+			struct kvmppc_spapr_tce_table *table,
+			unsigned long ioba, unsigned long tce_list,
+			unsigned long npages)
+{
 	unsigned long index, ua;
 	long ret;
-
-	if (!tce_find_table(vcpu->kvm, liobn, TCE_PLACE, &table))
-		return H_TOO_HARD;
 
 	ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &index, &ua);
 	if (!ret && npages)
@@ -360,6 +646,33 @@ FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
 	return tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages, TCE_PLACE);
 }
 
+/* H_PUT_TCE_INDIRECT */
+static __always_inline long
+FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
+		      unsigned long ioba, unsigned long tce_list,
+		      unsigned long npages)
+{
+	struct kvmppc_spapr_tce_table *table;
+	unsigned long index;
+	u32 state;
+
+	if (!tce_find_table(vcpu->kvm, liobn, TCE_PLACE, &table))
+		return H_TOO_HARD;
+
+	/* 0 is none */
+	if (npages - 1 < TCE_FEW && !(tce_list & (SZ_4K - 1)) &&
+	    tce_index(table, ioba, npages, &index)) {
+		state = tce_links_state(table);
+		if (FNAME(is_simple)(state) &&
+		    likely(FNAME(put_few)(vcpu, table, index, tce_list, npages,
+					  state)))
+			return H_SUCCESS;
+	}
+
+	return FNAME(indirect_general)(vcpu, table, ioba, tce_list, npages);
+}
+
+#undef TCE_READ_LIST
 #undef TCE_COPY_LIST
 #endif
 

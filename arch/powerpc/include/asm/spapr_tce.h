@@ -252,6 +252,28 @@ spapr_tce_window_can(const struct spapr_tce_window *window,
 	return window->kill_rm;
 }
 
+/* A TCE as the PHB reads it */
+static __always_inline u64 spapr_tce_read(const __be64 *at)
+{
+#ifdef __LITTLE_ENDIAN__
+	u64 tce;
+
+	asm volatile("ldbrx %0,%y1" : "=r" (tce) : "Z" (*at));
+	return tce;
+#else
+	return READ_ONCE(*(const u64 *)at);
+#endif
+}
+
+static __always_inline void spapr_tce_write(__be64 *at, u64 tce)
+{
+#ifdef __LITTLE_ENDIAN__
+	asm volatile("stdbrx %1,%y0" : "=Z" (*at) : "r" (tce));
+#else
+	WRITE_ONCE(*(u64 *)at, tce);
+#endif
+}
+
 /*
  * Where the TCE at @index of a table in memory stands, if its level is there. A
  * level has a power of two of entries and no fewer than a leaf of origins, so
@@ -275,7 +297,7 @@ static __always_inline bool spapr_tce_in_memory(const struct iommu_table *tbl,
 	shift = level * bits;
 	do {
 		unsigned long slot = (index >> shift) & mask;
-		u64 entry = be64_to_cpu(READ_ONCE(node[slot]));
+		u64 entry = spapr_tce_read(&node[slot]);
 
 		if (!(entry & SPAPR_TCE_PERM))
 			return false;
@@ -289,83 +311,51 @@ static __always_inline bool spapr_tce_in_memory(const struct iommu_table *tbl,
 	return true;
 }
 
-/* A TCE as the PHB reads it */
-static __always_inline void spapr_tce_write(__be64 *at, u64 tce)
-{
-#ifdef __LITTLE_ENDIAN__
-	asm volatile("stdbrx %1,%y0" : "=Z" (*at) : "r" (tce));
-#else
-	WRITE_ONCE(*(u64 *)at, tce);
-#endif
-}
-
 /**
- * spapr_tce_write_one() - write a TCE and leave the invalidation to the caller
- * @window: a window that spapr_tce_window_can(), with a table in memory
- * @index: the TCE
- * @ua: user address of its page
- * @perm: SPAPR_TCE_PERM bits; 0 clears the TCE, whatever @ua is
- * @kill: set to true if the caller has to go on to spapr_tce_kill_one()
+ * spapr_tce_find() - find a TCE and its origin if their leaves are populated
+ * @window: a window with a table in memory
+ * @index: the TCE; below the window's size
+ * @origin: where the origin's address is put
+ * @tce: where the TCE's address is put
  *
- * Fast path: one TCE of one window, of a kind that needs nothing else.
+ * The next TCEs and origins, up to the end of the leaf of origins, follow there.
  *
  * Context: any, inside a walk.
- * Return: false, and nothing changed, where the general functions are needed.
+ * Return: false where a level is missing.
  */
 static __always_inline bool
-spapr_tce_write_one(struct spapr_tce_window *window, unsigned long index,
-		    unsigned long ua, unsigned long perm, bool *kill)
+spapr_tce_find(const struct spapr_tce_window *window, unsigned long index,
+	       u64 **origin, __be64 **tce)
 {
-	unsigned long hpa;
-	u64 *origin;
-	__be64 *tce;
-
-	if (perm && (unlikely(ua & window->page_mask) ||
-		     !spapr_mem_to_phys(window->mem, ua, window->page_shift,
-					&hpa)))
+	if (!spapr_sparse_lookup(&window->origins, index, origin))
 		return false;
 
-	if (!spapr_sparse_lookup(&window->origins, index, &origin))
-		return false;
+	if (unlikely(!window->flat))
+		return spapr_tce_in_memory(window->tbl, index, tce);
 
-	if (likely(window->flat))
-		tce = window->flat + index;
-	else if (!spapr_tce_in_memory(window->tbl, index, &tce))
-		return false;
-
-	*kill = true;
-	if (perm) {
-		WRITE_ONCE(*origin, ua | perm);
-		spapr_tce_write(tce, hpa | window->perm[perm]);
-	} else if (likely(READ_ONCE(*origin) & SPAPR_TCE_PERM)) {
-		spapr_tce_write(tce, 0);
-		WRITE_ONCE(*origin, SPAPR_TCE_CLEARED);
-	} else {
-		*kill = false;
-		return !READ_ONCE(*origin) && !READ_ONCE(*tce);
-	}
-
+	*tce = window->flat + index;
 	return true;
 }
 
 /**
- * spapr_tce_kill_one() - make the hardware forget a TCE that was changed
- * @window: the window
- * @index: the TCE
+ * spapr_tce_kill_few() - make the hardware forget TCEs that were changed
+ * @window: a window with a table in memory
+ * @index: first TCE
+ * @npages: number of TCEs, at least 1
  * @mode: one that spapr_tce_window_can()
  *
- * Context: as @mode says, inside the walk that changed it.
+ * Context: as @mode says, inside the walk that changed them.
  */
 static __always_inline void
-spapr_tce_kill_one(struct spapr_tce_window *window, unsigned long index,
-		   enum spapr_tce_mode mode)
+spapr_tce_kill_few(struct spapr_tce_window *window, unsigned long index,
+		   unsigned long npages, enum spapr_tce_mode mode)
 {
 	struct iommu_table *tbl = window->tbl;
 
 	if (mode == SPAPR_TCE_VIRTUAL)
-		tbl->it_ops->tce_kill(tbl, window->offset + index, 1);
+		tbl->it_ops->tce_kill(tbl, window->offset + index, npages);
 	else
-		window->kill_rm(tbl, window->offset + index, 1);
+		window->kill_rm(tbl, window->offset + index, npages);
 }
 
 #endif /* CONFIG_SPAPR_TCE_IOMMU */

@@ -19,7 +19,7 @@ sys.dont_write_bytecode = True
 import early_system_reset as early  # noqa: E402
 
 ERRORS = 10
-CALLER, SYMBOL = "early_h_put_indirect", "copy_mc_generic"
+CALLER, SYMBOL = "early_indirect_general", "copy_mc_generic"
 # gdb's numbers of registers
 NIP, MSR = 64, 65
 MSR_SF_HV_LE = 1 << 63 | 1 << 60 | 1

@@ -24,8 +24,8 @@
 #define PAGE		(4 * MIB)
 #define LIOBN		1
 #define TCES		512
-#define LENGTH		16
-#define CALLS		16
+#define LENGTH		64
+#define CALLS		8
 
 static struct linked guest;
 
