@@ -217,8 +217,18 @@ static bool tce_domain_fits(const struct tce_domain *td,
 	return true;
 }
 
-static int tce_domain_attach_dev(struct iommu_domain *domain,
-				 struct device *dev, struct iommu_domain *old)
+/**
+ * tce_domain_attach_dev() - Attach a device to a paging domain
+ * @domain: The domain
+ * @dev: The device
+ * @old: The domain that the core says @dev is in, NULL for a new device
+ *
+ * Context: the group's mutex is held.
+ * Return: 0; or -EINVAL where the PE cannot have the domain's windows, or -errno
+ *	of the platform. See tce_join_domain() for where the PE is then.
+ */
+int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
+			  struct iommu_domain *old)
 {
 	struct iommu_table_group *group = tce_group(dev);
 	struct tce_domain *td = to_tce_domain(domain);
@@ -333,8 +343,17 @@ static int tce_tell_unmap(struct tce_attachment *attachment, unsigned int w,
 	return 0;
 }
 
-static int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
-			       size_t size)
+/**
+ * tce_domain_sync_map() - Tell the PEs of a paging domain of new TCEs
+ * @domain: The domain
+ * @iova: Their first bus address
+ * @size: How many bytes they map
+ *
+ * Context: any.
+ * Return: 0, or -errno of a hypervisor that does not take them.
+ */
+int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
+			size_t size)
 {
 	struct tce_domain *td = to_tce_domain(domain);
 	unsigned long flags;
@@ -358,13 +377,19 @@ static void tce_domain_flush_all(struct iommu_domain *domain)
 	spin_unlock_irqrestore(&td->lock, flags);
 }
 
-/*
+/**
+ * tce_domain_sync() - Tell the PEs of a paging domain of TCEs that are gone
+ * @domain: The domain
+ * @gather: Where they were, and the levels to free
+ *
  * A bridge does not tell a level from a TCE: after a level all has to go. Who
  * reads the table for a hypervisor holds the lock, and so has done with a level
  * before it is freed.
+ *
+ * Context: any.
  */
-static void tce_domain_sync(struct iommu_domain *domain,
-			    struct iommu_iotlb_gather *gather)
+void tce_domain_sync(struct iommu_domain *domain,
+		     struct iommu_iotlb_gather *gather)
 {
 	struct tce_domain *td = to_tce_domain(domain);
 	unsigned long flags;
@@ -401,7 +426,13 @@ static const struct iommu_domain_ops tce_window_ops = {
 	.iotlb_sync = tce_window_sync,
 };
 
-static void tce_domain_free(struct iommu_domain *domain)
+/**
+ * tce_domain_free() - Free a paging domain
+ * @domain: The domain, which no PE is attached to
+ *
+ * Context: process context.
+ */
+void tce_domain_free(struct iommu_domain *domain)
 {
 	struct tce_domain *td = to_tce_domain(domain);
 	unsigned int w;
@@ -489,11 +520,12 @@ static int tce_hypervisor_windows(const struct iommu_table_group *group,
 }
 
 static int tce_check_window(const struct iommu_table_group *group,
-			    const struct iommu_spapr_tce_window *w)
+			    const struct iommu_spapr_tce_window *w,
+			    unsigned int max_page_shift)
 {
 	const unsigned int second = tce_window_number(w->start);
 
-	if (!is_power_of_2(w->size) || w->page_shift > PAGE_SHIFT ||
+	if (!is_power_of_2(w->size) || w->page_shift > max_page_shift ||
 	    !(group->pgsizes & BIT_ULL(w->page_shift)))
 		return -EINVAL;
 	if (tce_window_size_lg2(w) <= w->page_shift ||
@@ -510,26 +542,30 @@ static int tce_check_window(const struct iommu_table_group *group,
 	return 0;
 }
 
-/* What the user wants, if it is something that the PE can have */
-static int tce_user_windows(const struct iommu_table_group *group,
-			    const struct iommu_user_data *user_data,
-			    struct iommu_hwpt_spapr_tce *data)
+/**
+ * tce_check_windows() - Can a PE have these windows?
+ * @group: The PE
+ * @data: The windows as a user wants them
+ * @max_page_shift: Log2 of the largest page in bytes that the caller can map
+ *
+ * Context: any.
+ * Return: 0 if it can; or -EOPNOTSUPP for flags, -EINVAL.
+ */
+int tce_check_windows(const struct iommu_table_group *group,
+		      const struct iommu_hwpt_spapr_tce *data,
+		      unsigned int max_page_shift)
 {
 	unsigned int w;
 	int ret;
 
-	ret = iommu_copy_struct_from_user(data, user_data,
-					  IOMMU_HWPT_DATA_SPAPR_TCE,
-					  windows);
-	if (ret)
-		return ret;
 	if (data->flags)
 		return -EOPNOTSUPP;
 	if (!data->num_windows || data->num_windows > TCE_WINDOWS)
 		return -EINVAL;
 
 	for (w = 0; w < data->num_windows; w++) {
-		ret = tce_check_window(group, &data->windows[w]);
+		ret = tce_check_window(group, &data->windows[w],
+				       max_page_shift);
 		if (ret)
 			return ret;
 	}
@@ -537,6 +573,21 @@ static int tce_user_windows(const struct iommu_table_group *group,
 	    data->windows[0].start >= data->windows[1].start)
 		return -EINVAL;
 	return 0;
+}
+
+/* What the user wants, if it is something that the PE can have */
+static int tce_user_windows(const struct iommu_table_group *group,
+			    const struct iommu_user_data *user_data,
+			    struct iommu_hwpt_spapr_tce *data)
+{
+	int ret;
+
+	ret = iommu_copy_struct_from_user(data, user_data,
+					  IOMMU_HWPT_DATA_SPAPR_TCE,
+					  windows);
+	if (ret)
+		return ret;
+	return tce_check_windows(group, data, PAGE_SHIFT);
 }
 
 static int tce_init_window(struct tce_domain *td, unsigned int i,
@@ -577,9 +628,19 @@ static void tce_span_windows(struct tce_domain *td)
 			max(domain->pgsize_bitmap, BIT(tce_page_shift(td, w)));
 }
 
-static struct tce_domain *
-tce_make_domain(const struct iommu_table_group *group,
-		const struct iommu_hwpt_spapr_tce *data, int nid)
+/**
+ * tce_make_domain() - Make a paging domain
+ * @group: A PE that can have the windows
+ * @data: The windows
+ * @nid: Node to have the tables on, or NUMA_NO_NODE
+ *
+ * Context: process context.
+ * Return: the domain, or ERR_PTR of -ENOMEM, or -EINVAL for windows that the
+ *	table format does not have.
+ */
+struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
+				   const struct iommu_hwpt_spapr_tce *data,
+				   int nid)
 {
 	struct tce_domain *td = kzalloc_obj(*td, GFP_KERNEL_ACCOUNT);
 	unsigned int w;

@@ -35,6 +35,7 @@
 /* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
 #define TCE_LIST_MAX	512
 
+struct iommu_hwpt_spapr_tce;
 struct tce_attachment;
 
 /**
@@ -137,6 +138,19 @@ static inline unsigned int tce_page_shift(const struct tce_domain *td,
 struct iommu_domain *
 tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
 			      const struct iommu_user_data *user_data);
+int tce_check_windows(const struct iommu_table_group *group,
+		      const struct iommu_hwpt_spapr_tce *data,
+		      unsigned int max_page_shift);
+struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
+				   const struct iommu_hwpt_spapr_tce *data,
+				   int nid);
+int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
+			  struct iommu_domain *old);
+int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
+			size_t size);
+void tce_domain_sync(struct iommu_domain *domain,
+		     struct iommu_iotlb_gather *gather);
+void tce_domain_free(struct iommu_domain *domain);
 void *tce_hw_info(struct device *dev, u32 *length,
 		  enum iommu_hw_info_type *type);
 int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
