@@ -189,6 +189,7 @@ static const struct iommu_ops tce_iommu_ops = {
 	.default_domain = &tce_platform_domain,
 	.blocked_domain = &tce_blocked_domain,
 	.capable = tce_capable,
+	.domain_alloc_nested = tce_domain_alloc_nested,
 	.domain_alloc_paging_flags = tce_domain_alloc_paging_flags,
 	.probe_device = tce_probe_device,
 	.release_device = tce_release_device,

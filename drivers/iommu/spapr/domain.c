@@ -681,8 +681,9 @@ free:
 /**
  * tce_domain_alloc_paging_flags() - Allocate a paging domain
  * @dev: Device that the domain has to fit
- * @flags: IOMMU_HWPT_ALLOC_..., none of which is supported
- * @user_data: struct iommu_hwpt_spapr_tce, or NULL for windows of our choice
+ * @flags: 0, or IOMMU_HWPT_ALLOC_NEST_PARENT for the memory of a guest
+ * @user_data: struct iommu_hwpt_spapr_tce, or NULL for windows of our choice. A
+ *	parent has none
  *
  * Context: process context.
  * Return: the domain; or ERR_PTR of -EOPNOTSUPP for what is not supported,
@@ -698,6 +699,8 @@ tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
 	struct tce_domain *td;
 	int ret;
 
+	if (flags == IOMMU_HWPT_ALLOC_NEST_PARENT && !user_data)
+		return tce_parent_alloc();
 	if (flags)
 		return ERR_PTR(-EOPNOTSUPP);
 

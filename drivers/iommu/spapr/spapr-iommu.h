@@ -28,12 +28,16 @@
 
 #include <linux/generic_pt/iommu.h>
 #include <linux/iommu.h>
+#include <linux/mutex.h>
 
 #include <asm/iommu.h>
+#include <asm/spapr_sparse.h>
 
 #define TCE_WINDOWS	IOMMU_TABLE_GROUP_MAX_TABLES
 /* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
 #define TCE_LIST_MAX	512
+/* Guests have their memory below; it is more than hosts have */
+#define TCE_PARENT_LG2	47
 
 struct iommu_hwpt_spapr_tce;
 struct tce_attachment;
@@ -118,6 +122,42 @@ struct tce_attachment {
 };
 
 /**
+ * struct tce_parent - Memory of a guest, see parent.c
+ * @domain: What the IOMMU core knows of it
+ * @pages: The array, by guest page. The caller of the core serialises calls for
+ *	an address
+ * @lock: Guards @nested. tce_nested::lock nests inside
+ * @nested: Nested domains that look up in it
+ */
+struct tce_parent {
+	struct iommu_domain domain;
+	struct spapr_sparse pages;
+	struct mutex lock;	/* see above */
+	struct list_head nested;
+};
+
+/**
+ * struct tce_nested - Nested domain, see nested.c
+ * @domain: What the IOMMU core knows of it
+ * @shadow: What PEs are attached to
+ * @parent: Where guest memory is looked up. NULL while it is not in the list
+ * @node: In the parent's list, guarded by the parent's lock
+ * @guest_table: For each window, where in the parent the guest's table is
+ * @lock: Guards @origins and the tables of @shadow, and keeps what is found in
+ *	the parent from being unpinned
+ * @origins: For each TCE of a window the guest's TCE, or 0 where it is clear
+ */
+struct tce_nested {
+	struct iommu_domain domain;
+	struct tce_domain *shadow;
+	struct tce_parent *parent;
+	struct list_head node;
+	u64 guest_table[TCE_WINDOWS];
+	struct mutex lock;	/* see above */
+	struct spapr_sparse origins[TCE_WINDOWS];
+};
+
+/**
  * struct tce_device - What the driver knows of a device
  * @group: The PE of the device
  * @counted: @group counts this device in domain_devices
@@ -160,5 +200,15 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		       struct iommu_domain *old);
 bool tce_is_platform_domain(const struct iommu_domain *domain);
 struct iommu_table_group *tce_group(struct device *dev);
+
+struct iommu_domain *tce_parent_alloc(void);
+bool tce_parent_lookup(struct tce_parent *parent, u64 gpa,
+		       unsigned int page_shift, int prot, phys_addr_t *phys);
+const void *tce_parent_memory(struct tce_parent *parent, u64 gpa);
+
+struct iommu_domain *
+tce_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
+			u32 flags, const struct iommu_user_data *user_data);
+void tce_nested_forget(struct tce_nested *nested, u64 start, u64 last);
 
 #endif

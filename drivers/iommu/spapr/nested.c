@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested domains: windows that a guest's tables of TCEs describe
+ *
+ * Bridges do not translate twice. So a nested domain has a shadow, a paging
+ * domain that the core does not know, with a real address where the guest's
+ * table has an address of guest memory. PEs are attached to the shadow.
+ *
+ * The guest's table of a window is an array of TCEs in memory of the parent, at
+ * an address that is not for the guest to see. It is read when the domain is
+ * allocated and when its user says that TCEs have changed, never else. A TCE that
+ * cannot be had, because its bits are wrong or no memory is mapped there, is
+ * clear in the shadow, and the user is told.
+ *
+ * For each TCE of the shadow its origin is kept: address and permissions in the
+ * guest's TCE. A TCE whose origin is the same needs no change. Unmapped from the
+ * parent, memory takes the TCEs with it that have it as their origin
+ * (tce_nested_forget()). They come back when the user asks to read them again.
+ *
+ * The owner of a guest can write its table while it is read. A word is used as
+ * it was read once, and checked against the parent in the same breath.
+ */
+
+#include <linux/bitops.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <uapi/linux/iommufd.h>
+
+#include <asm/spapr_sparse.h>
+#include <asm/tce.h>
+
+#include "spapr-iommu.h"
+
+#define TCE_PERMISSIONS	(TCE_PCI_READ | TCE_PCI_WRITE)
+
+/**
+ * struct tce_span - Some TCEs of a window
+ * @nested: The domain
+ * @w: Number of the window
+ * @index: Of the first TCE in the window
+ * @count: How many there are, not 0. All are in one leaf of the window's
+ *	origins, and in one page of the guest's table
+ * @guest: The guest's table from @index on
+ * @origins: The origins from @index on
+ */
+struct tce_span {
+	struct tce_nested *nested;
+	unsigned int w;
+	unsigned long index;
+	unsigned long count;
+	const __be64 *guest;
+	u64 *origins;
+};
+
+static struct tce_nested *to_tce_nested(struct iommu_domain *domain)
+{
+	return container_of(domain, struct tce_nested, domain);
+}
+
+static u64 tce_bus_address(const struct tce_nested *nested, unsigned int w,
+			   unsigned long index)
+{
+	return nested->shadow->aperture[w].start +
+	       ((u64)index << tce_page_shift(nested->shadow, w));
+}
+
+static unsigned long tce_window_tces(const struct tce_nested *nested,
+				     unsigned int w)
+{
+	const struct iommu_aperture *aperture = &nested->shadow->aperture[w];
+
+	return (aperture->last - aperture->start + 1) >>
+	       tce_page_shift(nested->shadow, w);
+}
+
+static int tce_prot(u64 tce)
+{
+	return (tce & TCE_PCI_READ ? IOMMU_READ : 0) |
+	       (tce & TCE_PCI_WRITE ? IOMMU_WRITE : 0);
+}
+
+/*
+ * Read TCE number @i. Its origin is 0 if the guest has cleared it, and if it is
+ * bad. Return false if it is bad.
+ */
+static bool tce_read_guest(const struct tce_span *span, unsigned long i,
+			   u64 *origin, phys_addr_t *phys)
+{
+	struct tce_nested *nested = span->nested;
+	unsigned int page_shift = tce_page_shift(nested->shadow, span->w);
+	u64 tce = be64_to_cpu(READ_ONCE(span->guest[i]));
+	u64 gpa = tce & ~(u64)TCE_PERMISSIONS;
+
+	*origin = 0;
+	if (!(tce & TCE_PERMISSIONS))
+		return true;
+	if (!IS_ALIGNED(gpa, BIT_ULL(page_shift)))
+		return false;
+	if (!tce_parent_lookup(nested->parent, gpa, page_shift, tce_prot(tce),
+			       phys))
+		return false;
+
+	*origin = tce;
+	return true;
+}
+
+/* Clear TCE number @i of @origins, the shadow's number @index */
+static void tce_clear_shadow(struct tce_nested *nested, unsigned int w,
+			     unsigned long index, u64 *origin,
+			     struct iommu_iotlb_gather *gather)
+{
+	struct pt_iommu *pt = &nested->shadow->table[w]->iommu;
+
+	lockdep_assert_held(&nested->lock);
+	pt->ops->unmap_range(pt, tce_bus_address(nested, w, index),
+			     BIT_ULL(tce_page_shift(nested->shadow, w)),
+			     gather);
+	WRITE_ONCE(*origin, 0);
+}
+
+/* Clear what the guest's table does not have any more */
+static void tce_clear_changed(const struct tce_span *span)
+{
+	struct iommu_iotlb_gather gather;
+	phys_addr_t phys;
+	unsigned long i;
+	u64 origin;
+
+	iommu_iotlb_gather_init(&gather);
+	for (i = 0; i < span->count; i++) {
+		if (!span->origins[i])
+			continue;
+		tce_read_guest(span, i, &origin, &phys);
+		if (span->origins[i] != origin)
+			tce_clear_shadow(span->nested, span->w, span->index + i,
+					 &span->origins[i], &gather);
+	}
+	tce_domain_sync(&span->nested->shadow->domain, &gather);
+}
+
+static void tce_clear_all(const struct tce_span *span)
+{
+	struct iommu_iotlb_gather gather;
+	unsigned long i;
+
+	iommu_iotlb_gather_init(&gather);
+	for (i = 0; i < span->count; i++)
+		if (span->origins[i])
+			tce_clear_shadow(span->nested, span->w, span->index + i,
+					 &span->origins[i], &gather);
+	tce_domain_sync(&span->nested->shadow->domain, &gather);
+}
+
+static int tce_put_shadow(const struct tce_span *span, unsigned long i,
+			  u64 origin, phys_addr_t phys)
+{
+	struct tce_nested *nested = span->nested;
+	struct pt_iommu *pt = &nested->shadow->table[span->w]->iommu;
+	size_t mapped = 0;
+	int ret;
+
+	ret = pt->ops->map_range(pt, tce_bus_address(nested, span->w,
+						     span->index + i),
+				 phys,
+				 BIT_ULL(tce_page_shift(nested->shadow,
+							span->w)),
+				 tce_prot(origin), GFP_KERNEL_ACCOUNT, &mapped);
+	if (!ret)
+		WRITE_ONCE(span->origins[i], origin);
+	return ret;
+}
+
+static void tce_report_bad(const struct tce_span *span, unsigned long i,
+			   struct iommu_hwpt_spapr_tce_invalidate *report)
+{
+	if (!report->out_bad++)
+		report->out_first_bad = tce_bus_address(span->nested, span->w,
+							span->index + i);
+}
+
+/*
+ * Put what is in the guest's table and not in the shadow. A TCE that the guest
+ * has changed since tce_clear_changed() waits for the invalidation that has to
+ * follow the change.
+ */
+static int tce_put_missing(const struct tce_span *span,
+			   struct iommu_hwpt_spapr_tce_invalidate *report)
+{
+	struct tce_nested *nested = span->nested;
+	unsigned long i, first = span->count, last = 0;
+	phys_addr_t phys;
+	int ret = 0, err;
+	u64 origin;
+
+	for (i = 0; i < span->count && !ret; i++) {
+		if (!tce_read_guest(span, i, &origin, &phys))
+			tce_report_bad(span, i, report);
+		if (!origin || span->origins[i])
+			continue;
+		ret = tce_put_shadow(span, i, origin, phys);
+		if (ret)
+			break;
+		first = min(first, i);
+		last = i;
+	}
+	if (first == span->count)
+		return ret;
+
+	err = tce_domain_sync_map(&nested->shadow->domain,
+				  tce_bus_address(nested, span->w,
+						  span->index + first),
+				  (last - first + 1) <<
+					  tce_page_shift(nested->shadow,
+							 span->w));
+	/* A hypervisor has some of them, and it is not known which */
+	if (err)
+		tce_clear_all(span);
+	return ret ? ret : err;
+}
+
+/* Bring the shadow of a span in line with the guest's table */
+static int tce_refresh_span(struct tce_span *span,
+			    struct iommu_hwpt_spapr_tce_invalidate *report)
+{
+	struct tce_nested *nested = span->nested;
+	u64 table = nested->guest_table[span->w];
+	struct spapr_sparse *origins = &nested->origins[span->w];
+
+	lockdep_assert_held(&nested->lock);
+	span->guest = tce_parent_memory(nested->parent,
+					table + span->index * sizeof(u64));
+	if (!span->guest)
+		return -EFAULT;
+
+	span->origins = spapr_sparse_find(origins, span->index);
+	if (!span->origins) {
+		if (!memchr_inv(span->guest, 0, span->count * sizeof(u64)))
+			return 0;
+		span->origins = spapr_sparse_populate(origins, span->index,
+						      GFP_KERNEL_ACCOUNT);
+	}
+	if (!span->origins)
+		return -ENOMEM;
+
+	tce_clear_changed(span);
+	return tce_put_missing(span, report);
+}
+
+/* How many TCEs from @index on, at most @count, are one span? */
+static unsigned long tce_span_count(const struct tce_nested *nested,
+				    unsigned int w, unsigned long index,
+				    unsigned long count)
+{
+	u64 entry = nested->guest_table[w] + index * sizeof(u64);
+
+	return min(spapr_sparse_leaf_run(index, count),
+		   (PAGE_SIZE - offset_in_page(entry)) / sizeof(u64));
+}
+
+/*
+ * The same for as many TCEs as a user asks for, with others having their turn in
+ * between
+ */
+static int tce_refresh(struct tce_nested *nested, unsigned int w,
+		       unsigned long index, unsigned long count,
+		       struct iommu_hwpt_spapr_tce_invalidate *report)
+{
+	struct tce_span span = { .nested = nested, .w = w };
+	int ret;
+
+	for (; count; index += span.count, count -= span.count) {
+		span.index = index;
+		span.count = tce_span_count(nested, w, index, count);
+		mutex_lock(&nested->lock);
+		ret = tce_refresh_span(&span, report);
+		mutex_unlock(&nested->lock);
+		if (ret)
+			return ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static bool tce_from(u64 origin, unsigned int page_shift, u64 start, u64 last)
+{
+	u64 gpa = origin & ~(u64)TCE_PERMISSIONS;
+
+	return origin && gpa <= last && gpa + BIT_ULL(page_shift) - 1 >= start;
+}
+
+static void tce_window_forget(struct tce_nested *nested, unsigned int w,
+			      u64 start, u64 last)
+{
+	unsigned int page_shift = tce_page_shift(nested->shadow, w);
+	unsigned long end = tce_window_tces(nested, w);
+	struct iommu_iotlb_gather gather;
+	unsigned long index = 0, leaf_end;
+	u64 *origins;
+
+	lockdep_assert_held(&nested->lock);
+	iommu_iotlb_gather_init(&gather);
+	while ((origins = spapr_sparse_next_leaf(&nested->origins[w], &index,
+						 end - 1))) {
+		leaf_end = spapr_sparse_leaf_end(index, end);
+		for (; index < leaf_end; index++, origins++)
+			if (tce_from(*origins, page_shift, start, last))
+				tce_clear_shadow(nested, w, index, origins,
+						 &gather);
+		cond_resched();
+		if (index == end)
+			break;
+	}
+	tce_domain_sync(&nested->shadow->domain, &gather);
+}
+
+/**
+ * tce_nested_forget() - Clear the TCEs that came from memory of the parent
+ * @nested: The domain
+ * @start: First address of the memory in the parent
+ * @last: Last address
+ *
+ * Context: process context, with the parent's lock held. The parent does not map
+ *	the memory any more.
+ */
+void tce_nested_forget(struct tce_nested *nested, u64 start, u64 last)
+{
+	unsigned int w;
+
+	lockdep_assert_held(&nested->parent->lock);
+	mutex_lock(&nested->lock);
+	for (w = 0; w < nested->shadow->windows; w++)
+		tce_window_forget(nested, w, start, last);
+	mutex_unlock(&nested->lock);
+}
+
+/* --- What the IOMMU core asks of a nested domain */
+
+static int tce_nested_attach_dev(struct iommu_domain *domain,
+				 struct device *dev, struct iommu_domain *old)
+{
+	struct tce_nested *nested = to_tce_nested(domain);
+
+	return tce_domain_attach_dev(&nested->shadow->domain, dev, old);
+}
+
+/* The window that has all of a range, or -1 */
+static int tce_nested_window(const struct tce_nested *nested, u64 start,
+			     u64 size)
+{
+	unsigned int w;
+
+	for (w = 0; w < nested->shadow->windows; w++) {
+		const struct iommu_aperture *a = &nested->shadow->aperture[w];
+
+		if (start >= a->start && start <= a->last &&
+		    size - 1 <= a->last - start)
+			return w;
+	}
+	return -1;
+}
+
+static int tce_invalidate(struct tce_nested *nested,
+			  struct iommu_hwpt_spapr_tce_invalidate *request)
+{
+	unsigned int page_shift;
+	u64 index;
+	int w;
+
+	if (request->flags || request->__reserved)
+		return -EOPNOTSUPP;
+	if (!request->size)
+		return -EINVAL;
+
+	w = tce_nested_window(nested, request->start, request->size);
+	if (w < 0)
+		return -EINVAL;
+	page_shift = tce_page_shift(nested->shadow, w);
+	if (!IS_ALIGNED(request->start | request->size, BIT_ULL(page_shift)))
+		return -EINVAL;
+
+	request->out_bad = 0;
+	request->out_first_bad = 0;
+	index = request->start - nested->shadow->aperture[w].start;
+	return tce_refresh(nested, w, index >> page_shift,
+			   request->size >> page_shift, request);
+}
+
+static int tce_invalidate_entry(struct tce_nested *nested,
+				const struct iommu_user_data_array *array,
+				unsigned int i)
+{
+	const unsigned int type = IOMMU_HWPT_INVALIDATE_DATA_SPAPR_TCE;
+	struct iommu_hwpt_spapr_tce_invalidate request = {};
+	int ret;
+
+	ret = iommu_copy_struct_from_user_array(&request, array, type, i,
+						out_first_bad);
+	if (ret)
+		return ret;
+
+	ret = tce_invalidate(nested, &request);
+	if (ret)
+		return ret;
+	if (copy_to_user(array->uptr + array->entry_len * i, &request,
+			 sizeof(request)))
+		return -EFAULT;
+	return 0;
+}
+
+static int tce_nested_invalidate(struct iommu_domain *domain,
+				 struct iommu_user_data_array *array)
+{
+	unsigned int i = 0;
+	int ret = 0;
+
+	if (array->type != IOMMU_HWPT_INVALIDATE_DATA_SPAPR_TCE)
+		ret = -EINVAL;
+	while (!ret && i < array->entry_num) {
+		ret = tce_invalidate_entry(to_tce_nested(domain), array, i);
+		if (!ret)
+			i++;
+	}
+	array->entry_num = i;
+	return ret;
+}
+
+static void tce_nested_free(struct iommu_domain *domain)
+{
+	struct tce_nested *nested = to_tce_nested(domain);
+	unsigned int w;
+
+	if (nested->parent) {
+		mutex_lock(&nested->parent->lock);
+		list_del(&nested->node);
+		mutex_unlock(&nested->parent->lock);
+	}
+	for (w = 0; w < TCE_WINDOWS; w++)
+		if (nested->origins[w].root)
+			spapr_sparse_destroy(&nested->origins[w], true);
+	if (nested->shadow)
+		tce_domain_free(&nested->shadow->domain);
+	mutex_destroy(&nested->lock);
+	kfree(nested);
+}
+
+static const struct iommu_domain_ops tce_nested_domain_ops = {
+	.attach_dev = tce_nested_attach_dev,
+	.cache_invalidate_user = tce_nested_invalidate,
+	.free = tce_nested_free,
+};
+
+/* Is the guest's table where a parent can have it? */
+static int tce_check_guest_table(const struct iommu_spapr_nested_window *w)
+{
+	const u64 limit = BIT_ULL(TCE_PARENT_LG2);
+	u64 size = (w->window.size >> w->window.page_shift) * sizeof(u64);
+
+	if (!IS_ALIGNED(w->table, sizeof(u64)))
+		return -EINVAL;
+	if (size > limit || w->table > limit - size)
+		return -EINVAL;
+	return 0;
+}
+
+/* The windows that the user wants, without their tables in @windows */
+static int tce_nested_windows(const struct iommu_table_group *group,
+			      const struct iommu_user_data *user_data,
+			      struct iommu_hwpt_spapr_nested *data,
+			      struct iommu_hwpt_spapr_tce *windows)
+{
+	unsigned int w;
+	int ret;
+
+	ret = iommu_copy_struct_from_user(data, user_data,
+					  IOMMU_HWPT_DATA_SPAPR_NESTED,
+					  windows);
+	if (ret)
+		return ret;
+
+	windows->flags = data->flags;
+	windows->num_windows = data->num_windows;
+	for (w = 0; w < TCE_WINDOWS; w++)
+		windows->windows[w] = data->windows[w].window;
+	ret = tce_check_windows(group, windows, ilog2(SZ_1G));
+	for (w = 0; !ret && w < data->num_windows; w++)
+		ret = tce_check_guest_table(&data->windows[w]);
+	return ret;
+}
+
+static int tce_nested_init(struct tce_nested *nested,
+			   const struct iommu_hwpt_spapr_nested *data)
+{
+	unsigned int w, bits;
+
+	for (w = 0; w < nested->shadow->windows; w++) {
+		nested->guest_table[w] = data->windows[w].table;
+		bits = ilog2(tce_window_tces(nested, w));
+		if (!spapr_sparse_init(&nested->origins[w], bits,
+				       GFP_KERNEL_ACCOUNT))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* From here on the parent tells what it unmaps. Read the guest's tables */
+static int tce_nested_fill(struct tce_nested *nested, struct tce_parent *parent)
+{
+	struct iommu_hwpt_spapr_tce_invalidate report = {};
+	unsigned int w;
+	int ret = 0;
+
+	nested->parent = parent;
+	mutex_lock(&parent->lock);
+	list_add_tail(&nested->node, &parent->nested);
+	mutex_unlock(&parent->lock);
+
+	for (w = 0; w < nested->shadow->windows && !ret; w++)
+		ret = tce_refresh(nested, w, 0, tce_window_tces(nested, w),
+				  &report);
+	return ret;
+}
+
+static struct tce_nested *
+tce_make_nested(const struct iommu_table_group *group,
+		const struct iommu_hwpt_spapr_tce *windows, int nid)
+{
+	struct tce_nested *nested = kzalloc_obj(*nested, GFP_KERNEL_ACCOUNT);
+	struct tce_domain *shadow;
+
+	if (!nested)
+		return ERR_PTR(-ENOMEM);
+	shadow = tce_make_domain(group, windows, nid);
+	if (IS_ERR(shadow)) {
+		kfree(nested);
+		return ERR_CAST(shadow);
+	}
+
+	mutex_init(&nested->lock);
+	nested->shadow = shadow;
+	nested->domain.type = IOMMU_DOMAIN_NESTED;
+	nested->domain.ops = &tce_nested_domain_ops;
+	return nested;
+}
+
+/**
+ * tce_domain_alloc_nested() - Allocate a nested domain
+ * @dev: Device that the domain has to fit
+ * @parent: What tce_parent_alloc() has returned
+ * @flags: IOMMU_HWPT_ALLOC_..., none of which is supported
+ * @user_data: struct iommu_hwpt_spapr_nested
+ *
+ * Context: process context.
+ * Return: the domain with what is in the guest's tables; or ERR_PTR of
+ *	-EOPNOTSUPP for what is not supported, -EINVAL for windows that the PE of
+ *	@dev cannot have and for tables beyond the parent, -EFAULT where the
+ *	parent does not map a table, -EINTR, -ENOMEM.
+ */
+struct iommu_domain *
+tce_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
+			u32 flags, const struct iommu_user_data *user_data)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+	struct iommu_hwpt_spapr_tce windows = {};
+	struct iommu_hwpt_spapr_nested data = {};
+	struct tce_nested *nested;
+	int ret;
+
+	if (flags)
+		return ERR_PTR(-EOPNOTSUPP);
+
+	ret = tce_nested_windows(tdev->group, user_data, &data, &windows);
+	if (ret)
+		return ERR_PTR(ret);
+
+	nested = tce_make_nested(tdev->group, &windows, dev_to_node(dev));
+	if (IS_ERR(nested))
+		return ERR_CAST(nested);
+
+	ret = tce_nested_init(nested, &data);
+	if (!ret)
+		ret = tce_nested_fill(nested, container_of(parent,
+							   struct tce_parent,
+							   domain));
+	if (ret) {
+		tce_nested_free(&nested->domain);
+		return ERR_PTR(ret);
+	}
+	return &nested->domain;
+}
