@@ -747,6 +747,8 @@ void *tce_hw_info(struct device *dev, u32 *length,
 			TCE_WINDOWS);
 	info->max_levels = group->max_levels;
 	info->page_sizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	info->nested_page_sizes =
+		group->pgsizes & GENMASK_ULL(TCE_NESTED_PAGE_SHIFT, 0);
 	info->window_start[0] = group->tce32_start;
 	info->window_start[1] = TCE_SECOND_WINDOW;
 	info->max_size = group->ops->attach_table ?

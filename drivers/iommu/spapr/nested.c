@@ -484,7 +484,7 @@ static int tce_nested_windows(const struct iommu_table_group *group,
 	windows->num_windows = data->num_windows;
 	for (w = 0; w < TCE_WINDOWS; w++)
 		windows->windows[w] = data->windows[w].window;
-	ret = tce_check_windows(group, windows, ilog2(SZ_1G));
+	ret = tce_check_windows(group, windows, TCE_NESTED_PAGE_SHIFT);
 	for (w = 0; !ret && w < data->num_windows; w++)
 		ret = tce_check_guest_table(&data->windows[w]);
 	return ret;

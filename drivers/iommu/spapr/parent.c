@@ -285,7 +285,8 @@ struct iommu_domain *tce_parent_alloc(void)
 	domain->type = IOMMU_DOMAIN_UNMANAGED;
 	domain->ops = &tce_parent_domain_ops;
 	domain->software_parent = true;
-	domain->pgsize_bitmap = PAGE_SIZE | SZ_2M | SZ_16M | SZ_1G;
+	domain->pgsize_bitmap = PAGE_SIZE | SZ_2M | SZ_16M |
+				BIT(TCE_NESTED_PAGE_SHIFT);
 	domain->geometry.aperture_end = BIT_ULL(TCE_PARENT_LG2) - 1;
 	domain->geometry.force_aperture = true;
 	return domain;

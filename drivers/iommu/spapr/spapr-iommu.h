@@ -38,6 +38,8 @@
 #define TCE_LIST_MAX	512
 /* Guests have their memory below; it is more than hosts have */
 #define TCE_PARENT_LG2	47
+/* Log2 of the largest page that a parent knows as one */
+#define TCE_NESTED_PAGE_SHIFT	30
 
 struct iommu_hwpt_spapr_tce;
 struct tce_attachment;

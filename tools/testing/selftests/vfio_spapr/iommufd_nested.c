@@ -41,6 +41,7 @@ FIXTURE(nested) {
 	__u32 ioas, parent, hwpt;
 	struct cdev cdev[TESTBED_DEVICES];
 	struct nested_windows windows;
+	__u64 page_sizes;
 	size_t memory_size, tables_size;
 	/* Where the tables are in the test's memory */
 	__be64 *table[2];
@@ -61,6 +62,7 @@ static long choose_windows(SELF(nested) self)
 	ret = iommufd_hw_info(self->iommufd, self->cdev[0].id, &info);
 	if (ret)
 		return ret;
+	self->page_sizes = info.nested_page_sizes;
 	self->windows = (struct nested_windows) {
 		.num_windows = 2,
 		.windows = {
@@ -201,6 +203,8 @@ TEST_F(nested, parent)
 	struct hwpt_windows windows = { .num_windows = 1 };
 	__u32 hwpt;
 
+	EXPECT_EQ(4096 | self->bed.page,
+		  self->page_sizes & (4096 | self->bed.page));
 	EXPECT_EQ(-EINVAL, cdev_attach(&self->cdev[0], self->parent));
 	ASSERT_EQ(1, iommufd_ranges(self->iommufd, self->ioas, ranges,
 				    MAX_RANGES));
@@ -645,6 +649,8 @@ TEST_F(nested, huge_pages)
 
 	for (i = 0; !huge && i < ARRAY_SIZE(shifts); i++) {
 		size = 1UL << shifts[i];
+		if (!(self->page_sizes & size))
+			continue;
 		huge = memory_get_huge(HUGE_PAGES, size, size);
 		self->windows.windows[HIGH].page_shift = shifts[i];
 	}

@@ -73,6 +73,8 @@ struct hw_info_windows {
 	__u64 default_window_size;
 	__u32 max_levels;
 	__u32 reserved;
+	/* 0 where the kernel has no nested page tables */
+	__u64 nested_page_sizes;
 };
 
 /* As iommufd_hwpt_alloc(), with @windows of the test's choice */
