@@ -138,6 +138,18 @@ static struct iommu_group *tce_device_group(struct device *dev)
 	return hose->controller_ops.device_group(hose, to_pci_dev(dev));
 }
 
+/*
+ * The bridges translate every access and answer no requests for translations.
+ * While the core resets a device that could make such requests it blocks it,
+ * which here would take the windows from all of the PE.
+ */
+static void tce_forbid_ats(struct pci_dev *pdev)
+{
+#ifdef CONFIG_PCI_ATS
+	pdev->ats_cap = 0;
+#endif
+}
+
 static struct iommu_device *tce_probe_device(struct device *dev)
 {
 	struct iommu_group *group;
@@ -160,6 +172,7 @@ static struct iommu_device *tce_probe_device(struct device *dev)
 	tdev->group = iommu_group_get_iommudata(group);
 	iommu_group_put(group);
 	dev_iommu_priv_set(dev, tdev);
+	tce_forbid_ats(to_pci_dev(dev));
 	return &pci_bus_to_host(to_pci_dev(dev)->bus)->iommu;
 }
 

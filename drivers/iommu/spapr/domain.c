@@ -303,29 +303,55 @@ tce_domain_apertures(struct iommu_domain *domain, unsigned int *count)
 	return td->aperture;
 }
 
-/* Call @told for each attachment with the part of a range in each window */
+/*
+ * Call @told for each attachment with what is between @start and @last in a
+ * window. A hypervisor is told as much as a hypercall takes at a time, as
+ * interrupts are off meanwhile; a bridge is told all at once.
+ */
+static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
+			   u64 last,
+			   int (*told)(struct tce_attachment *attachment,
+				       unsigned int w, unsigned long start,
+				       unsigned long npages))
+{
+	unsigned int page_shift = tce_page_shift(td, w);
+	u64 step = td->list ? (u64)TCE_LIST_MAX << page_shift :
+			      last - start + 1;
+	struct tce_attachment *attachment;
+	u64 stop;
+	int ret;
+
+	for (; start <= last; start = stop + 1) {
+		stop = min(last, start + step - 1);
+		guard(spinlock_irqsave)(&td->lock);
+		list_for_each_entry(attachment, &td->attachments, node) {
+			ret = told(attachment, w, start,
+				   (stop - start + 1) >> page_shift);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+/* The same for the part of a range that is in each window */
 static int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
 			   int (*told)(struct tce_attachment *attachment,
 				       unsigned int w, unsigned long start,
 				       unsigned long npages))
 {
-	struct tce_attachment *attachment;
 	unsigned int w;
 	int ret;
 
-	lockdep_assert_held(&td->lock);
 	for (w = 0; w < td->windows; w++) {
 		u64 from = max(start, td->aperture[w].start);
 		u64 to = min(last, td->aperture[w].last);
 
 		if (from > to)
 			continue;
-		list_for_each_entry(attachment, &td->attachments, node) {
-			ret = told(attachment, w, from,
-				   (to - from + 1) >> tce_page_shift(td, w));
-			if (ret)
-				return ret;
-		}
+		ret = tce_window_tell(td, w, from, to, told);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -355,14 +381,8 @@ static int tce_tell_unmap(struct tce_attachment *attachment, unsigned int w,
 int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
 			size_t size)
 {
-	struct tce_domain *td = to_tce_domain(domain);
-	unsigned long flags;
-	int ret;
-
-	spin_lock_irqsave(&td->lock, flags);
-	ret = tce_domain_tell(td, iova, iova + size - 1, tce_tell_map);
-	spin_unlock_irqrestore(&td->lock, flags);
-	return ret;
+	return tce_domain_tell(to_tce_domain(domain), iova, iova + size - 1,
+			       tce_tell_map);
 }
 
 static void tce_domain_flush_all(struct iommu_domain *domain)
@@ -392,13 +412,9 @@ void tce_domain_sync(struct iommu_domain *domain,
 		     struct iommu_iotlb_gather *gather)
 {
 	struct tce_domain *td = to_tce_domain(domain);
-	unsigned long flags;
 
-	if (gather->end >= gather->start) {
-		spin_lock_irqsave(&td->lock, flags);
+	if (gather->end >= gather->start)
 		tce_domain_tell(td, gather->start, gather->end, tce_tell_unmap);
-		spin_unlock_irqrestore(&td->lock, flags);
-	}
 	if (iommu_pages_list_empty(&gather->freelist))
 		return;
 
@@ -542,6 +558,13 @@ static int tce_check_window(const struct iommu_table_group *group,
 	return 0;
 }
 
+/* How many windows the PE can have at a time */
+static unsigned int tce_windows_max(const struct iommu_table_group *group)
+{
+	return clamp_t(int, group->max_dynamic_windows_supported, 1,
+		       TCE_WINDOWS);
+}
+
 /**
  * tce_check_windows() - Can a PE have these windows?
  * @group: The PE
@@ -560,7 +583,7 @@ int tce_check_windows(const struct iommu_table_group *group,
 
 	if (data->flags)
 		return -EOPNOTSUPP;
-	if (!data->num_windows || data->num_windows > TCE_WINDOWS)
+	if (!data->num_windows || data->num_windows > tce_windows_max(group))
 		return -EINVAL;
 
 	for (w = 0; w < data->num_windows; w++) {
@@ -742,9 +765,7 @@ void *tce_hw_info(struct device *dev, u32 *length,
 	if (!info)
 		return ERR_PTR(-ENOMEM);
 
-	info->num_windows =
-		clamp_t(int, group->max_dynamic_windows_supported, 1,
-			TCE_WINDOWS);
+	info->num_windows = tce_windows_max(group);
 	info->max_levels = group->max_levels;
 	info->page_sizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
 	info->nested_page_sizes =

@@ -58,7 +58,7 @@ struct task_struct;
  * @pages: user page number -> word as above. A word is written under @lock,
  *	read by anyone inside a walk.
  * @lock: protects everything but @pages' readers; outermost of the engine's
- *	locks but for the container's.
+ *	locks but for the owner's.
  * @regions: interval tree of the registered regions
  * @filled: woken when a new region has its pages, or could not get them
  * @left: regions without a use that are still pinned
