@@ -37,40 +37,8 @@
 #define FNAME(name)	early_##name
 #define TCE_COPY_LIST	tce_copy_list
 #define TCE_READ_LIST	tce_read_list
+#define TCE_BY_NUMBER
 #include "spapr_tce_tmpl.h"
-
-/* With frames of their own, which the other hypercalls need not pay for */
-
-static noinline __kprobes long early_stuff(struct kvm_vcpu *vcpu)
-{
-	const unsigned long *gpr = vcpu->arch.regs.gpr;
-
-	return early_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
-}
-
-static noinline __kprobes long early_put_indirect(struct kvm_vcpu *vcpu)
-{
-	const unsigned long *gpr = vcpu->arch.regs.gpr;
-
-	return early_h_put_indirect(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
-}
-
-static __always_inline long early_answer(struct kvm_vcpu *vcpu,
-					 unsigned long req)
-{
-	const unsigned long *gpr = vcpu->arch.regs.gpr;
-
-	if (req == H_PUT_TCE && tce_enabled(vcpu, H_PUT_TCE))
-		return early_h_put(vcpu, gpr[4], gpr[5], gpr[6]);
-	if (req == H_STUFF_TCE && tce_enabled(vcpu, H_STUFF_TCE))
-		return early_stuff(vcpu);
-	if (req == H_PUT_TCE_INDIRECT &&
-	    tce_enabled(vcpu, H_PUT_TCE_INDIRECT))
-		return early_put_indirect(vcpu);
-	if (req == H_GET_TCE && tce_enabled(vcpu, H_GET_TCE))
-		return early_h_get(vcpu, gpr[4], gpr[5]);
-	return H_TOO_HARD;
-}
 
 /* Take over what the exit left in the paca, before the next trap */
 static __always_inline void save_registers(struct kvm_vcpu *vcpu)

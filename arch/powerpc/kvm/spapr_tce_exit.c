@@ -40,40 +40,8 @@ static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
 #define FNAME(name)	exit_##name
 #define TCE_COPY_LIST	exit_copy_list
 #define TCE_READ_LIST	tce_read_list
+#define TCE_BY_NUMBER
 #include "spapr_tce_tmpl.h"
-
-/* With frames of their own, which the other hypercalls need not pay for */
-
-static noinline __kprobes long exit_stuff(struct kvm_vcpu *vcpu)
-{
-	const unsigned long *gpr = vcpu->arch.regs.gpr;
-
-	return exit_h_stuff(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
-}
-
-static noinline __kprobes long exit_put_indirect(struct kvm_vcpu *vcpu)
-{
-	const unsigned long *gpr = vcpu->arch.regs.gpr;
-
-	return exit_h_put_indirect(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
-}
-
-static __always_inline long exit_answer(struct kvm_vcpu *vcpu,
-					unsigned long req)
-{
-	const unsigned long *gpr = vcpu->arch.regs.gpr;
-
-	if (req == H_PUT_TCE && tce_enabled(vcpu, H_PUT_TCE))
-		return exit_h_put(vcpu, gpr[4], gpr[5], gpr[6]);
-	if (req == H_STUFF_TCE && tce_enabled(vcpu, H_STUFF_TCE))
-		return exit_stuff(vcpu);
-	if (req == H_PUT_TCE_INDIRECT &&
-	    tce_enabled(vcpu, H_PUT_TCE_INDIRECT))
-		return exit_put_indirect(vcpu);
-	if (req == H_GET_TCE && tce_enabled(vcpu, H_GET_TCE))
-		return exit_h_get(vcpu, gpr[4], gpr[5]);
-	return H_TOO_HARD;
-}
 
 /* A nested guest's performance monitor would count the host's events */
 static bool nested_guest_counts(void)

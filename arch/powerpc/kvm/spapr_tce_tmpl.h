@@ -4,9 +4,10 @@
  *
  * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
  * TCE_COPY_LIST() and TCE_READ_LIST(), and includes this file, once for each
- * place. A function here runs inside one walk of the engine. It either answers
- * the guest, or changes nothing and returns who can go on (H_TOO_HARD and the
- * codes after it, spapr_tce.h).
+ * place. With TCE_BY_NUMBER defined as well it gets FNAME(answer)(). A function
+ * here runs inside one walk of the engine. It either answers the guest, or
+ * changes nothing and returns who can go on (H_TOO_HARD and the codes after it,
+ * spapr_tce.h).
  *
  * A list in guest memory is read once, onto the stack or into the vCPU's buffer:
  * the guest may change it meanwhile, so what was checked must be what is used.
@@ -671,6 +672,44 @@ FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 	return FNAME(indirect_general)(vcpu, table, ioba, tce_list, npages);
 }
+
+#ifdef TCE_BY_NUMBER
+/* With frames of their own, which the other hypercalls need not pay for */
+
+static noinline __kprobes long FNAME(stuff)(struct kvm_vcpu *vcpu)
+{
+	const unsigned long *gpr = vcpu->arch.regs.gpr;
+
+	return FNAME(h_stuff)(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
+}
+
+static noinline __kprobes long FNAME(put_indirect)(struct kvm_vcpu *vcpu)
+{
+	const unsigned long *gpr = vcpu->arch.regs.gpr;
+
+	return FNAME(h_put_indirect)(vcpu, gpr[4], gpr[5], gpr[6], gpr[7]);
+}
+
+/* Answer a hypercall by its number: H_TOO_HARD if that is none of these */
+static __always_inline long FNAME(answer)(struct kvm_vcpu *vcpu,
+					   unsigned long req)
+{
+	const unsigned long *gpr = vcpu->arch.regs.gpr;
+
+	if (req == H_PUT_TCE && tce_enabled(vcpu, H_PUT_TCE))
+		return FNAME(h_put)(vcpu, gpr[4], gpr[5], gpr[6]);
+	if (req == H_STUFF_TCE && tce_enabled(vcpu, H_STUFF_TCE))
+		return FNAME(stuff)(vcpu);
+	if (req == H_PUT_TCE_INDIRECT &&
+	    tce_enabled(vcpu, H_PUT_TCE_INDIRECT))
+		return FNAME(put_indirect)(vcpu);
+	if (req == H_GET_TCE && tce_enabled(vcpu, H_GET_TCE))
+		return FNAME(h_get)(vcpu, gpr[4], gpr[5]);
+	return H_TOO_HARD;
+}
+
+#undef TCE_BY_NUMBER
+#endif
 
 #undef TCE_READ_LIST
 #undef TCE_COPY_LIST

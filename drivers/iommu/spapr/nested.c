@@ -8,9 +8,9 @@
  *
  * The guest's table of a window is an array of TCEs in memory of the parent, at
  * an address that is not for the guest to see. It is read when the domain is
- * allocated and when its user says that TCEs have changed, never else. A TCE that
- * cannot be had, because its bits are wrong or no memory is mapped there, is
- * clear in the shadow, and the user is told.
+ * allocated and when its user says that TCEs have changed, at no other time. A
+ * bad TCE, whose bits are wrong or which points to no mapped memory, is clear in
+ * the shadow, and the user is told.
  *
  * For each TCE of the shadow its origin is kept: address and permissions in the
  * guest's TCE. A TCE whose origin is the same needs no change. Unmapped from the
@@ -18,7 +18,7 @@
  * (tce_nested_forget()). They come back when the user asks to read them again.
  *
  * The owner of a guest can write its table while it is read. A word is used as
- * it was read once, and checked against the parent in the same breath.
+ * it was read once, and looked up in the parent under the same lock.
  */
 
 #include <linux/bitops.h>

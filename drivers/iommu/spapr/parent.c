@@ -18,10 +18,10 @@
  *
  * What leaves a parent must be gone from the nested domains before it is
  * unpinned. Unmapping clears the words. Then tce_parent_sync() takes the lock of
- * each nested domain in turn and clears the TCEs that came from the range. Who
- * looks up a word does it under the lock of its nested domain, and uses what it
- * found under the same lock. So a lookup that found the page is over before that
- * domain is searched, and a later one finds nothing.
+ * each nested domain in turn and clears the TCEs that came from the range. A
+ * nested domain looks up a word, and uses what it found, in one hold of its lock.
+ * So a lookup that found the page is over before that domain is searched, and a
+ * later one finds nothing.
  */
 
 #include <linux/bitfield.h>

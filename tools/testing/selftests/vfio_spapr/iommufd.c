@@ -465,7 +465,7 @@ TEST_F(iommufd, close_orders)
 		self->iommufd = iommufd_open();
 		ASSERT_LE(0, self->iommufd);
 		ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas[0]));
-		/* What was mapped has gone with the address space */
+		/* Closing the iommufd has unmapped the page */
 		ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
 		EXPECT_EQ(0, reach(self, 0, iova, 0) & REACHES);
 	}

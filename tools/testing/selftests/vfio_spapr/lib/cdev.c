@@ -113,33 +113,41 @@ long iommufd_hwpt_alloc(int iommufd, __u32 device, __u32 of, __u32 flags,
 	return ret;
 }
 
-long iommufd_hwpt_alloc_windows(int iommufd, __u32 device, __u32 of,
-				const struct hwpt_windows *windows,
-				__u32 *hwpt)
+int iommufd_hwpt_alloc_data(int iommufd, __u32 device, __u32 of, __u32 type,
+			    const void *data, __u32 size, __u32 *hwpt)
 {
 	struct iommu_hwpt_alloc alloc = {
 		.size = sizeof(alloc),
 		.dev_id = device,
 		.pt_id = of,
-		.data_type = HWPT_DATA_SPAPR_TCE,
-		.data_len = sizeof(*windows),
-		.data_uptr = (unsigned long)windows,
+		.data_type = type,
+		.data_len = size,
+		.data_uptr = (unsigned long)data,
 	};
-	long ret;
+	int ret = ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc);
 
-	ret = transcript_call(ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc),
-			      "HWPT_ALLOC flags=%#x %u windows, %#llx+%#llx %u %u, %#llx+%#llx %u %u",
-			      windows->flags, windows->num_windows,
-			      windows->windows[0].start,
-			      windows->windows[0].size,
-			      windows->windows[0].page_shift,
-			      windows->windows[0].levels,
-			      windows->windows[1].start,
-			      windows->windows[1].size,
-			      windows->windows[1].page_shift,
-			      windows->windows[1].levels);
 	*hwpt = alloc.out_hwpt_id;
 	return ret;
+}
+
+long iommufd_hwpt_alloc_windows(int iommufd, __u32 device, __u32 of,
+				const struct hwpt_windows *windows,
+				__u32 *hwpt)
+{
+	return transcript_call(iommufd_hwpt_alloc_data(iommufd, device, of,
+						       HWPT_DATA_SPAPR_TCE,
+						       windows,
+						       sizeof(*windows), hwpt),
+			       "HWPT_ALLOC flags=%#x %u windows, %#llx+%#llx %u %u, %#llx+%#llx %u %u",
+			       windows->flags, windows->num_windows,
+			       windows->windows[0].start,
+			       windows->windows[0].size,
+			       windows->windows[0].page_shift,
+			       windows->windows[0].levels,
+			       windows->windows[1].start,
+			       windows->windows[1].size,
+			       windows->windows[1].page_shift,
+			       windows->windows[1].levels);
 }
 
 long iommufd_hw_info(int iommufd, __u32 device, struct hw_info_windows *info)

@@ -77,6 +77,13 @@ struct hw_info_windows {
 	__u64 nested_page_sizes;
 };
 
+/*
+ * As iommufd_hwpt_alloc(), with @data of @type, @size bytes long. Without a
+ * transcript: returns what the ioctl does.
+ */
+int iommufd_hwpt_alloc_data(int iommufd, __u32 device, __u32 of, __u32 type,
+			    const void *data, __u32 size, __u32 *hwpt);
+
 /* As iommufd_hwpt_alloc(), with @windows of the test's choice */
 long iommufd_hwpt_alloc_windows(int iommufd, __u32 device, __u32 of,
 				const struct hwpt_windows *windows,

@@ -3,6 +3,7 @@
 #include <linux/iommufd.h>
 #include <sys/ioctl.h>
 
+#include "cdev.h"
 #include "nested.h"
 #include "transcript.h"
 
@@ -10,31 +11,22 @@ long iommufd_hwpt_alloc_nested(int iommufd, __u32 device, __u32 parent,
 			       const struct nested_windows *windows,
 			       __u32 *hwpt)
 {
-	struct iommu_hwpt_alloc alloc = {
-		.size = sizeof(alloc),
-		.dev_id = device,
-		.pt_id = parent,
-		.data_type = HWPT_DATA_SPAPR_NESTED,
-		.data_len = sizeof(*windows),
-		.data_uptr = (unsigned long)windows,
-	};
-	long ret;
-
-	ret = transcript_call(ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc),
-			      "HWPT_ALLOC nested flags=%#x %u windows, %#llx+%#llx %u %u at %#llx, %#llx+%#llx %u %u at %#llx",
-			      windows->flags, windows->num_windows,
-			      windows->windows[0].start,
-			      windows->windows[0].size,
-			      windows->windows[0].page_shift,
-			      windows->windows[0].levels,
-			      windows->windows[0].table,
-			      windows->windows[1].start,
-			      windows->windows[1].size,
-			      windows->windows[1].page_shift,
-			      windows->windows[1].levels,
-			      windows->windows[1].table);
-	*hwpt = alloc.out_hwpt_id;
-	return ret;
+	return transcript_call(iommufd_hwpt_alloc_data(iommufd, device, parent,
+						       HWPT_DATA_SPAPR_NESTED,
+						       windows,
+						       sizeof(*windows), hwpt),
+			       "HWPT_ALLOC nested flags=%#x %u windows, %#llx+%#llx %u %u at %#llx, %#llx+%#llx %u %u at %#llx",
+			       windows->flags, windows->num_windows,
+			       windows->windows[0].start,
+			       windows->windows[0].size,
+			       windows->windows[0].page_shift,
+			       windows->windows[0].levels,
+			       windows->windows[0].table,
+			       windows->windows[1].start,
+			       windows->windows[1].size,
+			       windows->windows[1].page_shift,
+			       windows->windows[1].levels,
+			       windows->windows[1].table);
 }
 
 long iommufd_invalidate(int iommufd, __u32 hwpt, __u32 type,
