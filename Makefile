@@ -199,7 +199,7 @@ test-deb: deb $(busybox)
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
 ##                    mitigations on, KEEP=1 takes the last base counts
-bench: kernel kernel-base
+bench: kernel kernel-base rootfs
 	@tools/build/selftests $(B)
 	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f) \
 		$(if $(KEEP),-b)
