@@ -8,6 +8,7 @@ stub, before firmware reads it.
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -37,19 +38,43 @@ class Stub:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+        self.received = b""
         self.ask("Qqemu.PhyMemMode:1")
 
-    def ask(self, packet):
+    def send(self, packet):
         data = packet.encode()
         self.socket.sendall(b"$%s#%02x" % (data, sum(data) & 0xff))
-        answer = b""
-        while b"#" not in answer[:-2]:
+
+    def packet(self):
+        """The next packet that the stub sent."""
+        while True:
+            whole = re.match(rb"\+*\$([^#]*)#..", self.received, re.S)
+            if whole:
+                break
             received = self.socket.recv(65536)
             if not received:
                 raise OSError("the emulator left its gdb stub")
-            answer += received
+            self.received += received
+        self.received = self.received[whole.end():]
         self.socket.sendall(b"+")
-        return answer.lstrip(b"+$").partition(b"#")[0].decode()
+        return whole[1].decode()
+
+    def wait_for_stop(self):
+        while not self.packet().startswith("T"):
+            pass
+
+    def ask(self, packet):
+        """What the stub answers. A machine that the connection stopped says
+        so, too, at a time of its own."""
+        self.send(packet)
+        answer = self.packet()
+        while answer.startswith("T"):
+            answer = self.packet()
+        return answer
+
+    def step(self):
+        self.send("s")
+        self.wait_for_stop()
 
     def read(self, address, size):
         return b"".join(

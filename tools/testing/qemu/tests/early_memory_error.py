@@ -74,7 +74,7 @@ def step_to_load(stub, registers):
         if insn >> 26 == OPCODE_LD and insn >> 16 & 31 == 4:
             offset = (insn & 0xfffc ^ 0x8000) - 0x8000
             return registers.get(4) + offset
-        stub.ask("s")
+        stub.step()
 
 
 def machine_check(registers, address):
@@ -90,8 +90,8 @@ def machine_check(registers, address):
 
 def run_to(stub, address):
     stub.ask(f"Z1,{address:x},4")
-    early.resume(stub)
-    early.wait_for_stop(stub)
+    stub.send("c")
+    stub.wait_for_stop()
     stub.ask(f"z1,{address:x},4")
 
 
@@ -110,7 +110,7 @@ def raise_errors(folder, addresses):
         machine_check(registers, step_to_load(stub, registers))
         run_to(stub, byte_load)
         machine_check(registers, registers.get(4))
-        early.resume(stub)
+        stub.send("c")
         time.sleep(0.2)
         early.interrupt(stub)
     stub.go()

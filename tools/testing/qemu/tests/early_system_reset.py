@@ -53,18 +53,7 @@ class Monitor:
 
 def interrupt(stub):
     stub.socket.sendall(b"\x03")
-    wait_for_stop(stub)
-
-
-def wait_for_stop(stub):
-    answer = b""
-    while b"#" not in answer[:-2]:
-        answer += stub.socket.recv(4096)
-    stub.socket.sendall(b"+")
-
-
-def resume(stub):
-    stub.socket.sendall(b"$c#63")
+    stub.wait_for_stop()
 
 
 def raise_resets(folder, addresses):
@@ -74,11 +63,11 @@ def raise_resets(folder, addresses):
     monitor = Monitor(os.path.join(folder, "monitor"))
     for _ in range(RESETS):
         stub.ask(f"Z1,{address:x},4")
-        resume(stub)
-        wait_for_stop(stub)
+        stub.send("c")
+        stub.wait_for_stop()
         stub.ask(f"z1,{address:x},4")
         monitor.tell("nmi")
-        resume(stub)
+        stub.send("c")
         time.sleep(0.2)
         interrupt(stub)
     stub.go()
