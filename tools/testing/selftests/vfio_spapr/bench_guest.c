@@ -27,7 +27,7 @@
 #define PART	(64 * KiB)
 
 static const char *operation;
-static char buffer[PART] __attribute__((aligned(PART)));
+static _Alignas(PART) char buffer[PART];
 
 static size_t read_to_end(int fd, size_t most)
 {
