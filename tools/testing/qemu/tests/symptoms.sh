@@ -117,10 +117,15 @@ kernel_says() {
 	dmesg | grep -F "$1"
 }
 
-# The table of a guest whose devices are all emulated
+# The table of a guest whose devices are all emulated. QEMU makes it when it
+# resets the machine, which may be after it asked for a command.
 unlinked() {
 	start
-	cat /sys/kernel/debug/kvm/*/spapr_tce >/tmp/tables
+	for _ in $(seq 60); do
+		cat /sys/kernel/debug/kvm/*/spapr_tce >/tmp/tables
+		[ ! -s /tmp/tables ] || break
+		sleep 1
+	done
 	stop
 	cat /tmp/tables
 	grep -q 'iommu=- ' /tmp/tables
