@@ -43,6 +43,7 @@ busybox := $S/ppc64el/busybox
 busybox_be := $S/ppc64/busybox
 qemu := $S/ppc64el/qemu
 rootfs := $S/rootfs.ext4
+dpdk := $S/dpdk.ext4
 drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
@@ -59,6 +60,8 @@ asked = $(if $T,$(or $(findstring *,$T),$(filter $1,$T)),all)
 # Tested along with that one
 modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 	kernel-modular))
+# What single tests need beside
+needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk)))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -75,7 +78,7 @@ setup:
 	@NEWEST=$(if $(filter setup,$(MAKECMDGOALS)),1) tools/build/setup
 	@mkdir -p $(B)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
-		../drc-release $(B)
+		../dpdk.ext4 ../drc-release $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
@@ -144,7 +147,13 @@ $(qemu): | setup
 	@tools/build/ppc64el-packages $@ qemu-system-ppc ipxe-qemu
 
 $(rootfs): tools/build/rootfs | $(qemu)
-	@tools/build/rootfs $(qemu) $@
+	@tools/build/rootfs $(qemu) $@ usr/bin/qemu-system-ppc64
+
+$S/ppc64el/dpdk: | setup
+	@tools/build/ppc64el-packages $@ dpdk-dev librte-net-e1000-23
+
+$(dpdk): tools/build/rootfs | $S/ppc64el/dpdk
+	@tools/build/rootfs $S/ppc64el/dpdk $@ usr/bin/dpdk-testpmd
 
 $(drc_release): tools/testing/qemu/inside/drc-release.c | setup
 	@mkdir -p $(@D)
@@ -162,7 +171,7 @@ demo: $(kernel) rootfs
 ##                    KERNEL=debug, kcsan, 4k and be test those,
 ##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so
-test: $(kernel) $(plain) $(modular) rootfs $(drc_release)
+test: $(kernel) $(plain) $(modular) rootfs $(needed) $(drc_release)
 	@[ -z "$(modular)" ] || tools/build/selftests $(B) $(B)/modular
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(tested)' -t '$(T)' -j $(JOBS) \

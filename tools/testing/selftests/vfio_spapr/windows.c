@@ -422,4 +422,75 @@ TEST_F(windows, remove_mapped)
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 2 * page));
 }
 
+/*
+ * A driver whose memory grows puts a window of twice the size in the place of
+ * the one that it has, and maps all that it had and more.
+ */
+TEST_F(windows, growing)
+{
+	const int c = self->bed.container;
+	const struct edu *edu = &self->bed.edu[0];
+	const size_t page = self->bed.page;
+	unsigned int step;
+
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, PAGES * page));
+	testbed_open_device(&self->bed, 0);
+	EXPECT_EQ(0, container_remove_window(c, self->bed.start));
+	for (step = 0; step < 3; step++) {
+		const __u64 size = (LEAST_TCES << step) * page;
+		const size_t last = (PAGES >> 2 << step) - 1;
+		__u64 start = ~0ULL;
+
+		EXPECT_EQ(0, container_create_window(c, page_shift(), size, 1,
+						     &start));
+		EXPECT_EQ(0, container_map(c, BASE_PAGES, start,
+					   (last + 1) * page, READ_WRITE));
+		EXPECT_EQ(0, container_map(c, BASE_PAGES,
+					   start + size - page, page,
+					   READ_WRITE));
+		EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory, 0, NULL));
+		EXPECT_EQ(3, edu_reach(edu, start + last * page,
+				       self->bed.memory + last * page, 0,
+				       NULL));
+		EXPECT_EQ(3, edu_reach(edu, start + size - page,
+				       self->bed.memory, 0, NULL));
+		memory_see_locked("grown");
+		EXPECT_EQ(0, container_remove_window(c, start));
+	}
+	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, PAGES * page));
+	memory_see_locked("at the end");
+}
+
+/* A TCE in the middle of a mapping is given other memory, its neighbours not. */
+TEST_F(windows, part_mapped_again)
+{
+	const int c = self->bed.container;
+	const struct edu *edu = &self->bed.edu[0];
+	const __u64 tce = 1ULL << DEFAULT_SHIFT;
+	const size_t page = self->bed.page;
+	const __u64 start = self->bed.start;
+	const __u64 part = start + page + page / 2;
+	char *const memory = self->bed.memory;
+	char *const before = memory + page + page / 2;
+	char *const after = memory + 3 * page;
+
+	EXPECT_EQ(0, container_register(c, BASE_PAGES, 4 * page));
+	testbed_open_device(&self->bed, 0);
+	EXPECT_EQ(0, container_map(c, BASE_PAGES, start, 3 * page, READ_WRITE));
+	EXPECT_EQ(3, edu_reach(edu, part, before, 0, NULL));
+
+	EXPECT_EQ(0, container_unmap(c, part, tce));
+	EXPECT_EQ(0, edu_reach(edu, part, before, start, memory) & 3);
+	EXPECT_EQ(3, edu_reach(edu, part + tce, before + tce, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, part - tce, before - tce, 0, NULL));
+
+	EXPECT_EQ(0, container_map(c, (__u64)after, part, tce, READ_WRITE));
+	EXPECT_EQ(3, edu_reach(edu, part, after, 0, NULL));
+	EXPECT_EQ(0, edu_reach(edu, part, before, start, memory) & 3);
+	EXPECT_EQ(3, edu_reach(edu, part + tce, before + tce, 0, NULL));
+	EXPECT_EQ(3, edu_reach(edu, part - tce, before - tce, 0, NULL));
+	EXPECT_EQ(0, container_unmap(c, start, 3 * page));
+	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 4 * page));
+}
+
 TEST_HARNESS_MAIN

@@ -1,0 +1,205 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Debian's DPDK over a v2 container: its testpmd, run by a user without rights,
+# moves packets between two cards, answers the host's pings over one of them,
+# and may be killed while it does so. In a partition DPDK cannot use the window
+# that it gets, and says so; that and what else it says when it is not set up as
+# it should be is in Documentation/arch/powerpc/spapr-tce-host.rst.
+#
+# shellcheck disable=SC2317,SC3045 # functions that check() calls; ulimit -l
+. /tap.sh
+. /guest_tap.sh
+
+root=/dpdk
+user=2000
+huge=2048
+
+partition() {
+	grep -q 'platform.*pSeries' /proc/cpuinfo
+}
+
+prepare() {
+	mkdir -p $root
+	mount -o ro /dev/vda $root
+	for dir in dev proc sys; do
+		mount --bind /$dir $root/$dir
+	done
+	mount -t hugetlbfs -o pagesize=${huge}k,mode=1777 huge $root/dev/hugepages
+	mount -t tmpfs -o mode=1777 dpdk $root/tmp
+	cp /bin/busybox $root/tmp/
+	mkdir $root/tmp/etc
+	cp -r $root/etc/. $root/tmp/etc/
+	echo "user:x:$user:$user::/:/bin/sh" >>$root/tmp/etc/passwd
+	echo "user:x:$user:" >>$root/tmp/etc/group
+	mount --bind $root/tmp/etc $root/etc
+	echo 96 >/sys/kernel/mm/hugepages/hugepages-${huge}kB/nr_hugepages
+}
+
+wait_for() {
+	for _ in $(seq 300); do
+		"$@" && return 0
+		sleep 0.2
+	done
+	return 1
+}
+
+# card DOMAIN: the address of its network card
+card() {
+	dirname "$(grep -l 0x0200 /sys/bus/pci/devices/"$1":*/class)" |
+		xargs basename
+}
+
+group_file() {
+	echo "/dev/vfio/$(basename "$(readlink \
+		"/sys/bus/pci/devices/$1/iommu_group")")"
+}
+
+give_to_vfio() {
+	device=/sys/bus/pci/devices/$1
+	echo vfio-pci >"$device/driver_override"
+	[ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
+	echo "$1" >/sys/bus/pci/drivers_probe
+	[ -e "$(group_file "$1")" ]
+}
+
+# testpmd KIBIBYTES ARG...: with as much locked memory as that
+testpmd() {
+	(
+		ulimit -l "$1"
+		shift
+		exec timeout 120 chroot $root /tmp/busybox start-stop-daemon -S \
+			-c user:user -x /usr/bin/dpdk-testpmd -- -l 0,1 "$@" 2>&1
+	)
+}
+
+# Memory that stays as it is from the start to the end
+fixed="--legacy-mem -m 128"
+
+# start TESTPMD-ARG...: it reads what is said to it
+start() {
+	: >/tmp/said
+	mkfifo /tmp/in
+	# shellcheck disable=SC2086 # words
+	testpmd unlimited $fixed "$@" -i --total-num-mbufs=2048 </tmp/in \
+		>/tmp/said &
+	exec 3>/tmp/in
+	rm /tmp/in
+	wait_for grep -q 'testpmd>\|Error' /tmp/said
+}
+
+say() {
+	echo "$*" >&3
+}
+
+uses_container() {
+	cat /tmp/said
+	grep -q "Using IOMMU type 7 (sPAPR)" /tmp/said &&
+		[ "$(grep -c "Probe PCI driver: net_e1000_em" /tmp/said)" = "$1" ]
+}
+
+# received PORTS PACKETS: so many at least on each of so many ports, all right
+received() {
+	say show port stats all
+	sleep 0.5
+	awk -v ports="$1" -v packets="$2" '
+		/NIC statistics for port/ { port = $6 }
+		/^ *RX-packets:/	{ got[port] = $2 }
+		/^ *RX-(errors|nombuf):/ { wrong += $2 }
+		END {
+			for (port = 0; port < ports; port++)
+				few += got[port] < packets
+			exit few || wrong
+		}' /tmp/said
+}
+
+forwards() {
+	say start tx_first
+	wait_for received 2 1000 || { cat /tmp/said; return 1; }
+}
+
+ended() {
+	say quit
+	exec 3>&-
+	wait
+	cat /tmp/said
+	grep -q '^Bye' /tmp/said && ! grep 'EAL:.*error' /tmp/said
+}
+
+killed() {
+	kill -9 "$(pidof dpdk-testpmd)"
+	exec 3>&-
+	wait
+	! pidof dpdk-testpmd
+}
+
+host_pings() {
+	back_to_host "$second" &&
+	ip address add 192.168.7.1/24 dev "$interface" &&
+	ip link set "$interface" up || return 1
+	say start
+	wait_for ping -c 1 -W 1 192.168.7.2 >/dev/null
+	ping -c 20 -A -s 1400 192.168.7.2 | grep "20 packets received"
+}
+
+nothing_pinned() {
+	echo 1 >/proc/sys/vm/stat_refresh
+	awk '/^nr_foll_pin_acquired / { pages += $2 }
+	     /^nr_foll_pin_released / { pages -= $2 }
+	     END { print pages " pages pinned"; exit pages != 0 }' /proc/vmstat
+}
+
+# says MESSAGE KIBIBYTES ARG...
+says() {
+	message=$1
+	shift
+	echo quit | testpmd "$@" -i --total-num-mbufs=2048 >/tmp/said
+	cat /tmp/said
+	grep -qF "$message" /tmp/said
+}
+
+prepare
+first=$(card 0001)
+second=$(card 0002)
+only="-a $first"
+check "a card is given to VFIO" give_to_vfio "$first"
+check "another one is given to VFIO" give_to_vfio "$second"
+# shellcheck disable=SC2086 # words
+{
+check "the file is not the user's" says \
+	"Cannot open $(group_file "$first"): Permission denied" unlimited \
+	$fixed $only --
+chown $user "$(group_file "$first")" "$(group_file "$second")" /dev/vfio/vfio
+if partition; then
+	check "the window is not at address 0" says \
+		"Received unsupported start address 0x800000000000000" \
+		unlimited $fixed $only --
+	check "no page is pinned" nothing_pinned
+	tap_end
+fi
+
+start --
+check "testpmd takes two cards into a container" uses_container 2
+check "it receives over both what it sends over the other" forwards
+check "it ends" ended
+start --
+check "it starts again" forwards
+check "it is killed while it forwards" killed
+check "no page is pinned" nothing_pinned
+start $only -- --forward-mode=icmpecho
+check "it starts with one card" uses_container 1
+check "it answers the host's pings" host_pings
+check "it ends" ended
+
+check "no memory may be locked" says \
+	"Cannot create new DMA window, error 12 (Cannot allocate memory)" \
+	64 $fixed $only --
+check "pages are no huge ones" says \
+	"Cannot register vaddr for IOMMU, error 22 (Invalid argument)" \
+	unlimited --no-huge -m 64 $only --
+check "memory is given back early" says \
+	"Cannot unregister vaddr for IOMMU, error 16 (Device or resource busy)" \
+	unlimited $only --
+check "no page is pinned" nothing_pinned
+}
+tap_end
