@@ -44,6 +44,7 @@ busybox_be := $S/ppc64/busybox
 qemu := $S/ppc64el/qemu
 rootfs := $S/rootfs.ext4
 dpdk := $S/dpdk.ext4
+libvirt := $S/libvirt.ext4
 drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
@@ -61,7 +62,9 @@ asked = $(if $T,$(or $(findstring *,$T),$(filter $1,$T)),all)
 modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 	kernel-modular))
 # What single tests need beside
-needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk)))
+needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
+	$(if $(filter host,$(KERNEL)),$(if $(FULL),\
+		$(if $(call asked,libvirt),$(libvirt))))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -78,7 +81,7 @@ setup:
 	@NEWEST=$(if $(filter setup,$(MAKECMDGOALS)),1) tools/build/setup
 	@mkdir -p $(B)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
-		../dpdk.ext4 ../drc-release $(B)
+		../dpdk.ext4 ../libvirt.ext4 ../drc-release $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
@@ -151,6 +154,13 @@ $(rootfs): tools/build/rootfs | $(qemu)
 
 $S/ppc64el/dpdk: | setup
 	@tools/build/ppc64el-packages $@ dpdk-dev librte-net-e1000-23
+
+$S/ppc64el/libvirt: | setup
+	@tools/build/ppc64el-packages $@ libvirt-daemon-system libvirt-clients \
+		libvirt-daemon-driver-qemu base-passwd qemu-system-ppc ipxe-qemu
+
+$(libvirt): tools/build/rootfs | $S/ppc64el/libvirt
+	@tools/build/rootfs $S/ppc64el/libvirt $@ usr/sbin/libvirtd
 
 $(dpdk): tools/build/rootfs | $S/ppc64el/dpdk
 	@tools/build/rootfs $S/ppc64el/dpdk $@ usr/bin/dpdk-testpmd
