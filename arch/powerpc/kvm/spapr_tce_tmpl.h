@@ -692,7 +692,7 @@ static noinline __kprobes long FNAME(put_indirect)(struct kvm_vcpu *vcpu)
 
 /* Answer a hypercall by its number: H_TOO_HARD if that is none of these */
 static __always_inline long FNAME(answer)(struct kvm_vcpu *vcpu,
-					   unsigned long req)
+					  unsigned long req)
 {
 	const unsigned long *gpr = vcpu->arch.regs.gpr;
 
