@@ -9,18 +9,6 @@
 #include <asm/eeh.h>
 #include "container.h"
 
-/* EEH */
-
-static const int eeh_option[] = {
-	[VFIO_EEH_PE_DISABLE] = EEH_OPT_DISABLE,
-	[VFIO_EEH_PE_ENABLE] = EEH_OPT_ENABLE,
-	[VFIO_EEH_PE_UNFREEZE_IO] = EEH_OPT_THAW_MMIO,
-	[VFIO_EEH_PE_UNFREEZE_DMA] = EEH_OPT_THAW_DMA,
-	[VFIO_EEH_PE_RESET_DEACTIVATE] = EEH_RESET_DEACTIVATE,
-	[VFIO_EEH_PE_RESET_HOT] = EEH_RESET_HOT,
-	[VFIO_EEH_PE_RESET_FUNDAMENTAL] = EEH_RESET_FUNDAMENTAL,
-};
-
 static int read_eeh_op(struct vfio_eeh_pe_op *op, void __user *arg)
 {
 	int ret = tce_read_args(op, arg, offsetofend(typeof(*op), op));
@@ -32,25 +20,6 @@ static int read_eeh_op(struct vfio_eeh_pe_op *op, void __user *arg)
 
 	return op->op == VFIO_EEH_PE_INJECT_ERR ?
 	       tce_read_args(op, arg, offsetofend(typeof(*op), err.mask)) : 0;
-}
-
-static long eeh_pe_op(struct eeh_pe *pe, const struct vfio_eeh_pe_op *op)
-{
-	switch (op->op) {
-	case VFIO_EEH_PE_DISABLE ... VFIO_EEH_PE_UNFREEZE_DMA:
-		return eeh_pe_set_option(pe, eeh_option[op->op]);
-	case VFIO_EEH_PE_GET_STATE:
-		return eeh_pe_get_state(pe);
-	case VFIO_EEH_PE_RESET_DEACTIVATE ... VFIO_EEH_PE_RESET_FUNDAMENTAL:
-		return eeh_pe_reset(pe, eeh_option[op->op], true);
-	case VFIO_EEH_PE_CONFIGURE:
-		return eeh_pe_configure(pe);
-	case VFIO_EEH_PE_INJECT_ERR:
-		return eeh_pe_inject_err(pe, op->err.type, op->err.func,
-					 op->err.addr, op->err.mask);
-	}
-
-	return -EINVAL;
 }
 
 /*
@@ -109,7 +78,7 @@ long tce_eeh_op(struct tce_container *container, void __user *arg)
 		if (!pe)
 			return -ENODEV;
 
-		ret = wrong ?: eeh_pe_op(pe, &op);
+		ret = wrong ?: vfio_eeh_pe_op(pe, op.op, &op.err);
 		if (ret)
 			return ret;
 	}
