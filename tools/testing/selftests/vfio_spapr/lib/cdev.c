@@ -250,6 +250,75 @@ void cdev_start_edu(struct cdev *cdev)
 	cdev->edu.bar = vfio_device_map_bar(cdev->file, 0, &cdev->bar_size);
 }
 
+struct feature_eeh_pe {
+	__u32 op;
+	__u32 state;
+	struct vfio_eeh_pe_err err;
+};
+
+_Static_assert(sizeof(struct feature_eeh_pe) == FEATURE_EEH_PE_SIZE,
+	       "as in <linux/vfio.h>");
+
+/* A feature with room for the largest argument that a test has */
+struct feature {
+	__u32 argsz;
+	__u32 flags;
+	union {
+		struct feature_eeh_pe eeh;
+		char bytes[2 * FEATURE_EEH_PE_SIZE];
+	};
+};
+
+static long eeh_call(struct cdev *cdev, struct feature *feature)
+{
+	return transcript_call(ioctl(cdev->file, VFIO_DEVICE_FEATURE, feature),
+			       "FEATURE_EEH_PE argsz=%u flags=%#x op=%u",
+			       feature->argsz, feature->flags,
+			       feature->eeh.op);
+}
+
+long cdev_feature_eeh(struct cdev *cdev, __u32 flags, const void *data,
+		      size_t size)
+{
+	struct feature feature = {
+		.argsz = offsetof(struct feature, bytes) + size,
+		.flags = flags | FEATURE_EEH_PE,
+	};
+
+	if (size > sizeof(feature.bytes))
+		return -E2BIG;
+	memcpy(feature.bytes, data, size);
+	return eeh_call(cdev, &feature);
+}
+
+long cdev_eeh_state(struct cdev *cdev)
+{
+	struct feature feature = {
+		.argsz = offsetof(struct feature, eeh) + sizeof(feature.eeh),
+		.flags = VFIO_DEVICE_FEATURE_GET | FEATURE_EEH_PE,
+		.eeh.state = ~0U,
+	};
+	long ret = eeh_call(cdev, &feature);
+
+	if (ret)
+		return ret;
+	transcript_answer("state %u", feature.eeh.state);
+	return feature.eeh.state;
+}
+
+long cdev_eeh(struct cdev *cdev, __u32 op, const struct vfio_eeh_pe_err *err)
+{
+	struct feature feature = {
+		.argsz = offsetof(struct feature, eeh) + sizeof(feature.eeh),
+		.flags = VFIO_DEVICE_FEATURE_SET | FEATURE_EEH_PE,
+		.eeh.op = op,
+	};
+
+	if (err)
+		feature.eeh.err = *err;
+	return eeh_call(cdev, &feature);
+}
+
 void cdev_close(struct cdev *cdev)
 {
 	if (cdev->edu.bar)

@@ -14,6 +14,7 @@
 #include "edu.h"
 
 struct iommu_iova_range;
+struct vfio_eeh_pe_err;
 
 /* Return: a file, which the caller closes */
 int iommufd_open(void);
@@ -115,6 +116,21 @@ long cdev_detach(struct cdev *cdev);
 
 /* Map the registers of a bound edu function and make it a bus master */
 void cdev_start_edu(struct cdev *cdev);
+
+/*
+ * VFIO_DEVICE_FEATURE_EEH_PE, see <linux/vfio.h>, which not all kernels have.
+ * Functions that take @cdev want no more than its file to be open.
+ */
+#define FEATURE_EEH_PE		14
+#define FEATURE_EEH_PE_SIZE	32
+
+/* The ioctl with @flags and @size bytes of @data behind the header */
+long cdev_feature_eeh(struct cdev *cdev, __u32 flags, const void *data,
+		      size_t size);
+/* The state of the PE: VFIO_EEH_PE_STATE_* or -errno */
+long cdev_eeh_state(struct cdev *cdev);
+/* VFIO_EEH_PE_*; @err is NULL for all but VFIO_EEH_PE_INJECT_ERR */
+long cdev_eeh(struct cdev *cdev, __u32 op, const struct vfio_eeh_pe_err *err);
 
 /* Close what is open */
 void cdev_close(struct cdev *cdev);
