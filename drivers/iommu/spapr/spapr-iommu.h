@@ -19,8 +19,8 @@
  * metal the bridge walks the table. In a partition the window is the
  * hypervisor's, and the table says what it must hold: see hypervisor.c.
  *
- * Locking: the core holds the group's mutex in all calls that concern a device
- * of it. It guards iommu_table_group::attachment and domain_devices. Below it,
+ * Locking: the core holds the group's mutex in all calls that attach or release a
+ * device. It guards iommu_table_group::attachment and domain_devices. Below it,
  * tce_domain::lock guards the list of the PEs that a domain serves.
  */
 #ifndef __SPAPR_IOMMU_H
