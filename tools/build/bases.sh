@@ -20,11 +20,17 @@ for_base() {
 	[ ! -e "$1/bases" ] || grep -qx "$2" "$1/bases"
 }
 
+# patch_folders: those of the patches for any base, in order
+patch_folders() {
+	for folder in "$project"/series/[0-9]*/; do
+		[ ! -d "$folder" ] || echo "${folder%/}"
+	done
+}
+
 # folders_for BASE: its patches' folders, in order
 folders_for() {
-	for folder in "$project"/series/[0-9]*/; do
-		folder=${folder%/}
-		[ ! -d "$folder" ] || ! for_base "$folder" "$1" || echo "$folder"
+	for folder in $(patch_folders); do
+		! for_base "$folder" "$1" || echo "$folder"
 	done
 }
 
