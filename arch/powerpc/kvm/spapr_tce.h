@@ -6,7 +6,8 @@
  * It keeps the guest's view: the values that the guest wrote, which H_GET_TCE
  * reads and user space maps. A link makes the same hypercalls write a DMA
  * window of the TCE engine as well. It exists while at least one VFIO group
- * claims it (KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE).
+ * claims it (KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE), or a device that is bound to an
+ * iommufd (KVM_DEV_VFIO_FILE_SET_SPAPR_TCE).
  *
  * Lifetime. A walk of the engine (spapr_tce_walk_begin()) finds tables, links
  * and the guest's memory slots in any mode and without a lock. To take one away,
@@ -136,8 +137,8 @@ struct kvmppc_tce_counts {
  * @page_mask: bits of an address within a page of that size
  * @offset: bus address of the first TCE, in pages
  * @size: number of TCEs
- * @window: the window of the only link, NULL without a link. Not valid while
- *	@links_state has TCE_LINKS_GENERAL.
+ * @window: the window of the only link, NULL without a link. With several it is
+ *	one of theirs, and @links_state has TCE_LINKS_GENERAL.
  * @mem: pinned memory of the guest's process
  * @links: struct kvmppc_spapr_tce_link, read by walks
  * @links_state: TCE_LINKS_FROZEN and so on. A walk reads it, with acquire
@@ -191,11 +192,19 @@ struct kvmppc_spapr_tce_buffer {
 	struct spapr_tce list[SPAPR_TCE_LIST_MAX];
 };
 
-/* A table whose pages are larger than the host's always takes the general path */
+/*
+ * What the state of the links is besides. A table whose pages are larger than the
+ * host's always takes the general path.
+ */
 static inline u32
 kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
 {
-	return table->page_shift > PAGE_SHIFT ? TCE_LINKS_GENERAL : 0;
+	u32 state = table->page_shift > PAGE_SHIFT ? TCE_LINKS_GENERAL : 0;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	if (list_empty(&table->links) && table->kvm->arch.spapr_tce_by_user)
+		state |= TCE_LINKS_BY_USER;
+	return state;
 }
 
 /* spapr_tce_table.c: process context, may sleep */
@@ -208,7 +217,7 @@ kvmppc_tce_table_of_file(struct kvm *kvm, struct file *file);
 
 /* spapr_tce_parts.c: process context, may sleep */
 bool kvmppc_tce_clear_parts(struct kvmppc_spapr_tce_link *link,
-			    unsigned long index);
+			    unsigned long index, unsigned long count);
 int kvmppc_tce_put_parts(struct kvmppc_spapr_tce_table *table,
 			 struct kvmppc_spapr_tce_link *link,
 			 unsigned long index, u64 tce, struct spapr_tce *list,

@@ -20,14 +20,15 @@
  * nested guest's host the latter would overwrite the guest's AMR.
  */
 static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
-			   unsigned long ua, unsigned long npages, u64 *tces)
+			   const struct tce_list *list, unsigned long npages,
+			   u64 *tces)
 {
 	unsigned long i;
 
-	if (tce_copy_list(table, ua, npages, tces))
+	if (tce_copy_list(table, list, npages, tces))
 		return true;
 	if (kvmhv_on_pseries() ||
-	    copy_from_user_nofault(tces, (void __user *)ua,
+	    copy_from_user_nofault(tces, (void __user *)list->ua,
 				   npages * sizeof(*tces)))
 		return false;
 

@@ -164,7 +164,7 @@ static bool clear_huge(struct kvmppc_spapr_tce_table *table,
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	list_for_each_entry(link, &table->links, node)
-		if (!kvmppc_tce_clear_parts(link, index))
+		if (!kvmppc_tce_clear_parts(link, index, 1))
 			cleared = false;
 
 	return cleared;
@@ -320,18 +320,19 @@ static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 {
 	u64 *tces = vcpu->arch.spapr_tce_buffer->tces;
 	struct kvmppc_spapr_tce_table *table;
-	unsigned long index, ua, i;
+	struct tce_list list;
+	unsigned long index, i;
 	long ret = H_TOO_HARD;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	if (tce_find_table(vcpu->kvm, liobn, TCE_PLACE_VIRTUAL, &table))
 		ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &index,
-				    &ua);
+				    &list);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 	if (ret)
 		return ret;
 
-	if (copy_from_user(tces, (void __user *)ua, npages * sizeof(*tces)))
+	if (copy_from_user(tces, (void __user *)list.ua, npages * sizeof(*tces)))
 		return H_TOO_HARD;
 	for (i = 0; i < npages; i++)
 		be64_to_cpus(&tces[i]);

@@ -9,6 +9,16 @@
  * has made are found, never a table of the host's. Groups of one container
  * share a window; their claims share the link, which is what walks find.
  *
+ * A device that is bound to an iommufd claims in the same way, by its file. The
+ * KVM-VFIO device holds that, and so the device and its group. Windows are those
+ * of the nested domain that the device is attached to, which the IOMMU driver
+ * revokes when it detaches the group. Where "group" stands below, that is meant,
+ * too.
+ *
+ * While such a device is in the KVM-VFIO device and has no live claim, hypercalls
+ * for tables without a link go to user space: one of them may be for the device,
+ * and only user space knows.
+ *
  * A claim is dropped when the group leaves the KVM-VFIO device or the table's
  * file is closed, whichever comes first; the guest's end implies both. User
  * space may have linked only one of the groups that share a window, or may have
@@ -23,7 +33,9 @@
  * the table has are written into the window. User space chooses how many there
  * are. So this is done in slices, of a walk's TCEs of the window or of one entry
  * that is larger: ending the link waits for one slice, under locks that an
- * unbind of a device needs.
+ * unbind of a device needs. What a nested domain's window has and the table has
+ * not is cleared: the guest's tables have been read for it, and may have changed
+ * since.
  *
  * Entries whose memory is not registered are left to user space, as hypercalls
  * leave them; so are all entries if only the window's owner may write it (a
@@ -32,9 +44,11 @@
 #include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/vfio.h>
 #include <linux/vfio_external_user.h>
 
 #include "spapr_tce.h"
@@ -48,8 +62,10 @@
  * @link: the link, NULL before it is made and after the claim died
  * @dead: revoked, or about to be dropped
  * @ended: the link that ended with this claim and is freed with it
- * @file: the group's file, as a name only
+ * @file: the group's or the device's file, as a name only
  * @iommu_id: number of the IOMMU group
+ * @iommu_group: of a device, its IOMMU group; a reference is held. Else NULL, and
+ *	what follows is of a VFIO group
  * @vfio: VFIO's functions; a reference on its module is held
  * @group: the group; a reference is held
  * @external: registers for the revocation of @group
@@ -65,6 +81,7 @@ struct kvmppc_spapr_tce_claim {
 	struct kvmppc_spapr_tce_link *ended;
 	struct file *file;
 	int iommu_id;
+	struct iommu_group *iommu_group;
 	const struct vfio_external_user_ops *vfio;
 	struct vfio_group *group;
 	struct vfio_external_user external;
@@ -102,6 +119,62 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
 	smp_store_release(&table->links_state, state);
 }
 
+/**
+ * struct tce_device - a device in the KVM-VFIO device, by its own file
+ * @node: in kvm->arch.spapr_tce_devices
+ * @file: the file, as a name only
+ */
+struct tce_device {
+	struct list_head node;
+	struct file *file;
+};
+
+/* The live claim of a group for the table, or NULL */
+static struct kvmppc_spapr_tce_claim *
+live_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(claim, &table->claims, node)
+		if (claim->file == file && !claim->dead)
+			return claim;
+
+	return NULL;
+}
+
+static bool has_claims(struct kvm *kvm, struct file *file)
+{
+	struct kvmppc_spapr_tce_table *table;
+
+	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
+		if (live_claim(table, file))
+			return true;
+
+	return false;
+}
+
+/*
+ * After a change of devices or claims: who answers hypercalls for tables without
+ * a link?
+ */
+static void update_by_user(struct kvm *kvm)
+{
+	struct kvmppc_spapr_tce_table *table;
+	struct tce_device *device;
+	bool by_user = false;
+
+	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
+	list_for_each_entry(device, &kvm->arch.spapr_tce_devices, node)
+		by_user |= !has_claims(kvm, device->file);
+	if (by_user == kvm->arch.spapr_tce_by_user)
+		return;
+
+	kvm->arch.spapr_tce_by_user = by_user;
+	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
+		update_links_state(table, 0);
+}
+
 /*
  * Take the link from a claim. Returns the link, to be freed after
  * spapr_tce_quiesce(), if that was its last claim.
@@ -114,6 +187,7 @@ claim_kill(struct kvmppc_spapr_tce_claim *claim)
 	lockdep_assert_held(&claim->kvm->arch.spapr_tce_lock);
 	claim->dead = true;
 	claim->link = NULL;
+	update_by_user(claim->kvm);
 	if (!link || --link->nr_claims)
 		return NULL;
 
@@ -164,9 +238,13 @@ static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 	claim_revoke(claim);
 	if (claim->window)
 		spapr_tce_window_put(&claim->writer);
-	claim->vfio->unregister_user(claim->group, &claim->external);
-	claim->vfio->put(claim->group);
-	symbol_put(vfio_external_user_ops);
+	if (claim->iommu_group) {
+		iommu_group_put(claim->iommu_group);
+	} else {
+		claim->vfio->unregister_user(claim->group, &claim->external);
+		claim->vfio->put(claim->group);
+		symbol_put(vfio_external_user_ops);
+	}
 	/* claim_revoke() has waited for the walks that saw it */
 	kfree(claim->ended);
 	kfree(claim);
@@ -180,29 +258,32 @@ static void claims_drop(struct list_head *claims)
 		claim_drop(claim);
 }
 
-/* Take a reference on the group, and be told when it goes */
-static struct kvmppc_spapr_tce_claim *
-claim_create(struct kvm *kvm, struct file *file)
+/* The IOMMU group of a file that is a device's, with a reference, or NULL */
+static struct iommu_group *device_group(struct file *file)
 {
-	struct kvmppc_spapr_tce_claim *claim;
-	int ret = -EINVAL;
-
-	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
-	if (!claim)
-		return ERR_PTR(-ENOMEM);
-
-	claim->kvm = kvm;
-	claim->file = file;
-	claim->external.revoke = claim_group_revoked;
-	claim->writer.revoke = claim_window_revoked;
-	claim->writer.changed = claim_window_changed;
+	struct iommu_group *(*fn)(struct file *file);
+	struct iommu_group *group;
 
 	/* VFIO may be a module that is not loaded */
+	fn = symbol_get(vfio_device_file_iommu_group);
+	if (!fn)
+		return NULL;
+
+	group = fn(file);
+	symbol_put(vfio_device_file_iommu_group);
+	return group;
+}
+
+/* Take a reference on the VFIO group, and be told when it goes */
+static int claim_hold_group(struct kvmppc_spapr_tce_claim *claim)
+{
+	int ret = -EINVAL;
+
 	claim->vfio = symbol_get(vfio_external_user_ops);
 	if (!claim->vfio)
-		goto err_free;
+		return -EINVAL;
 
-	claim->group = claim->vfio->get(file);
+	claim->group = claim->vfio->get(claim->file);
 	if (IS_ERR(claim->group)) {
 		ret = PTR_ERR(claim->group);
 		goto err_vfio;
@@ -213,15 +294,44 @@ claim_create(struct kvm *kvm, struct file *file)
 		goto err_put;
 
 	claim->iommu_id = claim->vfio->iommu_id(claim->group);
-	return claim;
+	return 0;
 
 err_put:
 	claim->vfio->put(claim->group);
 err_vfio:
 	symbol_put(vfio_external_user_ops);
-err_free:
-	kfree(claim);
-	return ERR_PTR(ret);
+	return ret;
+}
+
+/* A claim that holds what it is for */
+static struct kvmppc_spapr_tce_claim *
+claim_create(struct kvm *kvm, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+	int ret;
+
+	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
+	if (!claim)
+		return ERR_PTR(-ENOMEM);
+
+	claim->kvm = kvm;
+	claim->file = file;
+	claim->external.revoke = claim_group_revoked;
+	claim->writer.revoke = claim_window_revoked;
+	claim->writer.changed = claim_window_changed;
+	claim->iommu_group = device_group(file);
+	if (claim->iommu_group) {
+		claim->iommu_id = iommu_group_id(claim->iommu_group);
+		return claim;
+	}
+
+	ret = claim_hold_group(claim);
+	if (ret) {
+		kfree(claim);
+		return ERR_PTR(ret);
+	}
+
+	return claim;
 }
 
 /*
@@ -249,15 +359,17 @@ static struct place place_of(const struct kvmppc_spapr_tce_table *table)
 static int claim_window(struct kvmppc_spapr_tce_claim *claim,
 			const struct place *at)
 {
+	struct iommu_group *group = claim->iommu_group;
+	struct mm_struct *mm = group ? NULL : claim->kvm->mm;
 	struct spapr_tce_window *window;
-	struct iommu_group *group;
 
-	group = claim->vfio->iommu_group(claim->group);
+	if (!group)
+		group = claim->vfio->iommu_group(claim->group);
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 
-	window = spapr_tce_window_get(group, claim->kvm->mm, at->page_shift,
-				      at->start, at->size, &claim->writer);
+	window = spapr_tce_window_get(group, mm, at->page_shift, at->start,
+				      at->size, &claim->writer);
 	if (IS_ERR(window))
 		return PTR_ERR(window);
 
@@ -310,7 +422,26 @@ static int replay_tce(struct kvmppc_spapr_tce_table *table,
 
 	if (ret != -EFAULT)
 		return ret;
-	return kvmppc_tce_clear_parts(link, index) ? 0 : -EIO;
+	return kvmppc_tce_clear_parts(link, index, 1) ? 0 : -EIO;
+}
+
+/*
+ * Find the table's next entry from *@index on, and clear what a window on the
+ * guest's memory has before it. *@found is whether there is one before @end.
+ */
+static int replay_next(struct kvmppc_spapr_tce_claim *claim,
+		       unsigned long *index, unsigned long end, u64 *tce,
+		       bool *found)
+{
+	unsigned long from = *index;
+
+	*found = kvmppc_tce_view_next(claim->table, index, end, tce);
+	*index = min(*index, end);
+	if (!claim->window->by_gpa || from == *index)
+		return 0;
+
+	return kvmppc_tce_clear_parts(claim->link, from, *index - from) ?
+	       0 : -EIO;
 }
 
 /*
@@ -323,6 +454,7 @@ static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
 	unsigned long end;
+	bool found = true;
 	int ret = 0;
 	u64 tce;
 
@@ -340,12 +472,28 @@ static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
 
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	for (; !ret && kvmppc_tce_view_next(table, index, end, &tce);
-	     (*index)++)
-		ret = replay_tce(table, claim->link, *index, tce, list);
+	while (!ret && found) {
+		ret = replay_next(claim, index, end, &tce, &found);
+		if (!ret && found)
+			ret = replay_tce(table, claim->link, (*index)++, tce,
+					 list);
+	}
 	update_links_state(table, 0);
 
 	return ret;
+}
+
+/* Is there more of the table to be written from *@index on? */
+static bool replay_goes_on(const struct kvmppc_spapr_tce_claim *claim,
+			   unsigned long *index)
+{
+	const unsigned long size = claim->table->size;
+	u64 tce;
+
+	if (claim->window->by_gpa)
+		return *index < size;
+
+	return kvmppc_tce_view_next(claim->table, index, size, &tce);
 }
 
 /* Write the entries that the table had before it got the link */
@@ -354,15 +502,13 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 	struct spapr_tce *list __free(kfree) =
 		kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*list),
 			      GFP_KERNEL_ACCOUNT);
-	const unsigned long size = claim->table->size;
 	unsigned long index = 0;
 	int ret = 0;
-	u64 tce;
 
 	if (!list)
 		return -ENOMEM;
 
-	while (!ret && kvmppc_tce_view_next(claim->table, &index, size, &tce)) {
+	while (!ret && replay_goes_on(claim, &index)) {
 		ret = fatal_signal_pending(current) ? -EINTR :
 		      replay_slice(claim, &index, list);
 		cond_resched();
@@ -406,6 +552,7 @@ static int claim_link(struct kvmppc_spapr_tce_claim *claim)
 
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
 	list_add_tail(&claim->node, &table->claims);
+	update_by_user(claim->kvm);
 	return 0;
 }
 
@@ -427,20 +574,6 @@ static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
 	}
 }
 
-/* The live claim of a group for the table, or NULL */
-static struct kvmppc_spapr_tce_claim *
-live_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
-{
-	struct kvmppc_spapr_tce_claim *claim;
-
-	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	list_for_each_entry(claim, &table->claims, node)
-		if (claim->file == file && !claim->dead)
-			return claim;
-
-	return NULL;
-}
-
 /* Does the group have a live claim for the table? Drop dead ones. */
 static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
@@ -460,12 +593,12 @@ static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
  * kvm_spapr_tce_link_group() - link a LIOBN's table to a group's window
  * @kvm: the guest
  * @tablefd: file descriptor of the LIOBN's table
- * @file: file of the VFIO group; the caller holds it until it has called
- *	kvm_spapr_tce_unlink_group()
+ * @file: file of the VFIO group, or of a device in an iommufd; the caller holds
+ *	it until it has called kvm_spapr_tce_unlink_group()
  *
  * Entries that the table has are written into the window before this returns.
- * On failure, those already written stay there, as after an unlink. Linking a
- * second time does nothing.
+ * Others are cleared in the window of a nested domain. On failure, those already
+ * written stay there, as after an unlink. Linking a second time does nothing.
  *
  * Context: process context, may sleep; one caller at a time for @kvm. Takes
  * locks of VFIO and of the TCE engine.
@@ -546,6 +679,7 @@ static bool claim_share(struct kvmppc_spapr_tce_claim *claim, struct file *from)
 		claim->link = old->link;
 		claim->link->nr_claims++;
 		list_add_tail(&claim->node, &claim->table->claims);
+		update_by_user(claim->kvm);
 		return true;
 	}
 
@@ -624,6 +758,57 @@ void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
 	claims_drop(&taken);
 	/* For claims that release of a table's file has just taken */
 	spapr_tce_quiesce();
+}
+
+/**
+ * kvm_spapr_tce_add_device() - a device has come into the KVM-VFIO device
+ * @kvm: the guest
+ * @file: file of the device; the caller holds it until it has called
+ *	kvm_spapr_tce_remove_device()
+ *
+ * Until the device has been linked, hypercalls for tables without a link are
+ * user space's.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_spapr_tce_add_device(struct kvm *kvm, struct file *file)
+{
+	struct tce_device *device;
+
+	device = kzalloc(sizeof(*device), GFP_KERNEL_ACCOUNT);
+	if (!device)
+		return -ENOMEM;
+
+	device->file = file;
+	scoped_guard(mutex, &kvm->arch.spapr_tce_lock) {
+		list_add_tail(&device->node, &kvm->arch.spapr_tce_devices);
+		update_by_user(kvm);
+	}
+	spapr_tce_quiesce();
+	return 0;
+}
+
+/**
+ * kvm_spapr_tce_remove_device() - undo kvm_spapr_tce_add_device()
+ * @kvm: the guest
+ * @file: file of the device, which has been unlinked; another is no error
+ *
+ * Context: process context, may sleep.
+ */
+void kvm_spapr_tce_remove_device(struct kvm *kvm, struct file *file)
+{
+	struct tce_device *device, *next;
+
+	guard(mutex)(&kvm->arch.spapr_tce_lock);
+	list_for_each_entry_safe(device, next, &kvm->arch.spapr_tce_devices,
+				 node) {
+		if (device->file != file)
+			continue;
+		list_del(&device->node);
+		kfree(device);
+	}
+	update_by_user(kvm);
 }
 
 /**

@@ -5,7 +5,9 @@
  * A guest's TCE names a guest page. The guest's memory slots give that page a
  * user address, and the engine's registered memory gives the user address a
  * host page, which goes into the window. Both look-ups happen inside one walk,
- * which keeps what they found until the window has been written.
+ * which keeps what they found until the window has been written. Of a window on
+ * a guest's memory (spapr_tce_window::by_gpa) the engine knows the host page of a
+ * guest page by itself; what the slots say does not matter.
  *
  * The functions are inlined into each place that answers hypercalls and depend
  * on none of them.
@@ -34,6 +36,15 @@ static __always_inline bool
 tce_slot_valid(struct kvm *kvm, const struct kvmppc_spapr_tce_slot *slot)
 {
 	return slot->generation == tce_memslots(kvm)->generation;
+}
+
+/* The address by which a window on a guest's memory has it; no speculation */
+static __always_inline bool tce_gpa(unsigned long *gpa)
+{
+	bool beyond = spapr_mem_beyond(*gpa);
+
+	*gpa &= TASK_SIZE_USER64 - 1;
+	return !beyond;
 }
 
 /* Do @npages from @gfn on lie in the slot? */
@@ -135,6 +146,7 @@ tce_check(const struct kvmppc_spapr_tce_table *table,
  * @guest_mask: bits of a TCE that are an address within a page of the table
  * @window_mask: bits of an address within a page of the window
  * @host_pages: host pages in a page of the table
+ * @by_gpa: as the window has it
  * @slot: memory slot of the last TCE
  * @cursor: where its page was found
  * @gfn: guest page of the last TCE, if no page is larger than the host's
@@ -150,6 +162,7 @@ struct tce_maker {
 	unsigned long guest_mask;
 	unsigned long window_mask;
 	unsigned long host_pages;
+	bool by_gpa;
 	struct kvmppc_spapr_tce_slot slot;
 	struct spapr_mem_cursor cursor;
 	gfn_t gfn;
@@ -170,10 +183,27 @@ tce_maker(const struct kvmppc_spapr_tce_table *table,
 		.guest_mask = table->page_mask & ~SPAPR_TCE_PERM,
 		.window_mask = window->page_mask,
 		.host_pages = tce_host_pages(table),
+		.by_gpa = window->by_gpa,
 		.slot = tce_last_slot(table->kvm, last),
-		.cursor = spapr_mem_cursor(window->mem, window->page_shift),
+		.cursor = spapr_mem_cursor(window->pages, window->page_shift),
 		.gfn = ~0UL,
 	};
+}
+
+/* The address by which the engine has guest memory, or false if it is none */
+static __always_inline bool
+tce_maker_address(struct tce_maker *maker, unsigned long gpa,
+		  unsigned long npages, unsigned long *ua)
+{
+	if (maker->by_gpa) {
+		*ua = gpa;
+		return tce_gpa(ua);
+	}
+
+	if (!tce_find_slot(maker->kvm, &maker->slot, gpa >> PAGE_SHIFT, npages))
+		return false;
+	*ua = tce_slot_to_ua(&maker->slot, gpa);
+	return true;
 }
 
 /*
@@ -190,12 +220,10 @@ tce_make_part(struct tce_maker *maker, u64 tce, unsigned long first,
 	unsigned long ua, hpa;
 
 	if (tce & maker->guest_mask ||
-	    !tce_find_slot(maker->kvm, &maker->slot, gpa >> PAGE_SHIFT,
-			   maker->host_pages))
+	    !tce_maker_address(maker, gpa, maker->host_pages, &ua))
 		return false;
 
 	/* Slots are aligned to host pages, not to the window's */
-	ua = tce_slot_to_ua(&maker->slot, gpa);
 	if (ua & maker->window_mask)
 		return false;
 
@@ -228,9 +256,8 @@ tce_make_within_page(struct tce_maker *maker, u64 tce, struct spapr_tce *entry)
 		return false;
 
 	if (unlikely(gfn != maker->gfn)) {
-		if (!tce_find_slot(maker->kvm, &maker->slot, gfn, 1))
+		if (!tce_maker_address(maker, tce & PAGE_MASK, 1, &maker->ua))
 			return false;
-		maker->ua = tce_slot_to_ua(&maker->slot, tce & PAGE_MASK);
 		if (!spapr_mem_next_to_phys(&maker->cursor, maker->ua,
 					    &maker->hpa))
 			return false;
@@ -297,22 +324,29 @@ struct tce_delta {
 	unsigned long tce;
 };
 
-/* Can @tce, which has permissions, be put? @slot has to have its page. */
+/*
+ * Can @tce, which has permissions, be put? @slot has to have its page, where the
+ * window is not on the guest's memory.
+ */
 static __always_inline bool
 tce_find_delta(const struct spapr_tce_window *window,
 	       const struct kvmppc_spapr_tce_slot *slot, u64 tce,
 	       struct tce_delta *delta)
 {
 	const unsigned long page = tce & PAGE_MASK, perm = tce & SPAPR_TCE_PERM;
-	unsigned long ua, hpa;
+	unsigned long ua = page, hpa;
 
-	if (!tce_slot_has(slot, tce >> PAGE_SHIFT, 1))
-		return false;
-	if (!window)
-		return true;
-
-	ua = tce_slot_to_ua(slot, page);
-	if (!spapr_mem_to_phys(window->mem, ua, window->page_shift, &hpa))
+	if (window && window->by_gpa) {
+		if (!tce_gpa(&ua))
+			return false;
+	} else {
+		if (!tce_slot_has(slot, tce >> PAGE_SHIFT, 1))
+			return false;
+		if (!window)
+			return true;
+		ua = tce_slot_to_ua(slot, page);
+	}
+	if (!spapr_mem_to_phys(window->pages, ua, window->page_shift, &hpa))
 		return false;
 
 	delta->origin = ua - page;
@@ -369,11 +403,17 @@ tce_make_few(const struct kvmppc_spapr_tce_table *table,
 	return true;
 }
 
+/* Where a list is, as the guest has it and by the guest's memory slots */
+struct tce_list {
+	unsigned long gpa;
+	unsigned long ua;
+};
+
 /* H_PUT_TCE_INDIRECT: the checks before the list is read, and where it is */
 static __always_inline long
 tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
 	      unsigned long ioba, unsigned long gpa, unsigned long npages,
-	      unsigned long *index, unsigned long *ua)
+	      unsigned long *index, struct tce_list *list)
 {
 	struct kvmppc_spapr_tce_slot *last = &vcpu->arch.spapr_tce_slot, slot;
 
@@ -385,18 +425,31 @@ tce_find_list(struct kvm_vcpu *vcpu, const struct kvmppc_spapr_tce_table *table,
 	if (!tce_find_slot(vcpu->kvm, &slot, gpa >> PAGE_SHIFT, 1))
 		return H_TOO_HARD;
 
-	*ua = tce_slot_to_ua(&slot, gpa);
+	list->gpa = gpa;
+	list->ua = tce_slot_to_ua(&slot, gpa);
 	*last = slot;
 	return H_SUCCESS;
 }
 
-/* Where a list in pinned guest memory is, or NULL. It does not cross 4 KiB. */
+/*
+ * Where a list in pinned guest memory is, or NULL. It does not cross 4 KiB.
+ * @window is one of the table's, or NULL.
+ */
 static __always_inline const __be64 *
-tce_pinned_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua)
+tce_pinned_list(const struct kvmppc_spapr_tce_table *table,
+		const struct spapr_tce_window *window,
+		const struct tce_list *list)
 {
-	unsigned long hpa;
+	const struct spapr_sparse *pages = &table->mem->pages;
+	unsigned long address = list->ua, hpa;
 
-	if (!spapr_mem_to_phys(table->mem, ua, ilog2(SZ_4K), &hpa))
+	if (window && window->by_gpa) {
+		pages = window->pages;
+		address = list->gpa;
+		if (!tce_gpa(&address))
+			return NULL;
+	}
+	if (!spapr_mem_to_phys(pages, address, ilog2(SZ_4K), &hpa))
 		return NULL;
 
 	return __va(hpa);
@@ -408,13 +461,14 @@ tce_pinned_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua)
  * or fails.
  */
 static __always_inline bool
-tce_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
-	      unsigned long npages, u64 *tces)
+tce_copy_list(const struct kvmppc_spapr_tce_table *table,
+	      const struct tce_list *list, unsigned long npages, u64 *tces)
 {
-	const __be64 *list = tce_pinned_list(table, ua);
+	const __be64 *from;
 	unsigned long i;
 
-	if (!list || copy_mc_to_kernel(tces, list, npages * sizeof(*tces)))
+	from = tce_pinned_list(table, READ_ONCE(table->window), list);
+	if (!from || copy_mc_to_kernel(tces, from, npages * sizeof(*tces)))
 		return false;
 
 	for (i = 0; i < npages; i++)

@@ -12,24 +12,25 @@
 #include "spapr_tce_make.h"
 
 /**
- * kvmppc_tce_clear_parts() - clear what a TCE of a table became in a window
+ * kvmppc_tce_clear_parts() - clear what TCEs of a table became in a window
  * @link: the window
- * @index: index of the TCE in the table
+ * @index: index of the first TCE in the table
+ * @count: number of TCEs of the table
  *
  * Context: process context, may sleep; kvm->arch.spapr_tce_lock held.
  * Return: false where the window's table could not be written.
  */
 bool kvmppc_tce_clear_parts(struct kvmppc_spapr_tce_link *link,
-			    unsigned long index)
+			    unsigned long index, unsigned long count)
 {
-	const unsigned long subpages = 1UL << link->subpage_shift;
-	unsigned long first, n;
+	unsigned long first = index << link->subpage_shift;
+	unsigned long end = (index + count) << link->subpage_shift, n;
 	bool cleared = true;
 
-	for (first = 0; first < subpages; first += n) {
-		n = min(subpages - first, SPAPR_TCE_LIST_MAX);
+	for (; first < end; first += n) {
+		n = min(end - first, SPAPR_TCE_LIST_MAX);
 		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-		if (spapr_tce_clear(link->window, index * subpages + first, n,
+		if (spapr_tce_clear(link->window, first, n,
 				    SPAPR_TCE_VIRTUAL))
 			cleared = false;
 		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);

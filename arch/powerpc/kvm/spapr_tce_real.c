@@ -38,17 +38,18 @@ static __always_inline bool real_read_list(const __be64 *from, u64 *to)
 }
 
 static __always_inline bool
-real_copy_list(const struct kvmppc_spapr_tce_table *table, unsigned long ua,
-	       unsigned long npages, u64 *tces)
+real_copy_list(const struct kvmppc_spapr_tce_table *table,
+	       const struct tce_list *list, unsigned long npages, u64 *tces)
 {
-	const __be64 *list = tce_pinned_list(table, ua);
+	const __be64 *from;
 	unsigned long i;
 
-	if (!list)
+	from = tce_pinned_list(table, READ_ONCE(table->window), list);
+	if (!from)
 		return false;
 
 	for (i = 0; i < npages; i++)
-		tces[i] = be64_to_cpu(READ_ONCE(list[i]));
+		tces[i] = be64_to_cpu(READ_ONCE(from[i]));
 	return true;
 }
 

@@ -252,7 +252,6 @@ table_alloc(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	table->page_shift = args->page_shift;
 	table->page_rotate = 64 - args->page_shift;
 	table->page_mask = (1UL << args->page_shift) - 1;
-	table->links_state = kvmppc_tce_table_state(table);
 	table->offset = args->offset;
 	table->size = args->size;
 	INIT_LIST_HEAD(&table->links);
@@ -280,6 +279,7 @@ static int table_install(struct kvmppc_spapr_tce_table *table)
 		return fd;
 	}
 
+	table->links_state = kvmppc_tce_table_state(table);
 	/* A release by another thread waits for the lock */
 	list_add_rcu(&table->list, &kvm->arch.spapr_tce_tables);
 	return fd;

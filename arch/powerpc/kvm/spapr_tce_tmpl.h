@@ -251,18 +251,23 @@ FNAME(make_one)(struct kvm_vcpu *vcpu,
 {
 	const struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
 	const unsigned long perm = tce & SPAPR_TCE_PERM;
-	unsigned long ua, hpa;
+	unsigned long ua = tce & ~SPAPR_TCE_PERM, hpa;
 
-	if (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM) ||
-	    unlikely(!tce_slot_valid(vcpu->kvm, slot)) ||
-	    unlikely(!tce_slot_has(slot, tce >> PAGE_SHIFT, 1)))
+	if (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM))
 		return false;
-	if (!window)
-		return true;
-
-	ua = tce_slot_to_ua(slot, tce & ~SPAPR_TCE_PERM);
+	if (window && window->by_gpa) {
+		if (!tce_gpa(&ua))
+			return false;
+	} else {
+		if (unlikely(!tce_slot_valid(vcpu->kvm, slot)) ||
+		    unlikely(!tce_slot_has(slot, tce >> PAGE_SHIFT, 1)))
+			return false;
+		if (!window)
+			return true;
+		ua = tce_slot_to_ua(slot, ua);
+	}
 	if (unlikely(ua & window->page_mask) ||
-	    !spapr_mem_to_phys(window->mem, ua, window->page_shift, &hpa))
+	    !spapr_mem_to_phys(window->pages, ua, window->page_shift, &hpa))
 		return false;
 
 	one->origin = ua | perm;
@@ -550,7 +555,7 @@ static __always_inline long FNAME(h_get)(struct kvm_vcpu *vcpu,
 static __always_inline long
 FNAME(fetch_and_put)(struct kvm_vcpu *vcpu,
 		     struct kvmppc_spapr_tce_table *table, unsigned long index,
-		     unsigned long ua, unsigned long npages)
+		     const struct tce_list *list, unsigned long npages)
 {
 	struct kvmppc_spapr_tce_buffer *buffer = vcpu->arch.spapr_tce_buffer;
 	long ret;
@@ -558,7 +563,7 @@ FNAME(fetch_and_put)(struct kvm_vcpu *vcpu,
 	ret = tce_may_change(tce_links_state(table), npages, TCE_PLACE);
 	if (ret)
 		return ret;
-	if (!buffer || !TCE_COPY_LIST(table, ua, npages, buffer->tces))
+	if (!buffer || !TCE_COPY_LIST(table, list, npages, buffer->tces))
 		return H_TOO_HARD;
 
 	return FNAME(put_list)(table, &vcpu->arch.spapr_tce_slot, index,
@@ -581,6 +586,7 @@ FNAME(put_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	u64 *view = tce_view_page(table, index), *origin;
 	u64 tces[TCE_FEW] __uninitialized;
 	unsigned long i = npages;
+	struct tce_list at_list;
 	const __be64 *from;
 	__be64 *at;
 
@@ -589,7 +595,9 @@ FNAME(put_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	    !tce_slot_valid(vcpu->kvm, slot) ||
 	    !tce_slot_has(slot, gpa >> PAGE_SHIFT, 1))
 		return false;
-	from = tce_pinned_list(table, tce_slot_to_ua(slot, gpa));
+	at_list.gpa = gpa;
+	at_list.ua = tce_slot_to_ua(slot, gpa);
+	from = tce_pinned_list(table, window, &at_list);
 	if (!from)
 		return false;
 
@@ -637,12 +645,13 @@ FNAME(indirect_general)(struct kvm_vcpu *vcpu,
 			unsigned long ioba, unsigned long tce_list,
 			unsigned long npages)
 {
-	unsigned long index, ua;
+	struct tce_list list;
+	unsigned long index;
 	long ret;
 
-	ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &index, &ua);
+	ret = tce_find_list(vcpu, table, ioba, tce_list, npages, &index, &list);
 	if (!ret && npages)
-		ret = FNAME(fetch_and_put)(vcpu, table, index, ua, npages);
+		ret = FNAME(fetch_and_put)(vcpu, table, index, &list, npages);
 
 	return tce_count(table, TCE_HCALL_PUT_INDIRECT, ret, npages, TCE_PLACE);
 }

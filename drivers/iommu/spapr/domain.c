@@ -35,9 +35,13 @@ static struct tce_attachment *tce_attach(struct tce_domain *td,
 
 	attachment->domain = td;
 	attachment->group = group;
-	spin_lock_irqsave(&td->lock, flags);
+	if (tce_walks_add(attachment)) {
+		kfree(attachment);
+		return NULL;
+	}
+	raw_spin_lock_irqsave(&td->lock, flags);
 	list_add_tail(&attachment->node, &td->attachments);
-	spin_unlock_irqrestore(&td->lock, flags);
+	raw_spin_unlock_irqrestore(&td->lock, flags);
 	return attachment;
 }
 
@@ -49,9 +53,10 @@ static void tce_detach(struct tce_attachment *attachment)
 	if (!attachment)
 		return;
 
-	spin_lock_irqsave(&attachment->domain->lock, flags);
+	raw_spin_lock_irqsave(&attachment->domain->lock, flags);
 	list_del(&attachment->node);
-	spin_unlock_irqrestore(&attachment->domain->lock, flags);
+	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
+	tce_walks_remove(attachment, TCE_WINDOWS);
 	kfree(attachment);
 }
 
@@ -204,7 +209,7 @@ static const struct tce_kind tce_kind_bridge = {
 
 /* Can the PE have windows as @td has them? */
 static bool tce_domain_fits(const struct tce_domain *td,
-			    const struct iommu_table_group *group)
+			    struct iommu_table_group *group)
 {
 	unsigned int w;
 
@@ -214,7 +219,7 @@ static bool tce_domain_fits(const struct tce_domain *td,
 	for (w = 0; w < td->windows; w++)
 		if (!(group->pgsizes & BIT_ULL(tce_page_shift(td, w))))
 			return false;
-	return true;
+	return tce_walks_fit(td, group);
 }
 
 /**
@@ -323,7 +328,7 @@ static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
 
 	for (; start <= last; start = stop + 1) {
 		stop = min(last, start + step - 1);
-		guard(spinlock_irqsave)(&td->lock);
+		guard(raw_spinlock_irqsave)(&td->lock);
 		list_for_each_entry(attachment, &td->attachments, node) {
 			ret = told(attachment, w, start,
 				   (stop - start + 1) >> page_shift);
@@ -391,10 +396,10 @@ static void tce_domain_flush_all(struct iommu_domain *domain)
 	struct tce_attachment *attachment;
 	unsigned long flags;
 
-	spin_lock_irqsave(&td->lock, flags);
+	raw_spin_lock_irqsave(&td->lock, flags);
 	list_for_each_entry(attachment, &td->attachments, node)
 		td->kind->unmap(attachment, 0, 0, 0);
-	spin_unlock_irqrestore(&td->lock, flags);
+	raw_spin_unlock_irqrestore(&td->lock, flags);
 }
 
 /**
@@ -672,7 +677,7 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 	if (!td)
 		return ERR_PTR(-ENOMEM);
 
-	spin_lock_init(&td->lock);
+	raw_spin_lock_init(&td->lock);
 	INIT_LIST_HEAD(&td->attachments);
 	td->windows = data->num_windows;
 	for (w = 0; w < td->windows; w++)

@@ -103,9 +103,9 @@ static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 	long n = 1;
 
 	while (n > 0 && iova < td->aperture[w].last) {
-		spin_lock_irqsave(&td->lock, flags);
+		raw_spin_lock_irqsave(&td->lock, flags);
 		n = tce_write_run(attachment, w, &iova, td->aperture[w].last);
-		spin_unlock_irqrestore(&td->lock, flags);
+		raw_spin_unlock_irqrestore(&td->lock, flags);
 		cond_resched();
 	}
 	return min(n, 0);
@@ -125,12 +125,12 @@ static void tce_clear_window(struct tce_attachment *attachment, unsigned int w,
 	unsigned int n = 1;
 
 	while (n && iova < last) {
-		spin_lock_irqsave(&td->lock, flags);
+		raw_spin_lock_irqsave(&td->lock, flags);
 		n = all ? min(TCE_LIST_MAX, (last - iova + 1) >> page_shift) :
 			  pt_iommu_tce_read_run(td->table[w], &iova, last,
 						td->list, TCE_LIST_MAX);
 		tce_hypervisor_unmap(attachment, w, iova, n);
-		spin_unlock_irqrestore(&td->lock, flags);
+		raw_spin_unlock_irqrestore(&td->lock, flags);
 		iova += (u64)n << page_shift;
 		cond_resched();
 	}
@@ -141,9 +141,9 @@ static void tce_set_hypervisor_table(struct tce_attachment *attachment,
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&attachment->domain->lock, flags);
+	raw_spin_lock_irqsave(&attachment->domain->lock, flags);
 	attachment->table[w] = tbl;
-	spin_unlock_irqrestore(&attachment->domain->lock, flags);
+	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
 }
 
 /* The window is where the hypervisor puts it: that must be where it shall be */
@@ -202,9 +202,9 @@ static void tce_set_leaving(struct tce_attachment *attachment, bool leaving)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&attachment->domain->lock, flags);
+	raw_spin_lock_irqsave(&attachment->domain->lock, flags);
 	attachment->leaving = leaving;
-	spin_unlock_irqrestore(&attachment->domain->lock, flags);
+	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
 }
 
 static void tce_hypervisor_leave(struct tce_attachment *attachment,

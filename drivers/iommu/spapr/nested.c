@@ -8,7 +8,8 @@
  *
  * The guest's table of a window is an array of TCEs in memory of the parent, at
  * an address that is not for the guest to see. It is read when the domain is
- * allocated and when its user says that TCEs have changed, at no other time. A
+ * allocated and when its user says that TCEs have changed, at no other time. Walks
+ * of KVM write the shadow for the guest, if the user has linked it, see walks.c. A
  * bad TCE, whose bits are wrong or which points to no mapped memory, is clear in
  * the shadow, and the user is told.
  *
@@ -18,16 +19,15 @@
  * (tce_nested_forget()). They come back when the user asks to read them again.
  *
  * The owner of a guest can write its table while it is read. A word is used as
- * it was read once, and looked up in the parent under the same lock.
+ * it was read once, and looked up in the parent in the same walk.
  */
 
-#include <linux/bitops.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <uapi/linux/iommufd.h>
 
-#include <asm/spapr_sparse.h>
+#include <asm/spapr_tce.h>
 #include <asm/tce.h>
 
 #include "spapr-iommu.h"
@@ -41,21 +41,23 @@
  * @index: Of the first TCE in the window
  * @count: How many there are, not 0. All are in one leaf of the window's
  *	origins, and in one page of the guest's table
- * @guest: The guest's table from @index on
- * @origins: The origins from @index on
  */
 struct tce_span {
 	struct tce_nested *nested;
 	unsigned int w;
 	unsigned long index;
 	unsigned long count;
-	const __be64 *guest;
-	u64 *origins;
 };
 
 static struct tce_nested *to_tce_nested(struct iommu_domain *domain)
 {
 	return container_of(domain, struct tce_nested, domain);
+}
+
+static struct spapr_tce_window *tce_window(const struct tce_nested *nested,
+					   unsigned int w)
+{
+	return nested->shadow->walks[w]->window;
 }
 
 static u64 tce_bus_address(const struct tce_nested *nested, unsigned int w,
@@ -68,10 +70,7 @@ static u64 tce_bus_address(const struct tce_nested *nested, unsigned int w,
 static unsigned long tce_window_tces(const struct tce_nested *nested,
 				     unsigned int w)
 {
-	const struct iommu_aperture *aperture = &nested->shadow->aperture[w];
-
-	return (aperture->last - aperture->start + 1) >>
-	       tce_page_shift(nested->shadow, w);
+	return tce_window(nested, w)->npages;
 }
 
 static int tce_prot(u64 tce)
@@ -80,95 +79,36 @@ static int tce_prot(u64 tce)
 	       (tce & TCE_PCI_WRITE ? IOMMU_WRITE : 0);
 }
 
-/*
- * Read TCE number @i. Its origin is 0 if the guest has cleared it, and if it is
- * bad. Return false if it is bad.
- */
-static bool tce_read_guest(const struct tce_span *span, unsigned long i,
-			   u64 *origin, phys_addr_t *phys)
+static u64 tce_in_order(const struct tce_nested *nested, const __be64 *tce)
 {
-	struct tce_nested *nested = span->nested;
-	unsigned int page_shift = tce_page_shift(nested->shadow, span->w);
-	u64 tce = be64_to_cpu(READ_ONCE(span->guest[i]));
-	u64 gpa = tce & ~(u64)TCE_PERMISSIONS;
+	return nested->cpu_order ? READ_ONCE(*(const u64 *)tce) :
+				   be64_to_cpu(READ_ONCE(*tce));
+}
 
-	*origin = 0;
+/*
+ * Make the shadow's TCE of a TCE of the guest's. It is clear if the guest has
+ * cleared it, and if it is bad. Return false if it is bad.
+ */
+static bool tce_make(const struct tce_nested *nested, unsigned int w, u64 tce,
+		     struct spapr_tce *made)
+{
+	const struct spapr_tce_window *window = tce_window(nested, w);
+	u64 gpa = tce & ~(u64)TCE_PERMISSIONS;
+	phys_addr_t phys;
+
+	made->origin = SPAPR_TCE_CLEARED;
+	made->tce = 0;
 	if (!(tce & TCE_PERMISSIONS))
 		return true;
-	if (!IS_ALIGNED(gpa, BIT_ULL(page_shift)))
+	if (gpa & window->page_mask)
 		return false;
-	if (!tce_parent_lookup(nested->parent, gpa, page_shift, tce_prot(tce),
-			       phys))
+	if (!tce_parent_lookup(nested->parent, gpa, window->page_shift,
+			       tce_prot(tce), &phys))
 		return false;
 
-	*origin = tce;
+	made->origin = tce;
+	made->tce = phys | window->perm[tce & TCE_PERMISSIONS];
 	return true;
-}
-
-/* Clear TCE number @i of @origins, the shadow's number @index */
-static void tce_clear_shadow(struct tce_nested *nested, unsigned int w,
-			     unsigned long index, u64 *origin,
-			     struct iommu_iotlb_gather *gather)
-{
-	struct pt_iommu *pt = &nested->shadow->table[w]->iommu;
-
-	lockdep_assert_held(&nested->lock);
-	pt->ops->unmap_range(pt, tce_bus_address(nested, w, index),
-			     BIT_ULL(tce_page_shift(nested->shadow, w)),
-			     gather);
-	WRITE_ONCE(*origin, 0);
-}
-
-/* Clear what the guest's table does not have any more */
-static void tce_clear_changed(const struct tce_span *span)
-{
-	struct iommu_iotlb_gather gather;
-	phys_addr_t phys;
-	unsigned long i;
-	u64 origin;
-
-	iommu_iotlb_gather_init(&gather);
-	for (i = 0; i < span->count; i++) {
-		if (!span->origins[i])
-			continue;
-		tce_read_guest(span, i, &origin, &phys);
-		if (span->origins[i] != origin)
-			tce_clear_shadow(span->nested, span->w, span->index + i,
-					 &span->origins[i], &gather);
-	}
-	tce_domain_sync(&span->nested->shadow->domain, &gather);
-}
-
-static void tce_clear_all(const struct tce_span *span)
-{
-	struct iommu_iotlb_gather gather;
-	unsigned long i;
-
-	iommu_iotlb_gather_init(&gather);
-	for (i = 0; i < span->count; i++)
-		if (span->origins[i])
-			tce_clear_shadow(span->nested, span->w, span->index + i,
-					 &span->origins[i], &gather);
-	tce_domain_sync(&span->nested->shadow->domain, &gather);
-}
-
-static int tce_put_shadow(const struct tce_span *span, unsigned long i,
-			  u64 origin, phys_addr_t phys)
-{
-	struct tce_nested *nested = span->nested;
-	struct pt_iommu *pt = &nested->shadow->table[span->w]->iommu;
-	size_t mapped = 0;
-	int ret;
-
-	ret = pt->ops->map_range(pt, tce_bus_address(nested, span->w,
-						     span->index + i),
-				 phys,
-				 BIT_ULL(tce_page_shift(nested->shadow,
-							span->w)),
-				 tce_prot(origin), GFP_KERNEL_ACCOUNT, &mapped);
-	if (!ret)
-		WRITE_ONCE(span->origins[i], origin);
-	return ret;
 }
 
 static void tce_report_bad(const struct tce_span *span, unsigned long i,
@@ -179,72 +119,103 @@ static void tce_report_bad(const struct tce_span *span, unsigned long i,
 							span->index + i);
 }
 
+static const __be64 *tce_guest_table(const struct tce_span *span)
+{
+	const struct tce_nested *nested = span->nested;
+
+	return tce_parent_memory(nested->parent,
+				 nested->guest_table[span->w] +
+					 span->index * sizeof(u64));
+}
+
 /*
- * Put what is in the guest's table and not in the shadow. A TCE that the guest
- * has changed since tce_clear_changed() waits for the invalidation that has to
- * follow the change.
+ * Is the shadow's TCE another than @made? Walks may leave it in contradiction to
+ * its origin. Where only the hypervisor has it, they do not.
  */
-static int tce_put_missing(const struct tce_span *span,
-			   struct iommu_hwpt_spapr_tce_invalidate *report)
+static bool tce_differs(const struct spapr_tce_window *window,
+			unsigned long index, const struct spapr_tce *made)
+{
+	u64 origin = READ_ONCE(*spapr_sparse_find(&window->origins, index));
+	__be64 *tce;
+
+	if (!(origin & TCE_PERMISSIONS) != !made->tce ||
+	    (made->tce && origin != made->origin))
+		return true;
+	return window->in_memory &&
+	       spapr_tce_in_memory(window->tbl, index, &tce) &&
+	       spapr_tce_read(tce) != made->tce;
+}
+
+/*
+ * Put what differs, from the first such TCE to the last. What is between is put
+ * again as it is. In a walk.
+ */
+static long tce_put_changed(const struct tce_span *span, const __be64 *guest,
+			    struct iommu_hwpt_spapr_tce_invalidate *report)
 {
 	struct tce_nested *nested = span->nested;
+	struct spapr_tce_window *window = tce_window(nested, span->w);
 	unsigned long i, first = span->count, last = 0;
-	phys_addr_t phys;
-	int ret = 0, err;
-	u64 origin;
+	struct spapr_tce *list = nested->list;
 
-	for (i = 0; i < span->count && !ret; i++) {
-		if (!tce_read_guest(span, i, &origin, &phys))
+	if (!spapr_tce_window_ready(window, span->index, span->count))
+		return -ENOMEM;
+	for (i = 0; i < span->count; i++) {
+		if (!tce_make(nested, span->w, tce_in_order(nested, &guest[i]),
+			      &list[i]))
 			tce_report_bad(span, i, report);
-		if (!origin || span->origins[i])
+		if (!tce_differs(window, span->index + i, &list[i]))
 			continue;
-		ret = tce_put_shadow(span, i, origin, phys);
-		if (ret)
-			break;
 		first = min(first, i);
 		last = i;
 	}
 	if (first == span->count)
-		return ret;
+		return 0;
 
-	err = tce_domain_sync_map(&nested->shadow->domain,
-				  tce_bus_address(nested, span->w,
-						  span->index + first),
-				  (last - first + 1) <<
-					  tce_page_shift(nested->shadow,
-							 span->w));
-	/* A hypervisor has some of them, and it is not known which */
-	if (err)
-		tce_clear_all(span);
-	return ret ? ret : err;
+	return spapr_tce_put(window, span->index + first, list + first,
+			     last - first + 1, SPAPR_TCE_VIRTUAL);
+}
+
+/*
+ * Has the guest nothing in the span, and the shadow no memory for it either?
+ * -EFAULT where the guest's table is not mapped
+ */
+static int tce_span_empty(const struct tce_span *span)
+{
+	struct spapr_tce_window *window = tce_window(span->nested, span->w);
+	const __be64 *guest;
+	int ret = -EFAULT;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	guest = tce_guest_table(span);
+	if (guest)
+		ret = !spapr_sparse_find(&window->origins, span->index) &&
+		      !memchr_inv(guest, 0, span->count * sizeof(u64));
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	return ret;
 }
 
 /* Bring the shadow of a span in line with the guest's table */
-static int tce_refresh_span(struct tce_span *span,
-			    struct iommu_hwpt_spapr_tce_invalidate *report)
+static long tce_refresh_span(const struct tce_span *span,
+			     struct iommu_hwpt_spapr_tce_invalidate *report)
 {
-	struct tce_nested *nested = span->nested;
-	u64 table = nested->guest_table[span->w];
-	struct spapr_sparse *origins = &nested->origins[span->w];
+	struct spapr_tce_window *window = tce_window(span->nested, span->w);
+	const __be64 *guest;
+	long ret;
 
-	lockdep_assert_held(&nested->lock);
-	span->guest = tce_parent_memory(nested->parent,
-					table + span->index * sizeof(u64));
-	if (!span->guest)
-		return -EFAULT;
+	lockdep_assert_held(&span->nested->lock);
+	ret = tce_span_empty(span);
+	if (ret)
+		return min(ret, 0);
+	ret = spapr_tce_window_populate(window, span->index, span->count);
+	if (ret)
+		return ret;
 
-	span->origins = spapr_sparse_find(origins, span->index);
-	if (!span->origins) {
-		if (!memchr_inv(span->guest, 0, span->count * sizeof(u64)))
-			return 0;
-		span->origins = spapr_sparse_populate(origins, span->index,
-						      GFP_KERNEL_ACCOUNT);
-	}
-	if (!span->origins)
-		return -ENOMEM;
-
-	tce_clear_changed(span);
-	return tce_put_missing(span, report);
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	guest = tce_guest_table(span);
+	ret = guest ? tce_put_changed(span, guest, report) : -EFAULT;
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	return ret;
 }
 
 /* How many TCEs from @index on, at most @count, are one span? */
@@ -284,38 +255,6 @@ static int tce_refresh(struct tce_nested *nested, unsigned int w,
 	return 0;
 }
 
-static bool tce_from(u64 origin, unsigned int page_shift, u64 start, u64 last)
-{
-	u64 gpa = origin & ~(u64)TCE_PERMISSIONS;
-
-	return origin && gpa <= last && gpa + BIT_ULL(page_shift) - 1 >= start;
-}
-
-static void tce_window_forget(struct tce_nested *nested, unsigned int w,
-			      u64 start, u64 last)
-{
-	unsigned int page_shift = tce_page_shift(nested->shadow, w);
-	unsigned long end = tce_window_tces(nested, w);
-	struct iommu_iotlb_gather gather;
-	unsigned long index = 0, leaf_end;
-	u64 *origins;
-
-	lockdep_assert_held(&nested->lock);
-	iommu_iotlb_gather_init(&gather);
-	while ((origins = spapr_sparse_next_leaf(&nested->origins[w], &index,
-						 end - 1))) {
-		leaf_end = spapr_sparse_leaf_end(index, end);
-		for (; index < leaf_end; index++, origins++)
-			if (tce_from(*origins, page_shift, start, last))
-				tce_clear_shadow(nested, w, index, origins,
-						 &gather);
-		cond_resched();
-		if (index == end)
-			break;
-	}
-	tce_domain_sync(&nested->shadow->domain, &gather);
-}
-
 /**
  * tce_nested_forget() - Clear the TCEs that came from memory of the parent
  * @nested: The domain
@@ -323,17 +262,15 @@ static void tce_window_forget(struct tce_nested *nested, unsigned int w,
  * @last: Last address
  *
  * Context: process context, with the parent's lock held. The parent does not map
- *	the memory any more.
+ *	the memory any more, and walks that might have found it are over.
  */
 void tce_nested_forget(struct tce_nested *nested, u64 start, u64 last)
 {
 	unsigned int w;
 
 	lockdep_assert_held(&nested->parent->lock);
-	mutex_lock(&nested->lock);
 	for (w = 0; w < nested->shadow->windows; w++)
-		tce_window_forget(nested, w, start, last);
-	mutex_unlock(&nested->lock);
+		spapr_tce_window_forget(tce_window(nested, w), start, last);
 }
 
 /* --- What the IOMMU core asks of a nested domain */
@@ -430,18 +367,14 @@ static int tce_nested_invalidate(struct iommu_domain *domain,
 static void tce_nested_free(struct iommu_domain *domain)
 {
 	struct tce_nested *nested = to_tce_nested(domain);
-	unsigned int w;
 
 	if (nested->parent) {
 		mutex_lock(&nested->parent->lock);
 		list_del(&nested->node);
 		mutex_unlock(&nested->parent->lock);
 	}
-	for (w = 0; w < TCE_WINDOWS; w++)
-		if (nested->origins[w].root)
-			spapr_sparse_destroy(&nested->origins[w], true);
-	if (nested->shadow)
-		tce_domain_free(&nested->shadow->domain);
+	tce_walks_destroy(nested->shadow);
+	tce_domain_free(&nested->shadow->domain);
 	mutex_destroy(&nested->lock);
 	kfree(nested);
 }
@@ -480,7 +413,8 @@ static int tce_nested_windows(const struct iommu_table_group *group,
 	if (ret)
 		return ret;
 
-	windows->flags = data->flags;
+	if (data->flags & ~IOMMU_SPAPR_NESTED_CPU_ORDER)
+		return -EOPNOTSUPP;
 	windows->num_windows = data->num_windows;
 	for (w = 0; w < TCE_WINDOWS; w++)
 		windows->windows[w] = data->windows[w].window;
@@ -491,18 +425,16 @@ static int tce_nested_windows(const struct iommu_table_group *group,
 }
 
 static int tce_nested_init(struct tce_nested *nested,
+			   struct iommu_table_group *group,
+			   const struct tce_parent *parent,
 			   const struct iommu_hwpt_spapr_nested *data)
 {
-	unsigned int w, bits;
+	unsigned int w;
 
-	for (w = 0; w < nested->shadow->windows; w++) {
+	for (w = 0; w < nested->shadow->windows; w++)
 		nested->guest_table[w] = data->windows[w].table;
-		bits = ilog2(tce_window_tces(nested, w));
-		if (!spapr_sparse_init(&nested->origins[w], bits,
-				       GFP_KERNEL_ACCOUNT))
-			return -ENOMEM;
-	}
-	return 0;
+	nested->cpu_order = data->flags & IOMMU_SPAPR_NESTED_CPU_ORDER;
+	return tce_walks_init(nested->shadow, group, &parent->pages);
 }
 
 /* From here on the parent tells what it unmaps. Read the guest's tables */
@@ -562,6 +494,8 @@ struct iommu_domain *
 tce_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			u32 flags, const struct iommu_user_data *user_data)
 {
+	struct tce_parent *memory = container_of(parent, struct tce_parent,
+						 domain);
 	struct tce_device *tdev = dev_iommu_priv_get(dev);
 	struct iommu_hwpt_spapr_tce windows = {};
 	struct iommu_hwpt_spapr_nested data = {};
@@ -579,11 +513,9 @@ tce_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 	if (IS_ERR(nested))
 		return ERR_CAST(nested);
 
-	ret = tce_nested_init(nested, &data);
+	ret = tce_nested_init(nested, tdev->group, memory, &data);
 	if (!ret)
-		ret = tce_nested_fill(nested, container_of(parent,
-							   struct tce_parent,
-							   domain));
+		ret = tce_nested_fill(nested, memory);
 	if (ret) {
 		tce_nested_free(&nested->domain);
 		return ERR_PTR(ret);

@@ -9,19 +9,19 @@
  *
  * The parent is an array with a word for each page of the kernel's size: real
  * address, size of the page and permissions. A word that is 0 maps nothing.
- * The array is one that real mode can read. Its nodes stay until the parent is
- * freed. They are charged to the user who maps.
+ * It is an array that walks of the TCE engine read, in any mode, as they read
+ * that of registered memory: see spapr_mem::pages. Its nodes stay until the
+ * parent is freed. They are charged to the user who maps. Walks leave what is not
+ * both readable and writable memory to its user, who has the TCEs read.
  *
  * A page is larger than the kernel's if address and real address are aligned to
  * its size and all of it was mapped at once. Unmapping a part of a larger page
  * leaves pages of the kernel's size.
  *
  * What leaves a parent must be gone from the nested domains before it is
- * unpinned. Unmapping clears the words. Then tce_parent_sync() takes the lock of
- * each nested domain in turn and clears the TCEs that came from the range. A
- * nested domain looks up a word, and uses what it found, in one hold of its lock.
- * So a lookup that found the page is over before that domain is searched, and a
- * later one finds nothing.
+ * unpinned. Unmapping clears the words. Then tce_parent_sync() waits for the walks
+ * that have found them and clears the TCEs that came from the range. Who looks up
+ * a word uses what it found in the same walk.
  */
 
 #include <linux/bitfield.h>
@@ -29,24 +29,20 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include <asm/spapr_sparse.h>
+#include <asm/spapr_mem.h>
+#include <asm/spapr_walk.h>
 
 #include "spapr-iommu.h"
 
-/* Fields of a word below the real address */
-#define WORD_READ	BIT_ULL(0)
-#define WORD_WRITE	BIT_ULL(1)
-#define WORD_MMIO	BIT_ULL(2)
-#define WORD_PAGE_SHIFT	GENMASK_ULL(8, 3)
+/* Fields of a word besides those of spapr_mem::pages */
+#define WORD_READ	BIT_ULL(8)
+#define WORD_WRITE	BIT_ULL(9)
+#define WORD_MMIO	BIT_ULL(10)
+#define WORD_PAGE_SHIFT	((u64)SPAPR_MEM_TCE_SHIFT)
 
 static struct tce_parent *to_tce_parent(struct iommu_domain *domain)
 {
 	return container_of(domain, struct tce_parent, domain);
-}
-
-static u64 tce_word_address(u64 word)
-{
-	return word & PAGE_MASK;
 }
 
 static unsigned int tce_word_page_shift(u64 word)
@@ -74,8 +70,7 @@ static u64 tce_parent_word(struct tce_parent *parent, u64 gpa)
  * @prot: What has to be allowed, IOMMU_READ and IOMMU_WRITE
  * @phys: Receives the real address
  *
- * Context: any. The caller holds the lock of its nested domain until @phys is in
- *	the shadow table.
+ * Context: any, inside the walk that puts @phys into the shadow table.
  * Return: true if all of the guest page is mapped with these permissions, in one
  *	piece.
  */
@@ -90,7 +85,7 @@ bool tce_parent_lookup(struct tce_parent *parent, u64 gpa,
 	    (prot & IOMMU_WRITE && !(word & WORD_WRITE)))
 		return false;
 
-	*phys = tce_word_address(word) + offset_in_page(gpa);
+	*phys = spapr_mem_word_page(word) + offset_in_page(gpa);
 	return true;
 }
 
@@ -99,7 +94,7 @@ bool tce_parent_lookup(struct tce_parent *parent, u64 gpa,
  * @parent: The parent
  * @gpa: Where it is in the parent
  *
- * Context: any. The caller holds the lock of its nested domain while it reads.
+ * Context: any, inside the walk that reads it.
  * Return: the memory, up to the end of the page of @gpa; or NULL where nothing
  *	that may be read is mapped, or what is mapped are registers.
  */
@@ -109,7 +104,7 @@ const void *tce_parent_memory(struct tce_parent *parent, u64 gpa)
 
 	if (!(word & WORD_READ) || word & WORD_MMIO)
 		return NULL;
-	return phys_to_virt(tce_word_address(word) + offset_in_page(gpa));
+	return phys_to_virt(spapr_mem_word_page(word) + offset_in_page(gpa));
 }
 
 static int tce_parent_attach_dev(struct iommu_domain *domain,
@@ -161,6 +156,9 @@ static int tce_parent_map_pages(struct iommu_domain *domain, unsigned long iova,
 		word |= WORD_WRITE;
 	if (prot & IOMMU_MMIO)
 		word |= WORD_MMIO;
+	if ((word & (WORD_READ | WORD_WRITE | WORD_MMIO)) ==
+	    (WORD_READ | WORD_WRITE))
+		word |= SPAPR_MEM_VALID;
 
 	ret = tce_parent_populate(parent, iova >> PAGE_SHIFT, count, gfp);
 	if (ret)
@@ -227,6 +225,7 @@ static void tce_parent_sync(struct iommu_domain *domain,
 	if (gather->start > gather->end)
 		return;
 
+	spapr_tce_quiesce();
 	mutex_lock(&parent->lock);
 	list_for_each_entry(nested, &parent->nested, node)
 		tce_nested_forget(nested, gather->start, gather->end);
@@ -238,7 +237,7 @@ static phys_addr_t tce_parent_iova_to_phys(struct iommu_domain *domain,
 {
 	u64 word = tce_parent_word(to_tce_parent(domain), iova);
 
-	return word ? tce_word_address(word) + offset_in_page(iova) : 0;
+	return word ? spapr_mem_word_page(word) + offset_in_page(iova) : 0;
 }
 
 static void tce_parent_free(struct iommu_domain *domain)
@@ -273,7 +272,8 @@ struct iommu_domain *tce_parent_alloc(void)
 
 	if (!parent)
 		return ERR_PTR(-ENOMEM);
-	if (!spapr_sparse_init(&parent->pages, TCE_PARENT_LG2 - PAGE_SHIFT,
+	BUILD_BUG_ON(TCE_PARENT_LG2 > SPAPR_MEM_INDEX_BITS + PAGE_SHIFT);
+	if (!spapr_sparse_init(&parent->pages, SPAPR_MEM_INDEX_BITS,
 			       GFP_KERNEL_ACCOUNT)) {
 		kfree(parent);
 		return ERR_PTR(-ENOMEM);

@@ -32,6 +32,7 @@
 
 #include <asm/iommu.h>
 #include <asm/spapr_sparse.h>
+#include <asm/spapr_tce.h>
 
 #define TCE_WINDOWS	IOMMU_TABLE_GROUP_MAX_TABLES
 /* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
@@ -43,6 +44,7 @@
 
 struct iommu_hwpt_spapr_tce;
 struct tce_attachment;
+struct tce_walks;
 
 /**
  * struct tce_kind - How the PEs of a platform get a domain's windows
@@ -78,6 +80,8 @@ struct tce_kind {
  * @aperture: The addresses of each window
  * @windows: How many there are
  * @kind: How PEs get the windows
+ * @walks: For each window of a nested domain's shadow what walks write it by,
+ *	else NULL
  * @list: For TCEs on their way to a hypervisor, TCE_LIST_MAX of them, or NULL.
  *	Guarded by @lock
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
@@ -94,8 +98,9 @@ struct tce_domain {
 	struct iommu_aperture aperture[TCE_WINDOWS];
 	unsigned int windows;
 	const struct tce_kind *kind;
+	struct tce_walks *walks[TCE_WINDOWS];
 	struct spapr_tce *list;
-	spinlock_t lock;
+	raw_spinlock_t lock;
 	struct list_head attachments;
 };
 
@@ -109,6 +114,7 @@ PT_IOMMU_CHECK_DOMAIN(struct tce_domain, only.iommu, domain);
  * @table: For each window of the domain, the one of the hypervisor, or NULL.
  *	Guarded by the domain's lock
  * @number: Which of the PE's windows that is
+ * @link: For each window that walks write, the PE in their list
  * @leaving: The windows are being cleared: nothing may be added. Guarded by the
  *	domain's lock
  *
@@ -120,6 +126,7 @@ struct tce_attachment {
 	struct iommu_table_group *group;
 	struct iommu_table *table[TCE_WINDOWS];
 	u8 number[TCE_WINDOWS];
+	struct iommu_table_group_link *link[TCE_WINDOWS];
 	bool leaving;
 };
 
@@ -145,9 +152,9 @@ struct tce_parent {
  * @parent: Where guest memory is looked up. NULL while it is not in the list
  * @node: In the parent's list, guarded by the parent's lock
  * @guest_table: For each window, where in the parent the guest's table is
- * @lock: Guards @origins and the tables of @shadow, and keeps what is found in
- *	the parent from being unpinned
- * @origins: For each TCE of a window the guest's TCE, or 0 where it is clear
+ * @cpu_order: The tables are in the processor's byte order
+ * @lock: One reads the guest's tables at a time. Guards @list
+ * @list: TCEs that have been read
  */
 struct tce_nested {
 	struct iommu_domain domain;
@@ -155,8 +162,26 @@ struct tce_nested {
 	struct tce_parent *parent;
 	struct list_head node;
 	u64 guest_table[TCE_WINDOWS];
+	bool cpu_order;
 	struct mutex lock;	/* see above */
-	struct spapr_sparse origins[TCE_WINDOWS];
+	struct spapr_tce list[TCE_LIST_MAX];
+};
+
+/**
+ * struct tce_walks - How walks write a window of a nested domain's shadow
+ * @tbl: The window's table as the TCE engine knows tables. First, as the engine
+ *	frees it
+ * @ops: Of @tbl
+ * @domain: The shadow
+ * @w: Which of its windows it is
+ * @window: The engine's window. It knows what of the guest each TCE is from
+ */
+struct tce_walks {
+	struct iommu_table tbl;
+	struct iommu_table_ops ops;
+	struct tce_domain *domain;
+	unsigned int w;
+	struct spapr_tce_window *window;
 };
 
 /**
@@ -202,6 +227,14 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		       struct iommu_domain *old);
 bool tce_is_platform_domain(const struct iommu_domain *domain);
 struct iommu_table_group *tce_group(struct device *dev);
+
+int tce_walks_init(struct tce_domain *td, struct iommu_table_group *group,
+		   const struct spapr_sparse *pages);
+void tce_walks_destroy(struct tce_domain *td);
+bool tce_walks_fit(const struct tce_domain *td,
+		   struct iommu_table_group *group);
+int tce_walks_add(struct tce_attachment *attachment);
+void tce_walks_remove(struct tce_attachment *attachment, unsigned int windows);
 
 struct iommu_domain *tce_parent_alloc(void);
 bool tce_parent_lookup(struct tce_parent *parent, u64 gpa,

@@ -188,14 +188,14 @@ spapr_mem_word_to_phys(u64 word, unsigned long ua, unsigned long tce_shift,
  * The leaf with the word of a user page, if it is populated. All arrays have
  * the same depth: the descent is straight.
  */
-static __always_inline bool spapr_mem_leaf(const struct spapr_mem *mem,
+static __always_inline bool spapr_mem_leaf(const struct spapr_sparse *pages,
 					   unsigned long page, u64 **leaf)
 {
 	const unsigned int top = spapr_sparse_top_shift(SPAPR_MEM_INDEX_BITS);
 	unsigned long slot = page >> top;
 	unsigned int shift;
 
-	*leaf = mem->pages.root;
+	*leaf = pages->root;
 #pragma GCC unroll 8
 	for (shift = top; shift; shift -= SPAPR_SPARSE_NODE_SHIFT) {
 		if (!spapr_sparse_step(leaf, slot))
@@ -216,7 +216,7 @@ static __always_inline bool spapr_mem_beyond(unsigned long ua)
 
 /**
  * spapr_mem_to_phys() - host address of a registered user address
- * @mem: the process's pinned memory
+ * @pages: spapr_mem::pages of the process, or an array like it
  * @ua: user address, a multiple of the TCE page's size
  * @tce_shift: log2 of the TCE page's size in bytes
  * @hpa: where the host physical address is put
@@ -225,7 +225,7 @@ static __always_inline bool spapr_mem_beyond(unsigned long ua)
  * page pinned until a TCE to it has been written.
  * Return: false where @ua is not registered, or not as a page of that size.
  */
-static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
+static __always_inline bool spapr_mem_to_phys(const struct spapr_sparse *pages,
 					      unsigned long ua,
 					      unsigned int tce_shift,
 					      unsigned long *hpa)
@@ -233,7 +233,7 @@ static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
 	const unsigned long page = ua >> PAGE_SHIFT;
 	u64 *leaf, word;
 
-	if (spapr_mem_beyond(ua) || !spapr_mem_leaf(mem, page, &leaf))
+	if (spapr_mem_beyond(ua) || !spapr_mem_leaf(pages, page, &leaf))
 		return false;
 
 	word = READ_ONCE(leaf[page & SPAPR_SPARSE_LEAF_MASK]);
@@ -242,25 +242,25 @@ static __always_inline bool spapr_mem_to_phys(const struct spapr_mem *mem,
 
 /**
  * struct spapr_mem_cursor - where the last page was found
- * @mem: the process's pinned memory
+ * @pages: as for spapr_mem_to_phys()
  * @tce_shift: log2 of the TCE page's size in bytes
- * @leaf_nr: number of the leaf of spapr_mem::pages that is remembered
+ * @leaf_nr: number of the leaf of @pages that is remembered
  * @leaf: that leaf, which the walk keeps
  *
  * For one walk that looks up many pages, which are often neighbours.
  */
 struct spapr_mem_cursor {
-	const struct spapr_mem *mem;
+	const struct spapr_sparse *pages;
 	unsigned long tce_shift;
 	unsigned long leaf_nr;
 	u64 *leaf;
 };
 
 static __always_inline struct spapr_mem_cursor
-spapr_mem_cursor(const struct spapr_mem *mem, unsigned int tce_shift)
+spapr_mem_cursor(const struct spapr_sparse *pages, unsigned int tce_shift)
 {
 	return (struct spapr_mem_cursor){
-		.mem = mem,
+		.pages = pages,
 		.tce_shift = tce_shift,
 		.leaf_nr = ~0UL,
 	};
@@ -281,7 +281,7 @@ spapr_mem_cursor_word(struct spapr_mem_cursor *cursor, unsigned long ua,
 		/* Nothing is remembered of a lookup that fails */
 		cursor->leaf_nr = ~0UL;
 		if (spapr_mem_beyond(ua) ||
-		    !spapr_mem_leaf(cursor->mem, page, &cursor->leaf))
+		    !spapr_mem_leaf(cursor->pages, page, &cursor->leaf))
 			return false;
 		cursor->leaf_nr = leaf_nr;
 	}

@@ -9,8 +9,9 @@
  * a window in walks: a writer, which is revoked before the window goes.
  *
  * TCEs point either to registered memory (asm/spapr_mem.h), where owner and
- * writers look it up by user address, or to pages that the owner pins by itself
- * and puts by physical address. Walks do not write windows of the latter kind.
+ * writers look it up by user address; or to the memory of a guest, where they
+ * look it up by the guest's address; or to pages that the owner pins by itself
+ * and puts by physical address. Walks do not write windows of the last kind.
  *
  * Mediated devices have no DMA of their own. They look up in a window what is
  * mapped (spapr_tce_window_lookup()). Meanwhile the window is watched: only its
@@ -76,22 +77,25 @@ struct spapr_tce_owner {
 /**
  * struct spapr_tce_window - a table of TCEs owned by a user
  * @tbl: the table; a reference is held
- * @mem: registered memory that the TCEs point to; NULL if @owner pins
+ * @pages: what the TCEs point to, as walks look it up, see spapr_mem::pages.
+ *	Not valid if @owner pins
+ * @mem: the registered memory that has @pages, else NULL
  * @flat: the TCEs, if they lie in this kernel's memory in one piece
  * @page_shift: log2 of the page size in bytes, the same whatever the table
  * @page_mask: bits of an address within a page
  * @offset: the first TCE's index from IOBA 0
  * @npages: how many TCEs
  * @kill_rm: the table's iommu_table_ops::tce_kill_rm, if it lies in memory
- * @origins: index -> user address and permissions of the TCE's page, or a word
- *	without permissions. Word and TCE are written by two stores, so that a
- *	reader may find them contradict each other.
+ * @origins: index -> address in @pages and permissions of the TCE's page, or a
+ *	word without permissions. Word and TCE are written by two stores, so that
+ *	a reader may find them contradict each other.
  * @perm: permission bits of this kind of table for those of a request
  * @owner: the owner pins what TCEs point to by itself; NULL where the TCEs rely
  *	on registered memory
  * @kind: what can be done with this kind of table
  * @hv: what only a table of the hypervisor's needs, else NULL
  * @in_memory: the table lies in this kernel's memory, as @kind says; for walks
+ * @by_gpa: the addresses in @pages are those of a guest's memory
  * @watched: mediated devices use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives, and nothing is mapped
@@ -102,7 +106,7 @@ struct spapr_tce_owner {
  *	it had of that; until the table is gone
  * @memory: makes @mem ask for the window's TCEs (search.c)
  * @ref: the owner's reference, and each writer's
- * @mm: the process whose writers may have the window
+ * @mm: the process whose writers may have the window, NULL if @by_gpa
  * @lock: protects what follows, and @watched, @drained and the table while writers
  *	are told of a change; held while a writer is revoked. Nests inside the
  *	owner's locks and spapr_mem::lock.
@@ -111,7 +115,7 @@ struct spapr_tce_owner {
  */
 struct spapr_tce_window {
 	struct iommu_table *tbl;
-	struct spapr_mem *mem;
+	const struct spapr_sparse *pages;
 	__be64 *flat;
 	unsigned int page_shift;
 	unsigned long page_mask;
@@ -122,10 +126,12 @@ struct spapr_tce_window {
 	struct spapr_sparse origins;
 	u8 perm[4];
 	bool in_memory;
+	bool by_gpa;
 	bool watched;
 	bool lost;
 	bool stuck;
 	bool drained;
+	struct spapr_mem *mem;
 	const struct spapr_tce_owner *owner;
 	const struct spapr_tce_kind *kind;
 	struct spapr_tce_hv *hv;
@@ -170,6 +176,19 @@ long spapr_tce_exchange(struct spapr_tce_window *window, unsigned long index,
 int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
 			    unsigned int shift, unsigned long perm,
 			    unsigned long *ua);
+
+/* The owner of a window on a guest's memory: process context, may sleep */
+struct spapr_tce_window *
+spapr_tce_window_create_by_gpa(struct iommu_table *tbl,
+			       const struct spapr_sparse *pages);
+void spapr_tce_window_drain(struct spapr_tce_window *window);
+void spapr_tce_window_close(struct spapr_tce_window *window);
+int spapr_tce_window_add_group(struct spapr_tce_window *window,
+			       struct iommu_group *group);
+void spapr_tce_window_remove_group(struct spapr_tce_window *window,
+				   struct iommu_group *group);
+void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
+			     u64 last);
 
 /* Writers, and the owner: process context, may sleep */
 struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,

@@ -145,9 +145,14 @@ void spapr_tce_hv_destroy(struct spapr_tce_hv *hv)
 
 static bool hv_populate(struct spapr_tce_window *window, unsigned long index)
 {
-	return !window->owner ||
-	       spapr_sparse_populate(&window->hv->tces, index,
-				     GFP_KERNEL_ACCOUNT);
+	struct iommu_table *tbl = window->tbl;
+
+	if (window->owner)
+		return spapr_sparse_populate(&window->hv->tces, index,
+					     GFP_KERNEL_ACCOUNT);
+
+	return !tbl->it_ops->populate ||
+	       tbl->it_ops->populate(tbl, tbl->it_offset + index);
 }
 
 static long hv_empty(struct spapr_tce_window *window, unsigned long index,

@@ -73,7 +73,7 @@ long spapr_tce_map_registered(struct spapr_tce_window *window,
 	long ret = 0;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	cursor = spapr_mem_cursor(window->mem, window->page_shift);
+	cursor = spapr_mem_cursor(window->pages, window->page_shift);
 	while (done < npages) {
 		n = min(npages - done, SPAPR_TCE_BATCH);
 		ret = -EINVAL;

@@ -130,10 +130,10 @@ static void test_many(struct kunit *test)
 		wrong += region_exact(mem, ua, 2 * PAGE_SIZE) != &region[i];
 		wrong += overlaps(mem, many_page(i) + 2, 2);
 		wrong += !overlaps(mem, many_page(i) + 1, 2);
-		wrong += !spapr_mem_to_phys(mem, ua + 5, PAGE_SHIFT, &hpa) ||
+		wrong += !spapr_mem_to_phys(&mem->pages, ua + 5, PAGE_SHIFT, &hpa) ||
 			 hpa != (i << PAGE_SHIFT) + 5;
-		wrong += spapr_mem_to_phys(mem, ua, PAGE_SHIFT + 1, &hpa);
-		wrong += spapr_mem_to_phys(mem, ua + PAGE_SIZE, PAGE_SHIFT,
+		wrong += spapr_mem_to_phys(&mem->pages, ua, PAGE_SHIFT + 1, &hpa);
+		wrong += spapr_mem_to_phys(&mem->pages, ua + PAGE_SIZE, PAGE_SHIFT,
 					   &hpa);
 	}
 	KUNIT_EXPECT_EQ(test, wrong, 0);
@@ -158,11 +158,11 @@ static void test_limits(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, slot);
 	*slot = PAGE_SIZE | PAGE_SHIFT | SPAPR_MEM_VALID;
 
-	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(mem, top, 12, &hpa));
-	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(mem, TASK_SIZE_USER64, 12,
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(&mem->pages, top, 12, &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(&mem->pages, TASK_SIZE_USER64, 12,
 						   &hpa));
-	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(mem, 1UL << 63, 12, &hpa));
-	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(mem, ~0xfffUL, 12, &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(&mem->pages, 1UL << 63, 12, &hpa));
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(&mem->pages, ~0xfffUL, 12, &hpa));
 
 	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(mem, top, PAGE_SIZE, 12));
 	KUNIT_EXPECT_FALSE(test, spapr_mem_covers(mem, top, 2 * PAGE_SIZE, 12));
@@ -243,9 +243,9 @@ static void test_register(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
 	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2);
 	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua, half, 12));
-	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(own.mem, own.ua, PAGE_SHIFT,
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(&own.mem->pages, own.ua, PAGE_SHIFT,
 						  &hpa));
-	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(own.mem, own.ua,
+	KUNIT_EXPECT_FALSE(test, spapr_mem_to_phys(&own.mem->pages, own.ua,
 						   PAGE_SHIFT + 1, &hpa));
 
 	/* Once more is once more, not pinned or accounted twice */
@@ -309,7 +309,7 @@ static void test_leaves(struct kunit *test)
 
 	/* What is not found is not remembered */
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	cursor = spapr_mem_cursor(own.mem, PAGE_SHIFT);
+	cursor = spapr_mem_cursor(&own.mem->pages, PAGE_SHIFT);
 	found[0] = spapr_mem_next_to_phys(&cursor, ua, &hpa);
 	found[1] = spapr_mem_next_to_phys(&cursor, away, &hpa);
 	found[2] = spapr_mem_next_to_phys(&cursor, ua, &hpa);
@@ -386,7 +386,7 @@ static void test_busy(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
 	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, TEST_PAGES,
 					    SPAPR_TCE_PERM), 0);
-	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(own.mem, own.ua + PAGE_SIZE,
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(&own.mem->pages, own.ua + PAGE_SIZE,
 						  PAGE_SHIFT, &hpa));
 	KUNIT_EXPECT_EQ(test, be64_to_cpu(tce[601]), hpa | SPAPR_TCE_PERM);
 

@@ -307,7 +307,7 @@ int spapr_mem_reap_left(struct spapr_mem *mem, bool killable)
 		return 0;
 
 	search.mem = mem;
-	search.cursor = spapr_mem_cursor(mem, 0);
+	search.cursor = spapr_mem_cursor(&mem->pages, 0);
 	search.region = NULL;
 	search.killable = killable;
 	search.nr_unknown = 0;

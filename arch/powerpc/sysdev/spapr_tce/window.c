@@ -117,6 +117,24 @@ static int init_window(struct spapr_tce_window *window, struct iommu_table *tbl)
 	return 0;
 }
 
+/* A window of @tbl, with all that is not for its creator to say */
+static struct spapr_tce_window *alloc_window(struct iommu_table *tbl)
+{
+	struct spapr_tce_window *window;
+
+	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	if (!window)
+		return NULL;
+
+	window->page_shift = tbl->it_page_shift;
+	window->page_mask = (1UL << tbl->it_page_shift) - 1;
+	kref_init(&window->ref);
+	mutex_init(&window->lock);
+	INIT_LIST_HEAD(&window->groups);
+	INIT_LIST_HEAD(&window->writers);
+	return window;
+}
+
 /**
  * spapr_tce_window_create() - make a window of a table
  * @tbl: a table that nothing writes; its reference passes to the window
@@ -140,19 +158,13 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 	if (!owner && !mem)
 		return ERR_PTR(-ENOMEM);
 
-	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	window = alloc_window(tbl);
 	if (!window)
 		return ERR_PTR(-ENOMEM);
 
 	window->mem = mem;
 	window->mm = mm;
 	window->owner = owner;
-	window->page_shift = tbl->it_page_shift;
-	window->page_mask = (1UL << tbl->it_page_shift) - 1;
-	kref_init(&window->ref);
-	mutex_init(&window->lock);
-	INIT_LIST_HEAD(&window->groups);
-	INIT_LIST_HEAD(&window->writers);
 	ret = init_window(window, tbl);
 	if (ret) {
 		kfree(window);
@@ -160,8 +172,42 @@ spapr_tce_window_create(struct iommu_table *tbl, struct mm_struct *mm,
 	}
 
 	if (mem) {
+		window->pages = &mem->pages;
 		window->memory.ops = &spapr_tce_memory_ops;
 		spapr_mem_add_user(mem, &window->memory);
+	}
+
+	return window;
+}
+
+/**
+ * spapr_tce_window_create_by_gpa() - make a window on a guest's memory
+ * @tbl: a table that nothing else writes; its reference passes to the window
+ * @pages: guest page number -> word as in spapr_mem::pages. The caller keeps
+ *	the array as long as the window lives. Before a page is unpinned the
+ *	caller clears its word, calls spapr_tce_quiesce() and
+ *	spapr_tce_window_forget(). A word without SPAPR_MEM_VALID is for the
+ *	caller's own use
+ *
+ * Context: process context, may sleep.
+ * Return: the window, or ERR_PTR(-ENOMEM); then @tbl is still the caller's.
+ */
+struct spapr_tce_window *
+spapr_tce_window_create_by_gpa(struct iommu_table *tbl,
+			       const struct spapr_sparse *pages)
+{
+	struct spapr_tce_window *window = alloc_window(tbl);
+	int ret;
+
+	if (!window)
+		return ERR_PTR(-ENOMEM);
+
+	window->pages = pages;
+	window->by_gpa = true;
+	ret = init_window(window, tbl);
+	if (ret) {
+		kfree(window);
+		return ERR_PTR(ret);
 	}
 
 	return window;
@@ -189,6 +235,34 @@ static struct attachment *find_group(struct spapr_tce_window *window,
 }
 
 /**
+ * spapr_tce_window_add_group() - let writers find a window by a group
+ * @window: the window
+ * @group: a group that the caller owns
+ *
+ * Context: process context, may sleep; calls for @group are serialised by the
+ *	owner.
+ * Return: 0 or -ENOMEM.
+ */
+int spapr_tce_window_add_group(struct spapr_tce_window *window,
+			       struct iommu_group *group)
+{
+	struct attachment *attachment;
+
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
+	if (!attachment)
+		return -ENOMEM;
+
+	attachment->group = group;
+	attachment->window = window;
+	scoped_guard(mutex, &window->lock)
+		list_add(&attachment->node, &window->groups);
+	scoped_guard(mutex, &attachments_lock)
+		list_add(&attachment->all, &attachments);
+
+	return 0;
+}
+
+/**
  * spapr_tce_window_attach() - program a window into a group
  * @window: the window
  * @group: a group that the caller owns; one without hardware is only noted
@@ -201,30 +275,16 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 			    struct iommu_group *group, int num)
 {
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
-	struct attachment *attachment;
 	long ret;
 
-	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
-	if (!attachment)
-		return -ENOMEM;
+	ret = spapr_tce_window_add_group(window, group);
+	if (ret || !table_group)
+		return ret;
 
-	if (table_group) {
-		ret = table_group->ops->set_window(table_group, num,
-						   window->tbl);
-		if (ret) {
-			kfree(attachment);
-			return ret;
-		}
-	}
-
-	attachment->group = group;
-	attachment->window = window;
-	scoped_guard(mutex, &window->lock)
-		list_add(&attachment->node, &window->groups);
-	scoped_guard(mutex, &attachments_lock)
-		list_add(&attachment->all, &attachments);
-
-	return 0;
+	ret = table_group->ops->set_window(table_group, num, window->tbl);
+	if (ret)
+		spapr_tce_window_remove_group(window, group);
+	return ret;
 }
 
 /* Revoke the writers that came by @group, or all if @group is NULL */
@@ -260,6 +320,33 @@ void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
 }
 
 /**
+ * spapr_tce_window_remove_group() - undo spapr_tce_window_add_group()
+ * @window: the window
+ * @group: the group
+ *
+ * The writers that came by @group are revoked.
+ *
+ * Context: process context, may sleep; calls for @group are serialised by the
+ *	owner.
+ */
+void spapr_tce_window_remove_group(struct spapr_tce_window *window,
+				   struct iommu_group *group)
+{
+	struct attachment *attachment;
+
+	scoped_guard(mutex, &window->lock) {
+		attachment = find_group(window, group);
+		if (WARN_ON_ONCE(!attachment))
+			return;
+		revoke_writers(window, group);
+		list_del(&attachment->node);
+	}
+	scoped_guard(mutex, &attachments_lock)
+		list_del(&attachment->all);
+	kfree(attachment);
+}
+
+/**
  * spapr_tce_window_detach() - take a window from a group
  * @window: the window
  * @group: a group that it was attached to
@@ -277,20 +364,9 @@ long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num)
 {
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
-	struct attachment *attachment;
 	long ret;
 
-	scoped_guard(mutex, &window->lock) {
-		attachment = find_group(window, group);
-		if (WARN_ON_ONCE(!attachment))
-			return 0;
-		revoke_writers(window, group);
-		list_del(&attachment->node);
-	}
-	scoped_guard(mutex, &attachments_lock)
-		list_del(&attachment->all);
-	kfree(attachment);
-
+	spapr_tce_window_remove_group(window, group);
 	if (!table_group)
 		return 0;
 
@@ -369,6 +445,12 @@ void spapr_tce_window_drain(struct spapr_tce_window *window)
 		WRITE_ONCE(window->lost, true);
 }
 
+static bool window_is_for(const struct spapr_tce_window *window,
+			  const struct mm_struct *mm)
+{
+	return mm ? window->mm == mm : window->by_gpa;
+}
+
 static bool window_fits(const struct spapr_tce_window *window,
 			unsigned int max_page_shift, u64 start, u64 size)
 {
@@ -388,7 +470,7 @@ find_window(struct iommu_group *group, struct mm_struct *mm,
 	list_for_each_entry(attachment, &attachments, all) {
 		struct spapr_tce_window *window = attachment->window;
 
-		if (attachment->group == group && window->mm == mm &&
+		if (attachment->group == group && window_is_for(window, mm) &&
 		    window_fits(window, max_page_shift, start, size)) {
 			kref_get(&window->ref);
 			return window;
@@ -400,8 +482,9 @@ find_window(struct iommu_group *group, struct mm_struct *mm,
 
 /**
  * spapr_tce_window_get() - become a writer of a window of a group
- * @group: the group, held by the caller as its external user
- * @mm: the process that the writer works for
+ * @group: the group, which the caller holds
+ * @mm: the process that the writer works for; NULL for a window on a guest's
+ *	memory
  * @max_page_shift: log2 of the largest page size in bytes that will do
  * @start: bus address at which the window must begin
  * @size: bytes that it must have at least

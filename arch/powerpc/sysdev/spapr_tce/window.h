@@ -4,8 +4,8 @@
  *
  * walk.c writes TCEs inside walks, window.c makes and closes windows, map.c
  * fills them for their owner, search.c reports their TCEs to registered memory,
- * kinds.c and soft.c know the kinds of table, domain.c has the windows of
- * several groups.
+ * forget.c clears those that point to memory which a guest loses, kinds.c and
+ * soft.c know the kinds of table, domain.c has the windows of several groups.
  */
 #ifndef SPAPR_TCE_WINDOW_H
 #define SPAPR_TCE_WINDOW_H
@@ -109,8 +109,6 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num);
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched);
-void spapr_tce_window_drain(struct spapr_tce_window *window);
-void spapr_tce_window_close(struct spapr_tce_window *window);
 void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl,
 				struct spapr_tce_hv *hv);

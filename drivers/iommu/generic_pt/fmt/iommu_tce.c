@@ -8,6 +8,49 @@
 #if !defined(GENERIC_PT_KUNIT) && IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
 #include <asm/iommu.h>
 
+static int __populate(struct pt_range *range, void *arg, unsigned int level,
+		      struct pt_table_p *table)
+{
+	struct pt_state pts = pt_init(range, level, table);
+	struct pt_write_attrs *attrs = arg;
+	int ret;
+
+	if (!level)
+		return 0;
+
+	do {
+		if (pt_load_single_entry(&pts) == PT_ENTRY_TABLE)
+			return pt_descend(&pts, arg, __populate);
+		ret = pt_iommu_new_table(&pts, attrs);
+		/* Another may have been faster */
+	} while (!ret || ret == -EAGAIN);
+	return ret;
+}
+
+/**
+ * pt_iommu_tce_populate() - Allocate the levels above a TCE
+ * @table: Table that has the TCE
+ * @iova: Address that the TCE is for
+ * @gfp: How to allocate
+ *
+ * Levels stay until something that includes all of one is unmapped.
+ *
+ * Context: As @gfp says. The table may be mapped and populated meanwhile, not
+ * unmapped.
+ *
+ * Returns: 0, -ERANGE for an address that is not the table's, or -ENOMEM.
+ */
+int pt_iommu_tce_populate(struct pt_iommu_tce *table, u64 iova, gfp_t gfp)
+{
+	struct pt_range range =
+		pt_make_range(&table->tce_pt.common, iova, iova);
+	struct pt_write_attrs attrs = { .gfp = gfp };
+	int ret = pt_check_range(&range);
+
+	return ret ? ret : pt_walk_range(&range, __populate, &attrs);
+}
+EXPORT_SYMBOL_NS_GPL(pt_iommu_tce_populate, "GENERIC_PT_IOMMU");
+
 struct tce_run {
 	struct spapr_tce *list;
 	pt_vaddr_t start;

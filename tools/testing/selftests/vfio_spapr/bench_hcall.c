@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the TCE hypercalls cost, each with a LIOBN that feeds a device's window
- * ("linked") and with one that does not; next to them the least that any
+ * ("linked", and "nested" where that is one of an iommufd) and with one that does
+ * not; next to them the least that any
  * hypercall costs, answered by the kernel and by user space, and H_PUT_TCE by
  * way of user space that maps with MAP_DMA.
  *
@@ -223,6 +224,23 @@ static void fill_list(void)
 		list[i] = __builtin_bswap64((GUEST_DMA + i * STEP) | TCE_RW);
 }
 
+/* A partition under QEMU has no iommufd without an option */
+static void bench_nested(void)
+{
+	int table;
+
+	l.nested = true;
+	if (testbed_is_partition() || linked_find(&l))
+		return;
+
+	linked_open(&l, false, GUEST_SIZE);
+	fill_list();
+	table = linked_table(&l, LINKED, 12, l.start32, l.size32 >> 12);
+	bench_table(LINKED, "nested");
+	close(table);
+	linked_close(&l);
+}
+
 int main(int argc, char **argv)
 {
 	int linked, unlinked;
@@ -244,5 +262,6 @@ int main(int argc, char **argv)
 	close(linked);
 	close(unlinked);
 	linked_close(&l);
+	bench_nested();
 	return 0;
 }

@@ -918,26 +918,32 @@ static void skip_table(const struct table *t)
 		ksft_test_result_skip("%s.%s: no devices\n", kind, t->name);
 }
 
-int main(void)
+/* "nested": linked tables, to a nested page table's windows */
+int main(int argc, char **argv)
 {
 	const bool has[] = { kvm_ppc_has_hv(), kvm_ppc_has_pr() };
 	bool devices;
-	unsigned int i, pr;
+	unsigned int i, pr, first = 0;
 
+	guest.nested = argc > 1 && !strcmp(argv[1], "nested");
 	ksft_print_header();
 	if (!has[0] && !has[1])
 		ksft_exit_skip("no KVM\n");
+	while (guest.nested && !tables[first].window)
+		first++;
 	ksft_set_plan((has[0] + has[1]) *
-		      (TESTS_A_VM + ARRAY_SIZE(tables) * TESTS_A_TABLE));
+		      (TESTS_A_VM + (ARRAY_SIZE(tables) - first) *
+				    TESTS_A_TABLE));
 	signal(SIGBUS, on_bus_error);
-	devices = testbed_find(&guest.bed);
+	devices = guest.nested ? !linked_find(&guest) :
+				 testbed_find(&guest.bed);
 
 	for (pr = 0; pr < 2; pr++) {
 		if (!has[pr])
 			continue;
 		kind = pr ? "PR" : "HV";
 		test_vm(pr);
-		for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		for (i = first; i < ARRAY_SIZE(tables); i++) {
 			if (tables[i].window && !devices)
 				skip_table(&tables[i]);
 			else

@@ -68,8 +68,9 @@ static bool moved(__u64 nr, const char *name, __u64 liobn, __u64 ioba, __u64 b,
 	return requests == ROUNDS && tces == ROUNDS * n;
 }
 
+/* @lists is where lists are answered */
 static void test_table(const char *which, __u64 liobn, __u64 ioba,
-		       unsigned int where)
+		       unsigned int where, unsigned int lists)
 {
 	__u64 *list = kvm_ppc_mem(&guest.vm, LIST);
 	int i;
@@ -86,7 +87,7 @@ static void test_table(const char *which, __u64 liobn, __u64 ioba,
 			       where),
 			 "H_STUFF_TCE, %s\n", which);
 	ksft_test_result(moved(H_PUT_TCE_INDIRECT, "H_PUT_TCE_INDIRECT", liobn,
-			       ioba, LIST, 512, where),
+			       ioba, LIST, 512, lists),
 			 "H_PUT_TCE_INDIRECT, %s\n", which);
 }
 
@@ -170,14 +171,14 @@ int main(int argc, char **argv)
 {
 	unsigned int where, unregistered = 1 << TCE_VIRTUAL;
 	unsigned int traced = 1 << TCE_VIRTUAL;
-
-	ksft_print_header();
-	if (!kvm_ppc_has_hv())
-		ksft_exit_skip("no KVM\n");
-	if (!testbed_find(&guest.bed))
-		ksft_exit_skip("no devices\n");
+	const char *lacking;
 
 	kvm_ppc_hash = argc > 1 && !strcmp(argv[1], "hash");
+	guest.nested = argc > 1 && !strcmp(argv[1], "nested");
+	ksft_print_header();
+	lacking = linked_find(&guest);
+	if (lacking)
+		ksft_exit_skip("%s\n", lacking);
 	if (!cpuinfo_has("PowerNV")) {
 		/* The host's context is there when H_ENTER_NESTED returns. */
 		where = 1 << TCE_EXIT;
@@ -195,8 +196,10 @@ int main(int argc, char **argv)
 	linked_open(&guest, false, MEM_SIZE);
 	linked_table(&guest, LINKED, 12, guest.start32, TCES);
 	kvm_ppc_table(&guest.vm, UNLINKED, 12, 0, TCES);
-	test_table("linked", LINKED, guest.start32, where);
-	test_table("not linked", UNLINKED, 0, where);
+	test_table("linked", LINKED, guest.start32, where, where);
+	/* Without a link nothing leads to what an iommufd has pinned */
+	test_table("not linked", UNLINKED, 0, where,
+		   guest.nested ? unregistered : where);
 	test_unregistered(unregistered);
 	test_traced(traced);
 	ksft_test_result(test_further_on(), "further on\n");

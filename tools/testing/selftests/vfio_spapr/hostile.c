@@ -221,11 +221,13 @@ int main(int argc, char **argv)
 	unsigned int n = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned int seed = argc > 2 ? atoi(argv[2]) : 1;
 
+	const char *lacking;
+
+	guest.nested = argc > 3 && !strcmp(argv[3], "nested");
 	ksft_print_header();
-	if (!kvm_ppc_has_hv())
-		ksft_exit_skip("no KVM\n");
-	if (!testbed_find(&guest.bed))
-		ksft_exit_skip("no devices\n");
+	lacking = linked_find(&guest);
+	if (lacking)
+		ksft_exit_skip("%s\n", lacking);
 	ksft_set_plan(3);
 
 	other_guest();
@@ -240,7 +242,9 @@ int main(int argc, char **argv)
 	secret = mmap(NULL, SECRET_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(secret, SECRET, SECRET_SIZE);
-	container_register(guest.bed.container, (__u64)secret, SECRET_SIZE);
+	if (!guest.nested)
+		container_register(guest.bed.container, (__u64)secret,
+				   SECRET_SIZE);
 
 	until = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
 	ksft_test_result(attack_all(n > 4 ? 4 : n), "the guest lives\n");

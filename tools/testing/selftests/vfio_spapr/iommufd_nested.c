@@ -602,7 +602,7 @@ TEST_F(nested, wrong_windows)
 	EXPECT_EQ(error, allocate(self, &hwpt));			\
 } while (0)
 
-	WRONG(-EOPNOTSUPP, self->windows.flags = 1);
+	WRONG(-EOPNOTSUPP, self->windows.flags = 2);
 	WRONG(-EINVAL, self->windows.num_windows = 0);
 	WRONG(-EINVAL, self->windows.num_windows = 3);
 	WRONG(-EINVAL, self->windows.windows[0].size = 0);

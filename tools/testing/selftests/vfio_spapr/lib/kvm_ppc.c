@@ -507,3 +507,34 @@ int __kvm_ppc_link(int device, int group, int table)
 	return kvm_ppc_set_attr(device, KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE,
 				&link);
 }
+
+/* KVM_DEV_VFIO_FILE_SET_SPAPR_TCE, which not all headers have */
+#define FILE_SET_SPAPR_TCE	4
+
+struct file_spapr_tce {
+	__u32 argsz;
+	__u32 flags;
+	__s32 fd;
+	__s32 table;
+};
+
+int __kvm_ppc_file_link(int device, int file, int table)
+{
+	struct file_spapr_tce link = {
+		.argsz = sizeof(link),
+		.fd = file,
+		.table = table,
+	};
+
+	return kvm_ppc_set_attr(device, FILE_SET_SPAPR_TCE, &link);
+}
+
+bool kvm_ppc_has_file_link(int device)
+{
+	struct kvm_device_attr args = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = FILE_SET_SPAPR_TCE,
+	};
+
+	return !ioctl(device, KVM_HAS_DEVICE_ATTR, &args);
+}

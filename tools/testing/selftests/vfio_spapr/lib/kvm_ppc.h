@@ -194,5 +194,8 @@ int kvm_ppc_vfio_device(struct kvm_ppc_vm *vm);
 int __kvm_ppc_group_add(int device, int group);
 int __kvm_ppc_group_del(int device, int group);
 int __kvm_ppc_link(int device, int group, int table);
+/* The same for a device's own file, and whether the kernel has it */
+int __kvm_ppc_file_link(int device, int file, int table);
+bool kvm_ppc_has_file_link(int device);
 
 #endif

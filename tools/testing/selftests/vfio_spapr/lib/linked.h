@@ -2,32 +2,57 @@
 /*
  * A guest of a few instructions whose TCE tables are linked to the windows of
  * an IOMMU group, with an edu device in that group to see what they let
- * through.
+ * through. The windows are those of a container, or of a nested page table of an
+ * iommufd.
  */
 #ifndef SELFTEST_VFIO_SPAPR_LINKED_H
 #define SELFTEST_VFIO_SPAPR_LINKED_H
 
+#include "cdev.h"
 #include "container.h"
 #include "kvm_ppc.h"
+#include "nested.h"
 #include "testbed.h"
+
+#define LINKED_TABLES	4
 
 /**
  * struct linked - a guest and a device
+ * @nested:	the device is in an iommufd; to be set before linked_find()
  * @bed:	container, groups and devices
  * @vm:		the guest
  * @vcpu:	its first vCPU
  * @kvm_vfio:	its VFIO device, -1 when not open
  * @start32:	bus address where the default window begins
  * @size32:	the default window's size in bytes
+ * @iommufd:	of a nested one, its file, and what follows is of it
+ * @cdev:	the first edu
+ * @ioas:	the guest's memory, and its tables from LINKED_TABLES_AT on
+ * @parent:	the page table that has it
+ * @hwpt:	the nested page table
+ * @windows:	its windows
+ * @guest_tables:	of the windows, where they are here
+ * @tables:	the tables that have been linked
+ * @ntables:	how many these are
  */
 struct linked {
+	bool nested;
 	struct testbed bed;
 	struct kvm_ppc_vm vm;
 	struct kvm_ppc_vcpu *vcpu;
 	int kvm_vfio;
 	__u64 start32;
 	__u64 size32;
+	int iommufd;
+	struct cdev cdev;
+	__u32 ioas, parent, hwpt;
+	struct nested_windows windows;
+	__be64 *guest_tables;
+	int tables[LINKED_TABLES];
+	unsigned int ntables;
 };
+
+#define LINKED_TABLES_AT	(1ULL << 46)
 
 /**
  * linked_find() - Find the devices and see to KVM
@@ -45,15 +70,31 @@ const char *linked_find(struct linked *l);
  *	container, others can be by linked_slot()
  *
  * The container is a v2 one with its default window; the group has been added
- * to KVM's VFIO device, and no table is linked.
+ * to KVM's VFIO device, and no table is linked. A nested one has a window like
+ * that, and the device's file has been added.
  */
 void linked_open(struct linked *l, bool pr, size_t mem_size);
 
-/* A further memory slot, registered with the container */
+/* A further memory slot, registered with the container or mapped in the IOAS */
 void linked_slot(struct linked *l, unsigned int slot, __u64 gpa, size_t size);
 
-/* Another window of @size bytes: its bus address; the default one stays. */
+/*
+ * Another window of @size bytes: its bus address; the default one stays. A nested
+ * one is had by another page table, to which all tables are linked again.
+ */
 __u64 linked_window(struct linked *l, unsigned int page_shift, __u64 size);
+
+/* What KVM's VFIO device knows the device by: the group's file, or its own */
+int linked_file(const struct linked *l);
+
+/* Link a table of the test's: 0 or -errno */
+int linked_link(struct linked *l, int table);
+
+/* The device in a container or iommufd of its own, as if nothing had been */
+void linked_again(struct linked *l);
+
+/* With a nested page table, whose windows @l has: attach the device to it */
+void linked_attach(struct linked *l);
 
 /**
  * __linked_table() - Make a table and link it to the group's window there

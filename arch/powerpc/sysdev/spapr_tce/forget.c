@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Clear the TCEs of a window that point to memory which a guest loses
+ *
+ * Its owner has taken the memory out of spapr_tce_window::pages and has waited
+ * for the walks that might have found it there. So no walk writes such a TCE any
+ * more, but walks go on writing others, and what they write stays.
+ *
+ * A walk stores origin and TCE one after the other, and two walks may write the
+ * same TCE. So the two words can contradict each other when they are read here. A
+ * TCE that does not point to where its origin is mapped is cleared as well, as it
+ * may point to the memory that goes. But it may be one that a walk has put just
+ * now, and whose origin is not seen yet. Therefore what looks as if it had to go
+ * is looked at again after the walks under way. If it is still the same it goes.
+ */
+#include <linux/atomic.h>
+#include <linux/errno.h>
+#include <linux/sched.h>
+
+#include <asm/spapr_tce.h>
+#include "window.h"
+
+/**
+ * struct loss - memory that a guest loses
+ * @window: the window
+ * @start: first address
+ * @last: last address
+ */
+struct loss {
+	struct spapr_tce_window *window;
+	u64 start;
+	u64 last;
+};
+
+static bool is_lost(const struct loss *loss, u64 origin)
+{
+	u64 address = origin & ~SPAPR_TCE_PERM;
+
+	return origin & SPAPR_TCE_PERM && address <= loss->last &&
+	       address + loss->window->page_mask >= loss->start;
+}
+
+/* Does @tce not point to the page at the address that its origin has? */
+static bool contradicts(const struct spapr_tce_window *window, u64 origin,
+			u64 tce)
+{
+	u64 address = origin & ~SPAPR_TCE_PERM, *leaf, word = 0;
+
+	if (!(origin & SPAPR_TCE_PERM))
+		return true;
+	if (!spapr_mem_beyond(address) &&
+	    spapr_mem_leaf(window->pages, address >> PAGE_SHIFT, &leaf))
+		word = READ_ONCE(leaf[(address >> PAGE_SHIFT) &
+				      SPAPR_SPARSE_LEAF_MASK]);
+
+	return !word || (spapr_mem_word_page(word) | (address & ~PAGE_MASK)) !=
+			(tce & ~SPAPR_TCE_PERM);
+}
+
+/* TCEs that are looked at twice at a time */
+#define FORGET_BATCH	32
+
+/**
+ * struct suspect - a TCE that may have to go
+ * @tce: the TCE, 0 if it need not
+ * @origin: its origin
+ */
+struct suspect {
+	__be64 tce;
+	u64 origin;
+};
+
+/* Read a TCE, then its origin, which is at least as new */
+static struct suspect look_at(const struct loss *loss, const __be64 *at,
+			      const u64 *origin)
+{
+	struct suspect seen = { .tce = READ_ONCE(*at) };
+
+	if (!seen.tce)
+		return seen;
+	/* Walks that have stored a TCE and ended have stored its origin, too */
+	smp_rmb();
+	seen.origin = READ_ONCE(*origin);
+	if (!is_lost(loss, seen.origin) &&
+	    !contradicts(loss->window, seen.origin, be64_to_cpu(seen.tce)))
+		seen.tce = 0;
+	return seen;
+}
+
+static bool find_suspects(const struct loss *loss, const __be64 *at,
+			  const u64 *origin, unsigned long npages,
+			  struct suspect *suspects)
+{
+	bool any = false;
+
+	for (unsigned long i = 0; i < npages; i++) {
+		suspects[i] = look_at(loss, &at[i], &origin[i]);
+		any |= !!suspects[i].tce;
+	}
+	return any;
+}
+
+/*
+ * Clear one that has not changed. If only its origin has, a walk is about to
+ * store the TCE that belongs to that.
+ */
+static void clear_suspect(const struct loss *loss, __be64 *at, u64 *origin,
+			  const struct suspect *suspect)
+{
+	const u64 old = (__force u64)suspect->tce;
+	struct suspect now;
+
+	if (!old)
+		return;
+	now = look_at(loss, at, origin);
+	if (now.tce != suspect->tce || cmpxchg((u64 *)at, old, 0) != old)
+		return;
+	if (now.origin == suspect->origin)
+		cmpxchg(origin, now.origin, SPAPR_TCE_CLEARED);
+}
+
+static void forget_in_memory(const struct loss *loss, unsigned long index,
+			     u64 *origin, unsigned long npages)
+{
+	struct suspect suspects[FORGET_BATCH];
+	__be64 *at;
+	bool any;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	at = spapr_tce_address(loss->window, index);
+	any = at && find_suspects(loss, at, origin, npages, suspects);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	if (!any)
+		return;
+
+	spapr_tce_quiesce();
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	for (unsigned long i = 0; i < npages; i++)
+		clear_suspect(loss, &at[i], &origin[i], &suspects[i]);
+	spapr_tce_kill(loss->window, index, npages);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+}
+
+/* Here TCEs and origins change together. The table reports what it can't do. */
+static void forget_of_hv(const struct loss *loss, unsigned long index,
+			 u64 *origin, unsigned long npages)
+{
+	struct spapr_tce_window *window = loss->window;
+	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
+	unsigned long flags;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	raw_spin_lock_irqsave(lock, flags);
+	for (unsigned long i = 0; i < npages; i++)
+		if (is_lost(loss, origin[i]) &&
+		    !spapr_tce_window_clear_list(window, index + i, 1))
+			WRITE_ONCE(origin[i], 0);
+	raw_spin_unlock_irqrestore(lock, flags);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+}
+
+/**
+ * spapr_tce_window_forget() - clear the TCEs that point to memory
+ * @window: a window of spapr_tce_window_create_by_gpa()
+ * @start: first address of the memory in @pages, where it is no more
+ * @last: last address
+ *
+ * When this returns, the device does not reach the memory by this window. Costs
+ * what is populated.
+ *
+ * Context: process context, may sleep; after spapr_tce_quiesce(). Walks may write
+ *	the window meanwhile.
+ */
+void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
+			     u64 last)
+{
+	const struct loss loss = {
+		.window = window, .start = start, .last = last,
+	};
+	unsigned long index = 0, end = window->npages;
+	u64 *origin;
+
+	while (index < end &&
+	       (origin = spapr_sparse_next_leaf(&window->origins, &index,
+						end - 1))) {
+		unsigned long run = spapr_sparse_leaf_run(index, end - index);
+
+		run = min(run, FORGET_BATCH - index % FORGET_BATCH);
+		if (window->in_memory)
+			forget_in_memory(&loss, index, origin, run);
+		else
+			forget_of_hv(&loss, index, origin, run);
+		index += run;
+		cond_resched();
+	}
+}

@@ -1,0 +1,643 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Links between a guest's TCE tables and the windows of a nested page table: the
+ * guest's hypercalls write what the device reaches, as far as the parent has the
+ * guest's memory, and a link ends wholly, however it ends.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/iommufd.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/harness.h"
+#include "lib/linked.h"
+#include "lib/memory.h"
+#include "lib/transcript.h"
+
+#define MEM_SIZE	(16 * MiB)
+#define LIST		(2 * MiB)
+#define LIOBN		1
+#define OTHER_LIOBN	2
+#define TCES		1024
+
+/* Pages of the guest that the tests map, and where */
+#define PAGE_OLD	(4 * MiB)
+#define PAGE_NEW	(5 * MiB)
+#define PAGE_SPIN	(6 * MiB)
+#define IOBA_OLD	0x1000
+#define IOBA_NEW	0x2000
+#define IOBA_SPIN	0x10000
+
+#define ALL		(EDU_READS | EDU_WRITES)
+#define MEMORY		(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
+
+FIXTURE(iommufd_link) {
+	struct linked l;
+	int table;
+	struct kvm_ppc_spin s;
+	bool spins;
+};
+
+FIXTURE_SETUP(iommufd_link)
+{
+	const char *lacking;
+
+	TRANSCRIPT_BEGIN(_metadata, NULL);
+	self->table = -1;
+	self->l.nested = true;
+	lacking = linked_find(&self->l);
+	if (lacking)
+		SKIP(return, "%s", lacking);
+	linked_open(&self->l, false, MEM_SIZE);
+	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
+				    self->l.start32 >> 12, TCES);
+}
+
+FIXTURE_TEARDOWN(iommufd_link)
+{
+	if (self->spins)
+		EXPECT_EQ(0, kvm_ppc_spin_stop(&self->s));
+	vfio_close(&self->table);
+	linked_close(&self->l);
+}
+
+static __s64 hcall(SELF(iommufd_link) self, __u64 nr, __u64 ioba, __u64 a,
+		   __u64 b)
+{
+	return kvm_ppc_hcall(self->l.vcpu, nr, LIOBN, self->l.start32 + ioba, a,
+			     b, NULL);
+}
+
+static __s64 put(SELF(iommufd_link) self, __u64 ioba, __u64 tce)
+{
+	return hcall(self, H_PUT_TCE, ioba, tce, 0);
+}
+
+static unsigned int reach(SELF(iommufd_link) self, __u64 ioba, __u64 gpa)
+{
+	return linked_reach(&self->l, self->l.start32 + ioba, gpa, 0, 0) & ALL;
+}
+
+/* What the device can do there with other memory than the guest's */
+static unsigned int reach_at(SELF(iommufd_link) self, __u64 ioba, void *memory)
+{
+	return edu_reach(&self->l.cdev.edu, self->l.start32 + ioba, memory, 0,
+			 NULL) & ALL;
+}
+
+static int link_table(SELF(iommufd_link) self)
+{
+	return linked_link(&self->l, self->table);
+}
+
+static long unmap(SELF(iommufd_link) self, __u64 gpa, size_t size)
+{
+	return iommufd_unmap(self->l.iommufd, self->l.ioas, gpa, size);
+}
+
+static long map(SELF(iommufd_link) self, const void *memory, __u64 gpa,
+		size_t size, __u32 flags)
+{
+	return iommufd_map(self->l.iommufd, self->l.ioas, memory, gpa, size,
+			   flags);
+}
+
+static long map_guest(SELF(iommufd_link) self, __u64 gpa, size_t size)
+{
+	return map(self, kvm_ppc_mem(&self->l.vm, gpa), gpa, size, MEMORY);
+}
+
+/* The second vCPU makes every kind of hypercall from now on */
+static void spin(SELF(iommufd_link) self)
+{
+	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&self->l.vm, 1);
+	const __u64 at = self->l.start32 + IOBA_SPIN;
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 16; i++)
+		list[i] = htobe64((PAGE_SPIN + i * 0x1000) | TCE_RW);
+	for (i = 0; i < 16; i++)
+		vcpu->calls[n++] = (struct kvm_ppc_call){
+			.nr = H_PUT_TCE,
+			.arg = { LIOBN, at + i * 0x1000, PAGE_SPIN | TCE_RW },
+		};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_STUFF_TCE, .arg = { LIOBN, at, 0, 8 },
+	};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_PUT_TCE_INDIRECT, .arg = { LIOBN, at, LIST, 16 },
+	};
+	kvm_ppc_spin_start(&self->s, vcpu, n);
+	self->spins = true;
+}
+
+static int stop_spin(SELF(iommufd_link) self)
+{
+	self->spins = false;
+	return kvm_ppc_spin_stop(&self->s);
+}
+
+/* Linked, a page mapped, and a vCPU at work */
+static long start(SELF(iommufd_link) self)
+{
+	int ret = link_table(self);
+
+	if (!ret && (put(self, IOBA_OLD, PAGE_OLD | TCE_RW) != H_SUCCESS ||
+		     reach(self, IOBA_OLD, PAGE_OLD) != ALL))
+		ret = -EPROTO;
+	if (!ret)
+		spin(self);
+	usleep(50 * 1000);
+	return ret;
+}
+
+/* The device reaches nothing, and hypercalls are the monitor's. */
+#define EXPECT_ENDED(self) do {						\
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW)); \
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));			\
+	EXPECT_EQ(0, reach(self, IOBA_OLD, PAGE_OLD));			\
+	EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));		\
+} while (0)
+
+/* Files that are no device, no table, or not known */
+TEST_F(iommufd_link, wrong_files)
+{
+	int device = self->l.kvm_vfio, file = self->l.cdev.file, other;
+	int null = open("/dev/null", O_RDWR);
+	struct kvm_ppc_vm vm;
+
+	EXPECT_TRUE(kvm_ppc_has_file_link(device));
+	EXPECT_EQ(-EBADF, __kvm_ppc_file_link(device, -1, self->table));
+	EXPECT_EQ(-EBADF, __kvm_ppc_file_link(device, file, -1));
+	EXPECT_EQ(-ENOENT, __kvm_ppc_file_link(device, null, self->table));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_file_link(device, file, null));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_file_link(device, file, file));
+	EXPECT_EQ(-EINVAL, __kvm_ppc_link(device, file, self->table));
+	EXPECT_EQ(-EEXIST, __kvm_ppc_group_add(device, file));
+
+	kvm_ppc_vm_init(&vm, false, MEM_SIZE);
+	other = kvm_ppc_table(&vm, LIOBN, 12, self->l.start32 >> 12, TCES);
+	EXPECT_EQ(-EINVAL, __kvm_ppc_file_link(device, file, other));
+	close(other);
+	kvm_ppc_vm_close(&vm);
+	kvm_ppc_vm_free(&vm);
+	close(null);
+}
+
+/* A structure of another size or with unknown flags */
+TEST_F(iommufd_link, wrong_structures)
+{
+	struct {
+		__u32 argsz, flags;
+		__s32 fd, table;
+	} good = { 16, 0, self->l.cdev.file, self->table }, bad;
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP, .attr = 4,
+		.addr = (unsigned long)&bad,
+	};
+
+#define WRONG(error, change) do {					\
+	bad = good;							\
+	change;								\
+	EXPECT_EQ(-1, ioctl(self->l.kvm_vfio, KVM_SET_DEVICE_ATTR, &attr)); \
+	EXPECT_EQ(error, errno);					\
+} while (0)
+
+	WRONG(EINVAL, bad.argsz = 15);
+	WRONG(EINVAL, bad.flags = 1);
+	WRONG(EINVAL, bad.flags = 1U << 31);
+	WRONG(EFAULT, attr.addr = 8);
+#undef WRONG
+	attr.addr = (unsigned long)&bad;
+	bad = good;
+	bad.argsz = 64;
+	EXPECT_EQ(0, ioctl(self->l.kvm_vfio, KVM_SET_DEVICE_ATTR, &attr));
+}
+
+/* A table with another place, larger than the window or with smaller pages */
+TEST_F(iommufd_link, wrong_tables)
+{
+	const __u64 first = self->l.start32, size = self->l.size32;
+	__u64 further;
+
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 2, 12, first + 0x1000, 16));
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 2, 12, first + size, 16));
+	EXPECT_EQ(-EINVAL, __linked_table(&self->l, 2, 12, first,
+					  (size >> 12) + 1));
+	EXPECT_LT(0, __linked_table(&self->l, 2, 12, first, size >> 12));
+	EXPECT_LT(0, __linked_table(&self->l, 3, 16, first, 16));
+	further = linked_window(&self->l, page_shift(), 64 * MiB);
+	if (page_shift() > 12)
+		EXPECT_EQ(-EINVAL, __linked_table(&self->l, 4, 12, further,
+						  16));
+}
+
+/*
+ * A monitor that links nothing gets the hypercalls; one that does gets none, also
+ * not of other tables.
+ */
+TEST_F(iommufd_link, not_linked)
+{
+	int other = kvm_ppc_table(&self->l.vm, OTHER_LIOBN, 12, 0, TCES);
+	struct kvm_ppc_vcpu *vcpu = self->l.vcpu;
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	__u64 tce;
+
+	list[0] = htobe64(PAGE_NEW | TCE_RW);
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, 0));
+	EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_PUT_TCE_INDIRECT, IOBA_NEW,
+					 LIST, 1));
+	EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_STUFF_TCE, IOBA_NEW, 0, 1));
+	EXPECT_EQ(0, kvm_ppc_hcall(vcpu, H_GET_TCE, LIOBN,
+				   self->l.start32 + IOBA_NEW, 0, 0, &tce));
+	EXPECT_EQ(0, tce);
+	EXPECT_EQ(KVM_PPC_TO_USER, kvm_ppc_hcall(vcpu, H_PUT_TCE, OTHER_LIOBN,
+						 0, PAGE_NEW | TCE_RW, 0,
+						 NULL));
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, kvm_ppc_hcall(vcpu, H_PUT_TCE, OTHER_LIOBN, 0,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	close(other);
+	other = kvm_ppc_table(&self->l.vm, OTHER_LIOBN, 12, 0, TCES);
+	EXPECT_EQ(0, kvm_ppc_hcall(vcpu, H_PUT_TCE, OTHER_LIOBN, 0,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	vfio_close(&self->table);
+	EXPECT_EQ(KVM_PPC_TO_USER, kvm_ppc_hcall(vcpu, H_PUT_TCE, OTHER_LIOBN,
+						 0, PAGE_NEW | TCE_RW, 0,
+						 NULL));
+	/* Without a device there is nothing to be lost */
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->l.cdev.file));
+	EXPECT_EQ(0, kvm_ppc_hcall(vcpu, H_PUT_TCE, OTHER_LIOBN, 0,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	close(other);
+}
+
+/* One page by each hypercall, for the device and back */
+TEST_F(iommufd_link, moves_data)
+{
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	__u64 tce;
+	int i;
+
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+		EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+		EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
+		EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+		EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_OLD));
+		EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_GET_TCE, LIOBN,
+					   self->l.start32 + IOBA_NEW, 0, 0,
+					   &tce));
+		EXPECT_EQ(PAGE_OLD | TCE_RW, tce);
+		EXPECT_EQ(0, put(self, IOBA_NEW, 0));
+		EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_OLD));
+
+		list[0] = htobe64(PAGE_OLD | TCE_RW);
+		list[1] = htobe64((PAGE_NEW + 0x3000) | TCE_RW);
+		EXPECT_EQ(0, hcall(self, H_PUT_TCE_INDIRECT, IOBA_OLD, LIST,
+				   2));
+		EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+		EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW + 0x3000));
+		EXPECT_EQ(0, hcall(self, H_STUFF_TCE, IOBA_OLD, 0, 2));
+		EXPECT_EQ(0, reach(self, IOBA_OLD, PAGE_OLD));
+		EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW + 0x3000));
+	}
+}
+
+/* A long list, with one TCE that cannot be: none of it is done. */
+TEST_F(iommufd_link, long_list)
+{
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	int i;
+
+	ASSERT_EQ(0, link_table(self));
+	for (i = 0; i < 512; i++)
+		list[i] = htobe64((PAGE_NEW + i * 0x1000) | TCE_RW);
+	EXPECT_EQ(0, hcall(self, H_PUT_TCE_INDIRECT, 0, LIST, 512));
+	EXPECT_EQ(ALL, reach(self, 0, PAGE_NEW));
+	EXPECT_EQ(ALL, reach(self, 511 * 0x1000, PAGE_NEW + 511 * 0x1000));
+	list[0] = htobe64(PAGE_OLD | TCE_RW);
+	list[400] = htobe64((1ULL << 45) | TCE_RW);
+	EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_PUT_TCE_INDIRECT, 0, LIST,
+					 512));
+	EXPECT_EQ(0, reach(self, 0, PAGE_OLD));
+	EXPECT_EQ(ALL, reach(self, 0, PAGE_NEW));
+	EXPECT_EQ(0, hcall(self, H_STUFF_TCE, 0, 0, 512));
+	EXPECT_EQ(0, reach(self, 0, PAGE_NEW));
+	EXPECT_EQ(0, reach(self, 511 * 0x1000, PAGE_NEW + 511 * 0x1000));
+}
+
+/* Addresses that no guest has, and those of the tables, which only the host has */
+TEST_F(iommufd_link, hostile)
+{
+	static const __u64 bad[] = {
+		MEM_SIZE, 1ULL << 45, (1ULL << 47) - 0x1000, 1ULL << 47,
+		1ULL << 51, 1ULL << 52, 1ULL << 52 | PAGE_NEW,
+		1ULL << 63 | PAGE_NEW, -0x1000ULL, LINKED_TABLES_AT,
+	};
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	unsigned int i;
+
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW,
+					       bad[i] | TCE_RW));
+		list[0] = htobe64(bad[i] | TCE_RW);
+		EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_PUT_TCE_INDIRECT,
+						 IOBA_NEW, LIST, 1));
+		EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_PUT_TCE_INDIRECT,
+						 IOBA_NEW, bad[i], 1));
+	}
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+}
+
+/* What the table has when it is linked, and nothing else, the device sees. */
+TEST_F(iommufd_link, entries_before)
+{
+	__u64 *view = mmap(NULL, TCES * 8, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   self->table, 0);
+
+	ASSERT_NE(MAP_FAILED, view);
+	self->l.guest_tables[3] = htobe64((PAGE_NEW + 0x1000) | TCE_RW);
+	self->l.guest_tables[700] = htobe64((PAGE_NEW + 0x2000) | TCE_RW);
+	linked_attach(&self->l);
+	EXPECT_EQ(ALL, reach(self, 3 * 0x1000, PAGE_NEW + 0x1000));
+	EXPECT_EQ(ALL, reach(self, 700 * 0x1000, PAGE_NEW + 0x2000));
+	view[1] = PAGE_OLD | TCE_RW;
+	view[600] = PAGE_NEW | TCE_RW;
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(ALL, reach(self, 600 * 0x1000, PAGE_NEW));
+	EXPECT_EQ(0, reach(self, 3 * 0x1000, PAGE_NEW + 0x1000));
+	EXPECT_EQ(0, reach(self, 700 * 0x1000, PAGE_NEW + 0x2000));
+	munmap(view, TCES * 8);
+}
+
+/* KVM's table as the guest's: a new page table has what the guest put. */
+TEST_F(iommufd_link, kvm_table)
+{
+	const size_t size = (self->l.size32 >> 12) * sizeof(__u64);
+	const __u64 at = 1ULL << 45;
+	int table = kvm_ppc_table(&self->l.vm, OTHER_LIOBN, 12,
+				  self->l.start32 >> 12,
+				  self->l.size32 >> 12);
+	void *view = mmap(NULL, size, PROT_READ, MAP_SHARED, table, 0);
+
+	ASSERT_NE(MAP_FAILED, view);
+	ASSERT_EQ(0, map(self, view, at, size, IOMMU_IOAS_MAP_READABLE));
+	self->l.windows.flags = 1;
+	self->l.windows.windows[0].table = at;
+	linked_attach(&self->l);
+	ASSERT_EQ(0, linked_link(&self->l, table));
+	ASSERT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE, OTHER_LIOBN,
+				   self->l.start32 + IOBA_NEW,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	linked_attach(&self->l);
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	munmap(view, size);
+	close(table);
+}
+
+/* Memory that leaves the parent is not reached, and TCEs cannot be put to it. */
+TEST_F(iommufd_link, unmap)
+{
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, unmap(self, 0, MEM_SIZE));
+	EXPECT_EQ(0, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, map_guest(self, 0, MEM_SIZE));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, put(self, IOBA_NEW, 0));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+}
+
+/* Where memory slots and parent disagree, the parent decides. */
+TEST_F(iommufd_link, slots_disagree)
+{
+	const size_t size = page_size();
+	const __u64 gpa = 64 * MiB;
+	char *other = memory_get(BASE_PAGES, size, PROT_READ | PROT_WRITE);
+
+	ASSERT_EQ(0, link_table(self));
+	/* A slot that the parent does not have */
+	kvm_ppc_slot(&self->l.vm, 1, gpa, MiB, NULL);
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, gpa | TCE_RW));
+	/* Other memory there than the slot's, then no slot */
+	ASSERT_EQ(0, map(self, other, gpa, size, MEMORY));
+	EXPECT_EQ(0, put(self, IOBA_NEW, gpa | TCE_RW));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, gpa));
+	EXPECT_EQ(ALL, reach_at(self, IOBA_NEW, other));
+	kvm_ppc_slot(&self->l.vm, 1, gpa, 0, self->l.vm.slots[1].mem);
+	EXPECT_EQ(0, put(self, IOBA_OLD, gpa | TCE_RW));
+	EXPECT_EQ(ALL, reach_at(self, IOBA_OLD, other));
+	EXPECT_EQ(0, unmap(self, gpa, size));
+	EXPECT_EQ(0, reach_at(self, IOBA_OLD, other));
+	EXPECT_EQ(0, reach_at(self, IOBA_NEW, other));
+	munmap(other, size);
+}
+
+/* What the device may only read the monitor has to put. */
+TEST_F(iommufd_link, read_only)
+{
+	const size_t size = page_size();
+	const __u64 gpa = 64 * MiB;
+	char *other = memory_get(BASE_PAGES, size, PROT_READ | PROT_WRITE);
+
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, map(self, other, gpa, size, IOMMU_IOAS_MAP_READABLE));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, gpa | TCE_RW));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, gpa | TCE_READ));
+	EXPECT_EQ(0, reach_at(self, IOBA_NEW, other));
+	munmap(other, size);
+}
+
+/* A second window and a table of larger pages */
+TEST_F(iommufd_link, two_windows)
+{
+	const unsigned int shift = page_shift();
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	__u64 start64;
+	int table;
+
+	ASSERT_EQ(0, link_table(self));
+	self->l.tables[self->l.ntables++] = self->table;
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+	start64 = linked_window(&self->l, shift, 64 * MiB);
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+	table = linked_table(&self->l, OTHER_LIOBN, 16, start64, 16);
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE, OTHER_LIOBN,
+				   start64 + 0x10000, PAGE_NEW | TCE_RW, 0,
+				   NULL));
+	list[0] = htobe64((PAGE_NEW + 0x10000) | TCE_RW);
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE_INDIRECT,
+				   OTHER_LIOBN, start64 + 0x20000, LIST, 1,
+				   NULL));
+	EXPECT_EQ(ALL, linked_reach(&self->l, start64 + 0x10000, PAGE_NEW, 0,
+				    0));
+	EXPECT_EQ(ALL, linked_reach(&self->l, start64 + 0x2f000,
+				    PAGE_NEW + 0x1f000, 0, 0));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	close(table);
+}
+
+/* A device of another group behind the same page table */
+TEST_F(iommufd_link, two_groups)
+{
+	const __u64 at = self->l.start32 + IOBA_NEW;
+	void *old = kvm_ppc_mem(&self->l.vm, PAGE_OLD);
+	void *new = kvm_ppc_mem(&self->l.vm, PAGE_NEW);
+	struct cdev other;
+
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(0, cdev_open(&other, self->l.bed.address[2]));
+	ASSERT_EQ(0, cdev_bind(&other, self->l.iommufd));
+	cdev_start_edu(&other);
+	ASSERT_EQ(0, cdev_attach(&other, self->l.hwpt));
+	EXPECT_EQ(ALL, edu_reach(&other.edu, at, old, 0, NULL));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, edu_reach(&other.edu, at, old, 0, NULL) & ALL);
+	EXPECT_EQ(ALL, edu_reach(&other.edu, at, new, 0, NULL));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, unmap(self, 0, MEM_SIZE));
+	EXPECT_EQ(0, edu_reach(&other.edu, at, new, 0, NULL) & ALL);
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	cdev_close(&other);
+}
+
+/* --- Ways to end a link, with a vCPU at work */
+
+TEST_F(iommufd_link, ends_by_detach)
+{
+	ASSERT_EQ(0, start(self));
+	EXPECT_EQ(0, cdev_detach(&self->l.cdev));
+	EXPECT_ENDED(self);
+	EXPECT_EQ(-EINVAL, link_table(self));
+	EXPECT_EQ(0, iommufd_destroy(self->l.iommufd, self->l.hwpt));
+	self->l.hwpt = 0;
+	linked_attach(&self->l);
+	EXPECT_ENDED(self);
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+}
+
+TEST_F(iommufd_link, ends_by_replace)
+{
+	__u32 flat;
+
+	ASSERT_EQ(0, start(self));
+	ASSERT_EQ(0, iommufd_ioas_alloc(self->l.iommufd, &flat));
+	EXPECT_EQ(0, cdev_attach(&self->l.cdev, flat));
+	EXPECT_ENDED(self);
+	EXPECT_EQ(-EINVAL, link_table(self));
+	linked_attach(&self->l);
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+}
+
+TEST_F(iommufd_link, ends_by_del)
+{
+	ASSERT_EQ(0, start(self));
+	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
+					 self->l.cdev.file));
+	/* Nothing is known of a device: the table is one that KVM answers for */
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(-ENOENT, link_table(self));
+	EXPECT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
+					 self->l.cdev.file));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+}
+
+TEST_F(iommufd_link, ends_by_table_close)
+{
+	ASSERT_EQ(0, start(self));
+	vfio_close(&self->table);
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+}
+
+TEST_F(iommufd_link, ends_by_vfio_device_close)
+{
+	ASSERT_EQ(0, start(self));
+	vfio_close(&self->l.kvm_vfio);
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	linked_again(&self->l);
+	EXPECT_EQ(0, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));
+}
+
+/* The device goes as soon as KVM lets its file go. */
+TEST_F(iommufd_link, ends_by_unbind)
+{
+	int i;
+
+	ASSERT_EQ(0, start(self));
+	self->l.bed.edu[0].bar = NULL;
+	cdev_close(&self->l.cdev);
+	vfio_close(&self->l.iommufd);
+	vfio_close(&self->l.kvm_vfio);
+	for (i = 0; i < 2; i++)
+		pci_unbind(self->l.bed.address[i]);
+	put(self, IOBA_NEW, PAGE_NEW | TCE_RW);
+	for (i = 0; i < 2; i++)
+		pci_bind(self->l.bed.address[i], "vfio-pci");
+	linked_again(&self->l);
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));
+}
+
+/* Memory, page tables and links come and go while vCPU and device work. */
+TEST_F(iommufd_link, races)
+{
+	int i;
+
+	/* In pieces, as what is unmapped must have been mapped as one */
+	ASSERT_EQ(0, unmap(self, 0, MEM_SIZE));
+	ASSERT_EQ(0, map_guest(self, 0, PAGE_SPIN));
+	ASSERT_EQ(0, map_guest(self, PAGE_SPIN, MiB));
+	ASSERT_EQ(0, start(self));
+	transcript_mute(1);
+	for (i = 0; i < 50; i++) {
+		EXPECT_EQ(0, unmap(self, PAGE_SPIN, MiB));
+		EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));
+		EXPECT_EQ(0, map_guest(self, PAGE_SPIN, MiB));
+		EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+		if (i % 5)
+			continue;
+		EXPECT_EQ(0, cdev_detach(&self->l.cdev));
+		EXPECT_EQ(0, cdev_attach(&self->l.cdev, self->l.hwpt));
+		EXPECT_EQ(0, link_table(self));
+	}
+	EXPECT_EQ(0, stop_spin(self));
+	EXPECT_EQ(0, unmap(self, PAGE_SPIN, MiB));
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(0, reach(self, IOBA_SPIN + i * 0x1000,
+				   PAGE_SPIN + i * 0x1000));
+}
+
+TEST_HARNESS_MAIN
