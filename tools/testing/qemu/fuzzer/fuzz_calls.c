@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/iommufd.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,12 +28,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/cdev.h"
 #include "lib/container.h"
 #include "lib/fault.h"
 #include "fuzz_calls.h"
 #include "lib/kvm_ppc.h"
 #include "lib/mediated.h"
 #include "lib/memory.h"
+#include "lib/nested.h"
+#include "lib/transcript.h"
 #include "kselftest.h"
 
 #define CONTAINERS	2U
@@ -42,6 +46,8 @@
 #define WINDOWS		3U
 #define VMS		2U
 #define TABLES		4U
+#define IOMMUFDS	2U
+#define OBJECTS		4U	/* address spaces and page tables of each */
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -93,8 +99,11 @@ static struct {
 	struct window windows[CONTAINERS][WINDOWS];
 	struct vm vms[VMS];
 	struct table tables[TABLES];
+	int iommufd[IOMMUFDS];
+	__u32 objects[IOMMUFDS][OBJECTS];
+	struct cdev cdev[TESTBED_DEVICES];
 	pthread_mutex_t making_vm;
-	bool arena_changed, bar_mapped, limited, viewed;
+	bool arena_changed, bar_mapped, limited, viewed, cdev_used;
 } fuzz = { .making_vm = PTHREAD_MUTEX_INITIALIZER };
 
 /* The picks of a call, taken one by one; and for the thread that makes it */
@@ -309,7 +318,10 @@ static int pick_fd(struct picks *p, int right)
 	case 5:
 		return fuzz.vms[0].ready ? fd_of(&fuzz.vms[0].kvm_vfio) : -1;
 	case 6:
-		return fuzz.memory;
+		return how & 8 ? fuzz.memory :
+		       fd_of(&fuzz.iommufd[pick(p) % IOMMUFDS]);
+	case 7:
+		return fd_of(&fuzz.cdev[pick(p) % TESTBED_DEVICES].file);
 	}
 	return -1;
 }
@@ -603,6 +615,13 @@ static int do_any(struct picks *p)
 		VFIO_IOMMU_SPAPR_TCE_REMOVE, VFIO_IOMMU_SPAPR_TCE_GET_INFO,
 		KVM_CREATE_SPAPR_TCE, KVM_CREATE_SPAPR_TCE_64,
 		KVM_SET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR,
+		VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+		VFIO_DEVICE_DETACH_IOMMUFD_PT, IOMMU_DESTROY, IOMMU_IOAS_ALLOC,
+		IOMMU_IOAS_ALLOW_IOVAS, IOMMU_IOAS_COPY,
+		IOMMU_IOAS_IOVA_RANGES, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP,
+		IOMMU_OPTION, IOMMU_VFIO_IOAS, IOMMU_HWPT_ALLOC,
+		IOMMU_GET_HW_INFO, IOMMU_HWPT_SET_DIRTY_TRACKING,
+		IOMMU_HWPT_GET_DIRTY_BITMAP, IOMMU_HWPT_INVALIDATE,
 	};
 	const unsigned long request = requests[pick(p) % ARRAY_SIZE(requests)];
 	const unsigned int c = pick_container(p);
@@ -665,14 +684,16 @@ static int do_device_close(struct picks *p)
 
 /*
  * The driver leaves its device, and with it the group goes away under whoever
- * has it; not while the device is open, for which the driver would wait.
+ * has it; not while the device is open, for which the driver would wait, be it
+ * in the process that has forked this one.
  */
 static int do_rebind(struct picks *p)
 {
 	const unsigned int d = pick(p) % MEDIATED;
 	const char *address = fuzz.bed->address[d];
 
-	if (!p->alone || fuzz.bar_mapped || fd_of(&fuzz.device[d]) >= 0)
+	if (!p->alone || fuzz.bar_mapped || fuzz.cdev_used ||
+	    fd_of(&fuzz.device[d]) >= 0)
 		return 0;
 	if (!__pci_unbind(address) && pick(p) < 0x80)
 		return 0;
@@ -740,6 +761,333 @@ static int do_behave(struct picks *p)
 	};
 
 	return call(device(MEDIATED), MEDIATED_DMA_BEHAVE, &manners);
+}
+
+/* iommufd and device files */
+
+static int iommufd(unsigned int i)
+{
+	const int fd = fd_of(&fuzz.iommufd[i]);
+
+	return fd >= 0 ? fd : fd_put(&fuzz.iommufd[i], iommufd_open());
+}
+
+static __u32 *object(unsigned int i, unsigned int o)
+{
+	return &fuzz.objects[i][o % OBJECTS];
+}
+
+static int result(long ret)
+{
+	if (ret >= 0)
+		return 0;
+	errno = -ret;
+	return -1;
+}
+
+/* The first one is made when it is needed. */
+static __u32 address_space(unsigned int i)
+{
+	if (!*object(i, 0))
+		iommufd_ioas_alloc(iommufd(i), object(i, 0));
+	return *object(i, 0);
+}
+
+static __u32 pick_object(struct picks *p, unsigned int i)
+{
+	const unsigned int o = pick(p) % OBJECTS;
+
+	return around(p, o ? *object(i, o) : address_space(i));
+}
+
+/*
+ * A device file, bound to the first iommufd unless it was to another. Only few
+ * calls open it, as it takes a second or more to close: the bus is reset.
+ */
+static struct cdev *opened_cdev(unsigned int d)
+{
+	struct cdev *c = &fuzz.cdev[d];
+	struct cdev fresh;
+
+	if (fd_of(&c->file) >= 0)
+		return c;
+	fuzz.cdev_used = true;
+	if (cdev_open(&fresh, fuzz.bed->address[d]))
+		return c;
+	if (!cdev_bind(&fresh, iommufd(0)))
+		c->id = fresh.id;
+	fd_put(&c->file, fresh.file);
+	return c;
+}
+
+static struct cdev *pick_cdev(struct picks *p)
+{
+	return &fuzz.cdev[pick(p) % TESTBED_DEVICES];
+}
+
+static int do_io_space(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	struct iommu_ioas_alloc alloc = {
+		.size = pick_argsz(p, sizeof(alloc)),
+		.flags = around(p, 0),
+	};
+	int ret = call(iommufd(i), IOMMU_IOAS_ALLOC, &alloc);
+
+	if (!ret)
+		*object(i, pick(p)) = alloc.out_ioas_id;
+	return ret;
+}
+
+/* Bus addresses that page tables of any windows may have */
+static __u64 pick_iova(struct picks *p)
+{
+	const unsigned int where = pick(p);
+	const __u64 entry = pick_entry(p, GiB / PAGE);
+
+	return around(p, (where & 1 ? 1ULL << 59 : 0) + entry * PAGE);
+}
+
+static int do_io_map(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	struct iommu_ioas_map map = {
+		.size = pick_argsz(p, sizeof(map)),
+		.ioas_id = pick_object(p, i),
+		.iova = pick_iova(p),
+		.user_va = pick_vaddr(p, 16),
+		.length = around(p, pick_count(p) * PAGE),
+		.flags = around(p, (IOMMU_IOAS_MAP_FIXED_IOVA |
+				    IOMMU_IOAS_MAP_READABLE |
+				    IOMMU_IOAS_MAP_WRITEABLE) ^ pick(p) % 8),
+	};
+
+	return call(iommufd(i), IOMMU_IOAS_MAP, &map);
+}
+
+static int do_io_copy(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	struct iommu_ioas_copy copy = {
+		.size = pick_argsz(p, sizeof(copy)),
+		.flags = around(p, IOMMU_IOAS_MAP_FIXED_IOVA |
+				   IOMMU_IOAS_MAP_READABLE),
+		.dst_ioas_id = pick_object(p, i),
+		.src_ioas_id = pick_object(p, i),
+		.length = around(p, pick_count(p) * PAGE),
+		.dst_iova = pick_iova(p),
+		.src_iova = pick_iova(p),
+	};
+
+	return call(iommufd(i), IOMMU_IOAS_COPY, &copy);
+}
+
+static int do_io_unmap(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	struct iommu_ioas_unmap unmap = {
+		.size = pick_argsz(p, sizeof(unmap)),
+		.ioas_id = pick_object(p, i),
+		.iova = pick_iova(p),
+		.length = around(p, pick_count(p) * PAGE),
+	};
+
+	if (pick(p) & 1) {
+		unmap.iova = 0;
+		unmap.length = ~0ULL;
+	}
+	return call(iommufd(i), IOMMU_IOAS_UNMAP, &unmap);
+}
+
+static int do_io_ranges(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	struct iommu_iova_range ranges[4];
+	struct iommu_ioas_iova_ranges query = {
+		.size = pick_argsz(p, sizeof(query)),
+		.ioas_id = pick_object(p, i),
+		.num_iovas = around(p, ARRAY_SIZE(ranges)) %
+			     (ARRAY_SIZE(ranges) + 1),
+		.allowed_iovas = (unsigned long)ranges,
+	};
+
+	return call(iommufd(i), IOMMU_IOAS_IOVA_RANGES, &query);
+}
+
+/* A page table without data, a parent, or with windows */
+static int do_io_table(struct picks *p)
+{
+	static const unsigned char shifts[] = { 16, 12, 21, 24, 30, 34, 0, 63 };
+	const unsigned int i = pick(p) % IOMMUFDS, how = pick(p) % 4;
+	const unsigned int d = pick(p) % TESTBED_DEVICES, o = 1 + pick(p);
+	const unsigned int shift = around(p, shifts[pick(p) % 8]);
+	const unsigned int levels = around(p, 0);
+	const __u64 size = around(p, GiB >> pick(p) % 16);
+	const struct hwpt_windows windows = {
+		.flags = around(p, 0),
+		.num_windows = around(p, 2),
+		.windows = {
+			{ fuzz.window32.start, fuzz.window32.size, 12 },
+			{ 1ULL << 59, size, shift, levels },
+		},
+	};
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.flags = around(p, how == 2 ? IOMMU_HWPT_ALLOC_NEST_PARENT : 0),
+		.dev_id = around(p, fuzz.cdev[d].id),
+		.pt_id = how == 3 ? pick_object(p, i) : address_space(i),
+	};
+	int ret;
+
+	if (how == 1) {
+		alloc.data_type = HWPT_DATA_SPAPR_TCE;
+		alloc.data_len = pick_argsz(p, sizeof(windows));
+		alloc.data_uptr = (unsigned long)&windows;
+	}
+	ret = call(iommufd(i), IOMMU_HWPT_ALLOC, &alloc);
+	if (!ret)
+		*object(i, o) = alloc.out_hwpt_id;
+	return ret;
+}
+
+/* Of a parent that is in the second place, as do_io_table() puts one there */
+static int do_io_nested(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	const unsigned int d = pick(p) % TESTBED_DEVICES;
+	const unsigned int o = 2 + pick(p) % 2;
+	const unsigned int shift = around(p, 16 - 4 * (pick(p) % 2));
+	const struct nested_windows windows = {
+		.num_windows = around(p, 2 - pick(p) % 2),
+		.windows = {
+			{ fuzz.window32.start, 16 * MiB, 12, 0, pick_iova(p) },
+			{ 1ULL << 59, around(p, 64 * MiB), shift, 0,
+			  pick_iova(p) },
+		},
+	};
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.dev_id = around(p, fuzz.cdev[d].id),
+		.pt_id = around(p, *object(i, 1)),
+		.data_type = HWPT_DATA_SPAPR_NESTED,
+		.data_len = sizeof(windows),
+		.data_uptr = (unsigned long)&windows,
+	};
+	int ret = call(iommufd(i), IOMMU_HWPT_ALLOC, &alloc);
+
+	if (!ret)
+		*object(i, o) = alloc.out_hwpt_id;
+	return ret;
+}
+
+static int do_io_invalidate(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	const unsigned int o = 2 + pick(p) % 2;
+	struct nested_invalidate requests[2] = {
+		{ .start = pick_iova(p), .size = pick_count(p) * PAGE },
+		{ .start = pick_iova(p), .size = around(p, 16 * MiB),
+		  .flags = around(p, 0) },
+	};
+	struct iommu_hwpt_invalidate invalidate = {
+		.size = sizeof(invalidate),
+		.hwpt_id = around(p, *object(i, o)),
+		.data_uptr = (unsigned long)requests,
+		.data_type = around(p, HWPT_INVALIDATE_DATA_SPAPR_TCE),
+		.entry_len = pick_argsz(p, sizeof(requests[0])),
+		.entry_num = around(p, 1) % 3,
+	};
+
+	return call(iommufd(i), IOMMU_HWPT_INVALIDATE, &invalidate);
+}
+
+static int do_io_info(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+	struct hw_info_windows info;
+	struct iommu_hw_info query = {
+		.size = pick_argsz(p, sizeof(query)),
+		.dev_id = around(p, pick_cdev(p)->id),
+		.data_len = pick_argsz(p, sizeof(info)) % (sizeof(info) + 1),
+		.data_uptr = (unsigned long)&info,
+	};
+
+	return call(iommufd(i), IOMMU_GET_HW_INFO, &query);
+}
+
+static int do_io_destroy(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS, o = ~pick(p);
+	struct iommu_destroy destroy = {
+		.size = sizeof(destroy),
+		.id = around(p, *object(i, o)),
+	};
+	int ret = call(iommufd(i), IOMMU_DESTROY, &destroy);
+
+	if (!ret && destroy.id == *object(i, o))
+		*object(i, o) = 0;
+	return ret;
+}
+
+static int do_io_close(struct picks *p)
+{
+	const unsigned int i = pick(p) % IOMMUFDS;
+
+	memset(fuzz.objects[i], 0, sizeof(fuzz.objects[i]));
+	return fd_close(&fuzz.iommufd[i]);
+}
+
+static int do_cdev_bind(struct picks *p)
+{
+	struct cdev *c = opened_cdev(pick(p) % TESTBED_DEVICES);
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = pick_argsz(p, sizeof(bind)),
+		.flags = around(p, 0),
+		.iommufd = pick_fd(p, iommufd(pick(p) % IOMMUFDS)),
+	};
+	int ret = call(fd_of(&c->file), VFIO_DEVICE_BIND_IOMMUFD, &bind);
+
+	if (!ret)
+		c->id = bind.out_devid;
+	return ret;
+}
+
+static int do_cdev_attach(struct picks *p)
+{
+	struct cdev *c = opened_cdev(pick(p) % TESTBED_DEVICES);
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = pick_argsz(p, sizeof(attach)),
+		.flags = around(p, 0),
+		.pt_id = pick_object(p, 0),
+	};
+
+	return call(fd_of(&c->file), VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
+static int do_cdev_detach(struct picks *p)
+{
+	struct cdev *c = pick_cdev(p);
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = pick_argsz(p, sizeof(detach)),
+		.flags = around(p, 0),
+	};
+
+	return call(fd_of(&c->file), VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
+}
+
+/* As do_eeh(), of a device */
+static int do_cdev_eeh(struct picks *p)
+{
+	struct cdev *c = pick_cdev(p);
+	const __u64 data[FEATURE_EEH_PE_SIZE / 8] = { around(p, pick(p) % 5) };
+
+	return result(cdev_feature_eeh(c, around(p, VFIO_DEVICE_FEATURE_GET),
+				       data, pick_argsz(p, sizeof(data))));
+}
+
+static int do_cdev_close(struct picks *p)
+{
+	return fd_close(&fuzz.cdev[pick(p) % TESTBED_DEVICES].file);
 }
 
 /* KVM */
@@ -1137,6 +1485,22 @@ static const struct {
 	{ "put_list", do_put_list, 6 },
 	{ "stuff", do_stuff, 5 },
 	{ "get", do_get, 3 },
+	{ "space", do_io_space, 1 },
+	{ "io_map", do_io_map, 6 },
+	{ "io_copy", do_io_copy, 1 },
+	{ "io_unmap", do_io_unmap, 4 },
+	{ "ranges", do_io_ranges, 1 },
+	{ "hwpt", do_io_table, 4 },
+	{ "nested", do_io_nested, 3 },
+	{ "invalidate", do_io_invalidate, 4 },
+	{ "hw_info", do_io_info, 1 },
+	{ "destroy", do_io_destroy, 3 },
+	{ "iommufd_close", do_io_close, 1 },
+	{ "bind", do_cdev_bind, 1 },
+	{ "attach", do_cdev_attach, 2 },
+	{ "detach", do_cdev_detach, 2 },
+	{ "cdev_eeh", do_cdev_eeh, 1 },
+	{ "cdev_close", do_cdev_close, 2 },
 	{ "arena", do_arena, 5 },
 	{ "limit", do_limit, 1 },
 	{ "fail", do_fail, 6 },
@@ -1246,6 +1610,24 @@ static void close_vfio(void)
 	memset(fuzz.windows, 0, sizeof(fuzz.windows));
 }
 
+static void close_cdevs(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		fd_close(&fuzz.cdev[i].file);
+	fuzz.cdev_used = false;
+}
+
+static void close_iommufds(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < IOMMUFDS; i++)
+		fd_close(&fuzz.iommufd[i]);
+	memset(fuzz.objects, 0, sizeof(fuzz.objects));
+}
+
 static void fresh_arena(void)
 {
 	munmap((void *)(BASE_PAGES + ARENA_SIZE), ARENA_SIZE);
@@ -1267,6 +1649,10 @@ void fuzz_calls_end(unsigned int order)
 
 	if (order & 4 && fuzz.arena_changed)
 		fresh_arena();
+	if (order & 8)
+		close_iommufds();
+	close_cdevs();
+	close_iommufds();
 	for (i = 0; i < 3; i++)
 		closers[order % 4][i]();
 	if (fuzz.arena_changed)
@@ -1317,8 +1703,13 @@ void fuzz_calls_init(const struct testbed *bed, const struct fuzz_watch *watch)
 		fuzz.group[i] = -1;
 	for (i = 0; i < DEVICES; i++)
 		fuzz.device[i] = -1;
+	for (i = 0; i < IOMMUFDS; i++)
+		fuzz.iommufd[i] = -1;
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		fuzz.cdev[i].file = -1;
 	for (i = 0; i < TABLES; i++)
 		fuzz.tables[i].fd = -1;
+	transcript_mute(1);
 	close_tables();
 	fresh_arena();
 }

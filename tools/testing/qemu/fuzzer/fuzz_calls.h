@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the calls of the fuzzer's programs do: every ioctl of containers, groups
- * and KVM's VFIO device, TCE tables and their hypercalls, memory that changes
- * under them, pins of mediated devices.
+ * and KVM's VFIO device, of device files and iommufd, TCE tables and their
+ * hypercalls, memory that changes under them, pins of mediated devices.
  *
  * A program starts with nothing open. What a call needs is opened when it is
  * needed, so that any sequence of calls does something. At its end all is
