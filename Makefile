@@ -105,7 +105,8 @@ kernel-base: tree $(busybox)
 ## make kernel-be     $B/be/vmlinux: patched, big-endian
 $(variants:%=kernel-%): kernel-%: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
-		$(series_config) $(config)/$*.config
+		$(series_config) $(config)/$*.config \
+		$(wildcard $(config)/$*-$(BASE).config)
 
 kernel-be: setup-be $(busybox_be)
 

@@ -54,9 +54,17 @@ static long fake_put_list(struct iommu_table *tbl, unsigned long index,
 	return fake->put_error;
 }
 
+static bool fake_freed;
+
+static void fake_free(struct iommu_table *tbl)
+{
+	fake_freed = true;
+}
+
 static struct iommu_table_ops fake_ops = {
 	.put_list = fake_put_list,
 	.clear_list = fake_clear_list,
+	.free = fake_free,
 };
 
 static struct fake_hv *fake_create(struct kunit *test)
@@ -64,6 +72,7 @@ static struct fake_hv *fake_create(struct kunit *test)
 	struct fake_hv *fake = kzalloc(sizeof(*fake), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
+	fake_freed = false;
 	kref_init(&fake->tbl.it_kref);
 	INIT_LIST_HEAD(&fake->tbl.it_group_list);
 	fake->tbl.it_size = HV_TCES;
@@ -173,6 +182,95 @@ static void test_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), 0);
 }
 
+/**
+ * struct fake_group - a group that may keep a window
+ * @tg: its hardware
+ * @group: the group
+ * @unset_error: what the platform says when it takes a window away
+ */
+struct fake_group {
+	struct iommu_table_group tg;
+	struct iommu_group *group;
+	long unset_error;
+};
+
+static long fake_set_window(struct iommu_table_group *tg, int num,
+			    struct iommu_table *tbl)
+{
+	tg->tables[num] = iommu_tce_table_get(tbl);
+	return 0;
+}
+
+/* Drops its reference whatever it says, so that the window has the last one */
+static long fake_unset_window(struct iommu_table_group *tg, int num)
+{
+	iommu_tce_table_put(tg->tables[num]);
+	tg->tables[num] = NULL;
+
+	return container_of(tg, struct fake_group, tg)->unset_error;
+}
+
+static struct iommu_table_group_ops fake_group_ops = {
+	.set_window = fake_set_window,
+	.unset_window = fake_unset_window,
+};
+
+static void put_group(void *group)
+{
+	iommu_group_put(group);
+}
+
+static void fake_group_begin(struct kunit *test, struct fake_group *fake)
+{
+	memset(fake, 0, sizeof(*fake));
+	fake->tg.ops = &fake_group_ops;
+	fake->group = iommu_group_alloc();
+	KUNIT_ASSERT_FALSE(test, IS_ERR(fake->group));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_group,
+							   fake->group));
+	iommu_group_set_iommudata(fake->group, &fake->tg, NULL);
+}
+
+/* Close a window that a group has, which loses it or not */
+static void close_attached(struct kunit *test, struct hv_test *hv,
+			   long unset_error)
+{
+	struct fake_group fake;
+
+	fake_group_begin(test, &fake);
+	KUNIT_ASSERT_EQ(test, 0, spapr_tce_window_attach(hv->window,
+							 fake.group, 1));
+	KUNIT_EXPECT_PTR_EQ(test, fake.tg.tables[1], &hv->fake->tbl);
+
+	fake.unset_error = unset_error;
+	spapr_tce_window_drain(hv->window);
+	KUNIT_EXPECT_EQ(test, unset_error,
+			spapr_tce_window_detach(hv->window, fake.group, 1));
+	spapr_tce_window_close(hv->window);
+}
+
+/* A table that a group may still have is not freed; its pages are unpinned */
+static void test_unset_fails(struct kunit *test)
+{
+	struct hv_test hv;
+
+	hv_begin(test, &hv);
+	KUNIT_ASSERT_EQ(test, hv_map(&hv, 510), 0);
+	close_attached(test, &hv, 0);
+	KUNIT_EXPECT_TRUE(test, fake_freed);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), 0);
+
+	hv_begin(test, &hv);
+	KUNIT_ASSERT_EQ(test, hv_map(&hv, 510), 0);
+	close_attached(test, &hv, -EREMOTEIO);
+	KUNIT_EXPECT_FALSE(test, fake_freed);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), 0);
+
+	/* So that the test leaves nothing behind */
+	if (!fake_freed)
+		iommu_tce_table_put(&hv.fake->tbl);
+}
+
 /* As long as a group may have the table of a lost window, all stays pinned */
 static void test_stuck(struct kunit *test)
 {
@@ -182,9 +280,10 @@ static void test_stuck(struct kunit *test)
 	hv.fake->put_error = -EIO;
 	KUNIT_EXPECT_EQ(test, hv_map(&hv, 0), -EIO);
 
-	hv.window->stuck = true;
-	hv_close(&hv);
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), -EBUSY);
+	hv.fake->clear_error = -EREMOTEIO;
+	close_attached(test, &hv, -EREMOTEIO);
+	KUNIT_EXPECT_FALSE(test, fake_freed);
+	KUNIT_ASSERT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), -EBUSY);
 	spapr_mem_release(hv.mem, hv.region);
 	spapr_mem_reap(hv.mem);
 	KUNIT_EXPECT_PTR_EQ(test, spapr_mem_find(hv.mem, hv.ua,
@@ -194,6 +293,7 @@ static void test_stuck(struct kunit *test)
 	/* A hypervisor that relents, so that the test leaves nothing behind */
 	hv.window->stuck = false;
 	spapr_tce_window_close(hv.window);
+	KUNIT_EXPECT_TRUE(test, fake_freed);
 	KUNIT_EXPECT_NULL(test, spapr_mem_find(hv.mem, hv.ua,
 					       HV_PAGES * PAGE_SIZE));
 }
@@ -305,6 +405,7 @@ static struct kunit_case window_cases[] = {
 	KUNIT_CASE(test_clear_fails),
 	KUNIT_CASE(test_put_fails),
 	KUNIT_CASE(test_lost),
+	KUNIT_CASE(test_unset_fails),
 	KUNIT_CASE(test_stuck),
 	KUNIT_CASE(test_exchange),
 	KUNIT_CASE(test_exchange_closed),
