@@ -36,14 +36,6 @@ prepare() {
 	echo 96 >/sys/kernel/mm/hugepages/hugepages-${huge}kB/nr_hugepages
 }
 
-wait_for() {
-	for _ in $(seq 300); do
-		"$@" && return 0
-		sleep 0.2
-	done
-	return 1
-}
-
 # card DOMAIN: the address of its network card
 card() {
 	dirname "$(grep -l 0x0200 /sys/bus/pci/devices/"$1":*/class)" |

@@ -15,14 +15,6 @@
 image=/libvirt
 images=var/lib/libvirt/images
 
-wait_for() {
-	for _ in $(seq 300); do
-		"$@" && return 0
-		sleep 0.2
-	done
-	return 1
-}
-
 # In the guest
 
 address() {

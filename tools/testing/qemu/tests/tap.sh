@@ -27,6 +27,16 @@ skip() {
 	echo "ok $tap_count - $1 # SKIP $2"
 }
 
+# wait_for COMMAND...: until it succeeds; fails after two minutes
+wait_for() {
+	tap_tries=600
+	until "$@"; do
+		tap_tries=$((tap_tries - 1))
+		[ $tap_tries -gt 0 ] || return 1
+		sleep 0.2
+	done
+}
+
 # one_plan N: of several programs' output on stdin, and N results to come
 one_plan() {
 	awk '/^TAP version/	{ next }
