@@ -45,6 +45,7 @@ qemu := $S/ppc64el/qemu
 rootfs := $S/rootfs.ext4
 dpdk := $S/dpdk.ext4
 libvirt := $S/libvirt.ext4
+newest := $S/qemu-newest.ext4
 drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
@@ -64,7 +65,9 @@ modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 # What single tests need beside
 needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 	$(if $(filter host,$(KERNEL)),$(if $(FULL),\
-		$(if $(call asked,libvirt),$(libvirt))))
+		$(if $(call asked,libvirt),$(libvirt)) \
+		$(if $(call asked,newest_memory newest_reboot\
+			newest_two_devices newest_unplug),$(newest))))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -81,7 +84,8 @@ setup:
 	@NEWEST=$(if $(filter setup,$(MAKECMDGOALS)),1) tools/build/setup
 	@mkdir -p $(B)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
-		../dpdk.ext4 ../libvirt.ext4 ../drc-release $(B)
+		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 \
+		../drc-release $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
@@ -162,6 +166,12 @@ $S/ppc64el/libvirt: | setup
 
 $(libvirt): tools/build/rootfs | $S/ppc64el/libvirt
 	@tools/build/rootfs $S/ppc64el/libvirt $@ usr/sbin/libvirtd
+
+$S/ppc64el/qemu-newest: | setup
+	@tools/build/ppc64el-packages -s sid $@ qemu-system-ppc ipxe-qemu
+
+$(newest): tools/build/rootfs | $S/ppc64el/qemu-newest
+	@tools/build/rootfs $S/ppc64el/qemu-newest $@ usr/bin/qemu-system-ppc64
 
 $(dpdk): tools/build/rootfs | $S/ppc64el/dpdk
 	@tools/build/rootfs $S/ppc64el/dpdk $@ usr/bin/dpdk-testpmd
