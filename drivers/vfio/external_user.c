@@ -173,7 +173,7 @@ void vfio_group_put_external_user(struct vfio_group *group)
 EXPORT_SYMBOL_GPL(vfio_group_put_external_user);
 
 /**
- * vfio_external_user_iommu_group() - the IOMMU group of a held VFIO group
+ * vfio_external_user_iommu_group() - get the IOMMU group of a held VFIO group
  * @group: group from vfio_group_get_external_user()
  *
  * Takes no reference.  The pointer is good for a registered user only, and
@@ -196,7 +196,7 @@ struct iommu_group *vfio_external_user_iommu_group(struct vfio_group *group)
 EXPORT_SYMBOL_GPL(vfio_external_user_iommu_group);
 
 /**
- * vfio_external_user_iommu_id() - the number of a held VFIO group
+ * vfio_external_user_iommu_id() - get the number of a held VFIO group
  * @group: group from vfio_group_get_external_user()
  *
  * Context: Process context, may sleep.  Takes vfio_group::group_lock.

@@ -71,7 +71,7 @@ goals_of() {
 
 # complaints SOURCE: of compilers and sparse on stdin, without line numbers, as
 # the same complaint moves when a file is edited. Headers that mistake RCU's
-# pointers do so for whoever includes them.
+# pointers do so in all files that include them.
 complaints() {
 	grep -E '(warning|[Ee]rror): ' |
 		sed -E "s#^(\.\./linux/|$1/)##; s#:[0-9]+(:[0-9]+)?: #: #" |

@@ -89,7 +89,7 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 }
 
 /**
- * kvmppc_nestedv2_tce_hcall() - the same where H_GUEST_RUN_VCPU ran the guest
+ * kvmppc_nestedv2_tce_hcall() - answer a TCE hypercall after H_GUEST_RUN_VCPU
  * @vcpu: the vCPU, which came out for a hypercall
  *
  * Context: as for kvmppc_exit_tce_hcall().

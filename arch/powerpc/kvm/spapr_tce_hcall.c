@@ -219,7 +219,7 @@ static long change_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /**
- * kvmppc_h_put_tce() - H_PUT_TCE in virtual mode
+ * kvmppc_h_put_tce() - answer H_PUT_TCE in virtual mode
  * @vcpu: the vCPU, in its thread
  * @liobn: LIOBN, as the guest gave it
  * @ioba: bus address, likewise
@@ -341,7 +341,7 @@ static long fetch_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /**
- * kvmppc_h_put_tce_indirect() - H_PUT_TCE_INDIRECT in virtual mode
+ * kvmppc_h_put_tce_indirect() - answer H_PUT_TCE_INDIRECT in virtual mode
  * @vcpu: the vCPU, in its thread
  * @liobn: LIOBN, as the guest gave it
  * @ioba: bus address of the first TCE, likewise
@@ -429,7 +429,7 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /**
- * kvmppc_h_stuff_tce() - H_STUFF_TCE in virtual mode
+ * kvmppc_h_stuff_tce() - answer H_STUFF_TCE in virtual mode
  * @vcpu: the vCPU, in its thread
  * @liobn: LIOBN, as the guest gave it
  * @ioba: bus address of the first TCE, likewise
@@ -459,7 +459,7 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 EXPORT_SYMBOL_GPL(kvmppc_h_stuff_tce);
 
 /**
- * kvmppc_h_get_tce() - H_GET_TCE in virtual mode
+ * kvmppc_h_get_tce() - answer H_GET_TCE in virtual mode
  * @vcpu: the vCPU, in its thread; its R4 gets the TCE as the guest put it
  * @liobn: LIOBN, as the guest gave it
  * @ioba: bus address, likewise

@@ -702,7 +702,7 @@ static bool share_link(struct kvm *kvm, struct file *from, struct file *to,
 }
 
 /**
- * kvm_spapr_tce_share_links() - let a group have the links of another
+ * kvm_spapr_tce_share_links() - give a group the links of another
  * @kvm: the guest
  * @from: file of a VFIO group that is about to be unlinked
  * @to: file of another VFIO group; the caller holds it until it has called

@@ -108,7 +108,7 @@ tce_last_slot(struct kvm *kvm, const struct kvmppc_spapr_tce_slot *last)
 }
 
 /**
- * tce_check() - can user space translate these TCEs?
+ * tce_check() - check that user space can translate TCEs
  * @table: a table without a link
  * @last: memory slot that was used last, in and out
  * @tces: the guest's TCEs

@@ -60,7 +60,7 @@ real_copy_list(const struct kvmppc_spapr_tce_table *table,
 #include "spapr_tce_tmpl.h"
 
 /**
- * kvmppc_rm_h_put_tce() - H_PUT_TCE in real mode
+ * kvmppc_rm_h_put_tce() - answer H_PUT_TCE in real mode
  * @vcpu: the vCPU that made the hypercall
  * @liobn: R4
  * @ioba: R5
@@ -82,7 +82,7 @@ long __kprobes kvmppc_rm_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /**
- * kvmppc_rm_h_put_tce_indirect() - H_PUT_TCE_INDIRECT in real mode
+ * kvmppc_rm_h_put_tce_indirect() - answer H_PUT_TCE_INDIRECT in real mode
  * @vcpu: the vCPU that made the hypercall
  * @liobn: R4
  * @ioba: R5
@@ -107,7 +107,7 @@ kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /**
- * kvmppc_rm_h_stuff_tce() - H_STUFF_TCE in real mode
+ * kvmppc_rm_h_stuff_tce() - answer H_STUFF_TCE in real mode
  * @vcpu: the vCPU that made the hypercall
  * @liobn: R4
  * @ioba: R5
@@ -132,7 +132,7 @@ long __kprobes kvmppc_rm_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 /**
- * kvmppc_rm_h_get_tce() - H_GET_TCE in real mode
+ * kvmppc_rm_h_get_tce() - answer H_GET_TCE in real mode
  * @vcpu: the vCPU that made the hypercall; its R4 gets the TCE
  * @liobn: R4
  * @ioba: R5

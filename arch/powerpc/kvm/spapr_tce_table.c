@@ -286,7 +286,7 @@ static int table_install(struct kvmppc_spapr_tce_table *table)
 }
 
 /**
- * kvm_vm_ioctl_create_spapr_tce() - KVM_CREATE_SPAPR_TCE_64
+ * kvm_vm_ioctl_create_spapr_tce() - create a table (KVM_CREATE_SPAPR_TCE_64)
  * @kvm: the guest
  * @args: LIOBN; page shift, 12 to 34; offset and size in pages
  *

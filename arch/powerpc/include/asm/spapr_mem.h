@@ -215,7 +215,7 @@ static __always_inline bool spapr_mem_beyond(unsigned long ua)
 }
 
 /**
- * spapr_mem_to_phys() - host address of a registered user address
+ * spapr_mem_to_phys() - find the host address of a registered user address
  * @pages: spapr_mem::pages of the process, or an array like it
  * @ua: user address, a multiple of the TCE page's size
  * @tce_shift: log2 of the TCE page's size in bytes
@@ -291,7 +291,7 @@ spapr_mem_cursor_word(struct spapr_mem_cursor *cursor, unsigned long ua,
 }
 
 /**
- * spapr_mem_next_to_phys() - spapr_mem_to_phys() that remembers the last leaf
+ * spapr_mem_next_to_phys() - find the host address of one of many user addresses
  * @cursor: from spapr_mem_cursor(), used in this walk only
  * @ua: user address, a multiple of the TCE page's size
  * @hpa: where the host physical address is put

@@ -36,7 +36,7 @@
 #define SPAPR_SPARSE_ROOT_SHIFT	13U
 
 /**
- * spapr_sparse_leaf_run() - how many words of a range share the first one's leaf
+ * spapr_sparse_leaf_run() - count the words of a range in the first one's leaf
  * @index: index of the first word
  * @count: words in the range
  *
@@ -49,7 +49,7 @@ spapr_sparse_leaf_run(unsigned long index, unsigned long count)
 }
 
 /**
- * spapr_sparse_one_leaf() - do the words of a range share a leaf?
+ * spapr_sparse_one_leaf() - check whether the words of a range share a leaf
  * @index: index of the first word
  * @count: words in the range, at most SPAPR_SPARSE_LEAF
  *
@@ -62,7 +62,7 @@ spapr_sparse_one_leaf(unsigned long index, unsigned long count)
 }
 
 /**
- * spapr_sparse_leaf_end() - index after the last word of a leaf
+ * spapr_sparse_leaf_end() - find the index after the last word of a leaf
  * @index: index of a word of the leaf
  * @end: index after the range of interest
  *

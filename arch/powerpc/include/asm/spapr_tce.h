@@ -213,7 +213,7 @@ long spapr_tce_clear(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages, enum spapr_tce_mode mode);
 
 /**
- * spapr_tce_window_start() - the bus address where a window begins
+ * spapr_tce_window_start() - get the bus address where a window begins
  * @window: the window
  *
  * Context: any.
@@ -225,7 +225,7 @@ static inline u64 spapr_tce_window_start(const struct spapr_tce_window *window)
 }
 
 /**
- * spapr_tce_window_size() - the size of a window
+ * spapr_tce_window_size() - get the size of a window
  * @window: the window
  *
  * Context: any.
@@ -237,7 +237,7 @@ static inline u64 spapr_tce_window_size(const struct spapr_tce_window *window)
 }
 
 /**
- * spapr_tce_window_by_owner() - is the window written by its owner only?
+ * spapr_tce_window_by_owner() - check whether only its owner writes a window
  * @window: the window
  *
  * A walk can neither pin pages nor ask mediated devices to unpin them.
@@ -251,7 +251,7 @@ spapr_tce_window_by_owner(const struct spapr_tce_window *window)
 }
 
 /**
- * spapr_tce_window_can() - can the window be written in this mode?
+ * spapr_tce_window_can() - check whether walks in a mode may write a window
  * @window: the window
  * @mode: the mode
  *
@@ -357,7 +357,7 @@ spapr_tce_find(const struct spapr_tce_window *window, unsigned long index,
 }
 
 /**
- * spapr_tce_kill_few() - make the hardware forget TCEs that were changed
+ * spapr_tce_kill_few() - invalidate a few TCEs that were changed
  * @window: a window with a table in memory
  * @index: first TCE
  * @npages: number of TCEs, at least 1

@@ -48,8 +48,8 @@ static __always_inline void pnv_phb3_tce_kill_write(u64 what,
 }
 
 /**
- * pnv_phb3_tce_kill_rm() - make PHB3s forget TCEs of a table
- * @tbl: a table that is fed to PEs of PHB3s only
+ * pnv_phb3_tce_kill_rm() - invalidate TCEs of a table in PHB3s
+ * @tbl: a table that is programmed into PEs of PHB3s only
  * @index: first TCE, it_offset included
  * @npages: how many, at least 1
  *
@@ -93,7 +93,7 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 }
 
 /**
- * pnv_opal_tce_kill_rm() - have firmware make PHBs forget TCEs of a table
+ * pnv_opal_tce_kill_rm() - invalidate TCEs of a table in PHBs by firmware
  * @tbl: a table that is programmed into PEs
  * @index: unused, the PEs forget all their TCEs
  * @npages: unused

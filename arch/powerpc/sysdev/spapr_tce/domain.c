@@ -77,7 +77,7 @@ void spapr_tce_domain_init(struct spapr_tce_domain *domain)
 EXPORT_SYMBOL_GPL(spapr_tce_domain_init);
 
 /**
- * spapr_tce_domain_hardware() - the hardware of a domain
+ * spapr_tce_domain_hardware() - get the hardware of a domain
  * @domain: the domain
  *
  * Context: calls are serialised by the owner.
@@ -94,7 +94,7 @@ spapr_tce_domain_hardware(struct spapr_tce_domain *domain)
 EXPORT_SYMBOL_GPL(spapr_tce_domain_hardware);
 
 /**
- * spapr_tce_domain_table_group() - what makes the tables of a domain
+ * spapr_tce_domain_table_group() - get what makes the tables of a domain
  * @domain: the domain
  *
  * Context: calls are serialised by the owner.
@@ -238,7 +238,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_close);
 /* Groups */
 
 /**
- * spapr_tce_domain_alike() - can a group share the tables of a domain?
+ * spapr_tce_domain_alike() - check whether a group can share a domain's tables
  * @domain: the domain
  * @tg: the group's hardware
  *

@@ -233,7 +233,7 @@ struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
 EXPORT_SYMBOL_GPL(spapr_mem_register);
 
 /**
- * spapr_mem_find() - the region of exactly this range
+ * spapr_mem_find() - find the region of exactly a range
  * @mem: a process's pinned memory
  * @ua: first address, in bytes
  * @size: in bytes
@@ -254,7 +254,7 @@ struct spapr_mem_region *spapr_mem_find(struct spapr_mem *mem,
 EXPORT_SYMBOL_GPL(spapr_mem_find);
 
 /**
- * spapr_mem_covers() - can this range be mapped?
+ * spapr_mem_covers() - check whether a range can be mapped
  * @mem: the process's pinned memory
  * @ua: first user address, in bytes; a multiple of the TCE page's size
  * @size: in bytes; likewise
@@ -409,7 +409,7 @@ void spapr_mem_remove_user(struct spapr_mem *mem, struct spapr_mem_user *user)
 }
 
 /**
- * spapr_mem_of() - the pinned memory of a process, made on first use
+ * spapr_mem_of() - get the pinned memory of a process, allocate it on first use
  * @mm: the process; the caller holds a reference on it
  *
  * Context: process context, may sleep.
@@ -441,7 +441,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 	INIT_LIST_HEAD(&mem->users);
 	mem->mm = mm;
 
-	/* Whoever sees the pointer sees what it points to */
+	/* Publish the pointer after what it points to */
 	winner = cmpxchg(&mm->context.spapr_mem, NULL, mem);
 	if (winner) {
 		spapr_sparse_destroy(&mem->pages, true);
@@ -454,7 +454,7 @@ struct spapr_mem *spapr_mem_of(struct mm_struct *mm)
 EXPORT_SYMBOL_GPL(spapr_mem_of);
 
 /**
- * spapr_mem_init() - a process is made
+ * spapr_mem_init() - give a new process no pinned memory
  * @mm: the process; a child's mm starts as a copy of its parent's
  *
  * Context: process context.
@@ -465,7 +465,7 @@ void spapr_mem_init(struct mm_struct *mm)
 }
 
 /**
- * spapr_mem_destroy() - the last reference on a process is gone
+ * spapr_mem_destroy() - free the pinned memory of a process
  * @mm: the process
  *
  * All registrations have been given back and all windows closed, because both

@@ -471,7 +471,7 @@ static void test_batch(struct kunit *test)
 				spapr_mem_covers(own.mem, own.ua +
 						 i * PAGE_SIZE, PAGE_SIZE, 12));
 
-	/* A region without a use is in nobody's way once its TCEs have gone */
+	/* A region without a use makes room once its TCEs have gone */
 	expect_error(test, &own, own.ua, 2 * PAGE_SIZE, -EINVAL);
 	spapr_tce_unmap(window, 0, 1);
 	regions[0] = spapr_mem_register(own.mem, own.ua, 2 * PAGE_SIZE);

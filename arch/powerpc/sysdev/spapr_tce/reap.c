@@ -57,7 +57,7 @@ static bool killed(const struct spapr_mem_search *search)
 }
 
 /**
- * spapr_mem_search_over() - is there nothing more to be found?
+ * spapr_mem_search_over() - check whether a search can end
  * @search: the search
  *
  * Context: spapr_mem_user_ops::search

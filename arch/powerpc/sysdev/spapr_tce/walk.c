@@ -70,7 +70,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
  * Context: any, inside a walk.
  * Return: its address, or NULL where no level of the table is populated there.
  */
-__be64 *__kprobes spapr_tce_address(const struct spapr_tce_window *window,
+__kprobes __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 				    unsigned long index)
 {
 	__be64 *tce;

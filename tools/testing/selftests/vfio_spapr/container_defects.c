@@ -211,7 +211,7 @@ TEST_F(defects, unregister_mapped)
 	EXPECT_EQ(locked - 4 * (long)(page / KiB), memory_locked());
 }
 
-/* Whoever made the mapping, and whoever else has registered the memory */
+/* Whichever container made the mapping or has registered the memory as well */
 TEST_F(defects, unregister_mapped_by_another)
 {
 	struct vfio_pci other;

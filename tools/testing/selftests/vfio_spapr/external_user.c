@@ -142,7 +142,7 @@ static void user_let_go(int user)
 {
 	int err = user_ioctl(user, EXTERNAL_USER_LET_GO, NULL);
 
-	VFIO_REQUIRE(!err, "let go: %d", err);
+	VFIO_REQUIRE(!err, "release: %d", err);
 }
 
 /* Tries one get and undoes it. */
@@ -670,7 +670,7 @@ TEST_F(external_user, unregister_waits_for_callback)
 	expect_revoked(_metadata, &self->pci, self->user);
 }
 
-/* While the callback runs: nobody new gets the group, nobody detaches it. */
+/* While the callback runs, no new user gets the group and none detaches it. */
 TEST_F(external_user, calls_during_callback)
 {
 	struct background unbind;

@@ -95,7 +95,7 @@ TEST_F(joining, two_windows)
 	EXPECT_TRUE(reaches(bed, 0, bed->start, 0));
 }
 
-/* Nobody has mapped anything: the first window is still to come. */
+/* Nothing has been mapped: the first window is still to be made. */
 TEST_F(joining, no_window)
 {
 	struct testbed *bed = &self->bed;

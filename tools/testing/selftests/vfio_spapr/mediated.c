@@ -378,7 +378,7 @@ TEST_F(mediated, part_of_a_page)
 				  MEDIATED_BOTH));
 	EXPECT_PINNED(self, 0, 1, 1);
 
-	/* To remove a part of it the device has to let go */
+	/* Before a part of it is removed the device has to unpin it */
 	ASSERT_EQ(0, container_unmap(self->container, at(self, 0) + TCE_PAGE,
 				     TCE_PAGE));
 	EXPECT_EQ(1, mediated_report(&self->device).asked);
@@ -492,7 +492,7 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* The mapping is not gone until the device has let go */
+/* The mapping stays until the device has unpinned the page */
 TEST_F(mediated, unmap_waits)
 {
 	const struct mediated_dma_manners slow = { .delay_ms = 400 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A guest's hypercalls where a mediated device uses the window: they end in
- * user space, which has the device let go before it changes what is mapped, from
+ * user space, which makes the device unpin before it changes what is mapped, from
  * the moment when the device's group joins until it has left. What hypercalls
  * have mapped before, the device sees.
  */

@@ -2,7 +2,7 @@
 /*
  * Mediated devices and devices with DMA of their own in one container, which
  * join and leave while the other kind is in use. What is mapped stays mapped,
- * and a page stays accounted once, whoever it is accounted for.
+ * and a page stays accounted once, as registered or as pinned.
  */
 #include <errno.h>
 #include <sys/wait.h>
@@ -356,7 +356,7 @@ TEST_F(mixed, hardware_refused)
 	EXPECT_MEDIATED(self, 2);
 }
 
-/* While a device does not let go the hardware keeps the mapping, too */
+/* While a device does not unpin a page the hardware keeps the mapping, too */
 TEST_F(mixed, device_never_lets_go)
 {
 	const struct mediated_dma_manners stubborn = { .stubborn = 1 };

@@ -4,8 +4,8 @@
  *
  * The kernel cannot see the hypervisor's table, and each hypercall on it deals
  * with 512 TCEs at most. 2^47 bytes in pages of 64 KiB, or 2^43 in such of
- * 4 KiB, are 2^31 TCEs: whoever allocates or clears by that number takes
- * gigabytes and minutes.
+ * 4 KiB, are 2^31 TCEs: allocating or clearing by that number takes gigabytes
+ * and minutes.
  */
 #include <sys/mman.h>
 #include <time.h>

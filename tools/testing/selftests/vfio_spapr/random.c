@@ -469,7 +469,7 @@ static void call_other(struct run *run)
 		container_eeh(run->container, VFIO_EEH_PE_GET_STATE);
 		return;
 	}
-	/* argsz too small, or flags that nobody knows */
+	/* argsz too small, or unknown flags */
 	memset(wrong, 0, sizeof(wrong));
 	wrong[0] = roll(run, 12);
 	if (one_in(run, 2)) {

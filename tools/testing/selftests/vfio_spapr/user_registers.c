@@ -25,7 +25,7 @@ struct registers {
 	__u64 vr[NR_VRS][2];
 };
 
-/* Whoever calls set() or get() has none of his own values there */
+/* Callers of set() and get() keep no values of their own there */
 static inline __attribute__((always_inline)) void not_mine(void)
 {
 	asm volatile("" : : : "fr14", "fr15", "fr16", "fr17", "fr18", "fr19",

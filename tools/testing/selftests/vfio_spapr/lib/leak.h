@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Memory that stays in use after the process that used it has gone: pages
- * pinned for ever, tables that nobody frees.
+ * pinned for ever, tables that are never freed.
  */
 #ifndef SELFTEST_VFIO_SPAPR_LEAK_H
 #define SELFTEST_VFIO_SPAPR_LEAK_H

@@ -257,7 +257,7 @@ static int test_release(struct inode *inode, struct file *filep)
 {
 	struct test_user *t = filep->private_data;
 
-	/* A program that has died does not let go any more. */
+	/* A program that has died cannot release the group any more. */
 	complete_all(&t->let_go);
 	test_user_put(t);
 	kfree(t);

@@ -3,8 +3,8 @@
  * A mediated device that does what a test program tells it: see mediated_dma.h.
  *
  * It pins, unpins, reads and writes the memory that its container has mapped,
- * by the calls that VFIO has for such devices and in no other way, and lets go
- * of it as politely or rudely as it was told to.
+ * by the calls that VFIO has for such devices and in no other way, and unpins it
+ * promptly, late or never, as it was told to.
  */
 #include <linux/cleanup.h>
 #include <linux/highmem.h>
@@ -41,7 +41,7 @@ struct engine {
 	struct mediated_dma_manners manners;
 	struct mediated_dma_report report;
 	struct delayed_work let_go;
-	/* What the delayed work lets go of: all that it was asked for */
+	/* What the delayed work unpins: all that it was asked for */
 	u64 first, last;
 };
 

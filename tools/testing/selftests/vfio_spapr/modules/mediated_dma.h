@@ -51,16 +51,16 @@ struct mediated_dma_copy {
 	__u32 reserved;
 };
 
-/* What the device does when it is asked to let go of pages, or closed. */
+/* What the device does when it is asked to unpin pages, or closed. */
 struct mediated_dma_manners {
 	__u32 stubborn;		/* keeps them */
-	__u32 delay_ms;		/* lets go so long after it has been asked */
+	__u32 delay_ms;		/* unpins so long after it has been asked */
 	__u32 litters;		/* leaves them pinned when it is closed */
 	__u32 reserved;
 };
 
 struct mediated_dma_report {
-	__u32 asked;		/* times that it has been asked to let go */
+	__u32 asked;		/* times that it has been asked to unpin */
 	__u32 ranges;		/* what it has pinned now */
 	__u64 bus;		/* of the last request */
 	__u64 size;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Takes system resets that nobody in the kernel wants, which end the host
+ * Takes system resets that no code in the kernel expects, which end the host
  * otherwise, and counts them in the parameter "taken"
  */
 #include <linux/module.h>
