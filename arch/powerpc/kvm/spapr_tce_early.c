@@ -98,8 +98,8 @@ static __always_inline void kvm_handles_nmi(const struct kvm_vcpu *vcpu)
  * kvmppc_early_tce_hcall() - answer a TCE hypercall in the guest's context
  * @vcpu: the vCPU, with the registers that kvmppc_p9_enter_guest() saves
  *
- * To be called right after kvmppc_p9_enter_guest(), whatever the guest came out
- * for.
+ * To be called right after kvmppc_p9_enter_guest(), whatever the reason for the
+ * exit.
  *
  * Context: between a guest's exit and the return of the host's state,
  * interrupts hard-disabled, translation on or off.

@@ -8,8 +8,8 @@
  * place, and answering may make hypercalls.
  *
  * The guest is entered again with the state that it came out with. A pending
- * interrupt or the time limit, which also announce signals, requests and the
- * scheduler's wishes, bring it out before its next instruction.
+ * interrupt or the time limit, which also announce signals, requests and the need
+ * to reschedule, bring it out before its next instruction.
  */
 #include "spapr_tce_make.h"
 #include "spapr_tce_exit.h"

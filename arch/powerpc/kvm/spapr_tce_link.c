@@ -24,10 +24,11 @@
  * space may have linked only one of the groups that share a window, or may have
  * replaced those that it linked. So a group that leaves the device passes its
  * live claims on: each other group of the device that has the same window gets
- * a claim too, if it has none. It dies
- * earlier when VFIO revokes the group or the engine revokes the window. A dead
- * claim has no link. It only keeps its hold on the group, which the callbacks
- * can't give up under their locks, until it is dropped.
+ * a claim too, if it has none.
+ *
+ * A claim dies earlier when VFIO revokes the group or the engine revokes the
+ * window. A dead claim has no link. It only keeps its reference to the group,
+ * which the callbacks can't drop under their locks, until it is dropped.
  *
  * Once a group is linked, the device sees what the table says: the entries that
  * the table has are written into the window. User space chooses how many there

@@ -8,7 +8,7 @@
  * (asm/spapr_domain.h, asm/spapr_tce.h, asm/spapr_mem.h). They guarantee:
  *
  *  - Ioctls of a container run one at a time, with tce_container::lock held, and
- *    so do the joining and leaving of groups. Two give up the lock on the way:
+ *    so do the joining and leaving of groups. Two ioctls drop the lock meanwhile:
  *    VFIO_EEH_PE_OP, since a reset takes device locks, which rank above this
  *    one, and MAP_DMA of v1 while it faults in pages.
  *  - A container that has touched the memory of one process serves that
@@ -17,8 +17,8 @@
  *  - A page that a mediated device has pinned stays mapped until the device
  *    unpins it (mediated.h).
  *  - Locked memory is charged and given back to the page. A call that fails
- *    gives back what it has charged. What the last group takes along is given
- *    back after the last ioctl.
+ *    gives back what it has charged. When the last group has left, what is still
+ *    charged is given back after the last ioctl.
  *  - A call that fails changes nothing, with two exceptions: TCEs that MAP_DMA
  *    was replacing may be clear, and the default window may have been made.
  *

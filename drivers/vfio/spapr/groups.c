@@ -2,7 +2,7 @@
 /*
  * Groups that join and leave an sPAPR TCE container
  *
- * Windows move to hardware with the first group that has some, and back to
+ * Windows move to hardware with the first group that has hardware, and back to
  * software with the last. The container charges for the tables that the windows
  * have, and v1 for the default window while there is hardware.
  */

@@ -9,8 +9,8 @@
  *
  * Groups without hardware, of mediated devices, are noted only. While a domain
  * has no other groups its windows are in software. They move to hardware with
- * the first group that has some, and back with the last; what is mapped stays
- * mapped.
+ * the first group that has hardware, and back with the last. What is mapped
+ * stays mapped.
  *
  * One table serves all groups with hardware, so they have to be alike: of the
  * same kind of host bridge, and none with tables of its own as in a partition.
@@ -219,8 +219,8 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_open);
  * @domain: the domain
  * @num: the window's number
  *
- * Users are revoked and TCEs cleared before the groups lose the window: then a
- * hypervisor's table is there no more.
+ * Writers are revoked and TCEs cleared before the groups lose the window, because
+ * a hypervisor's table goes with it.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
@@ -386,7 +386,7 @@ static struct iommu_table *to_software(struct spapr_tce_window *window)
 {
 	struct iommu_table *old = window->tbl, *soft;
 
-	/* A few bytes, and nowhere to go without them */
+	/* A few bytes, and the window cannot do without them */
 	soft = spapr_tce_soft_table(spapr_tce_window_start(window),
 				    old->it_size, window->page_shift,
 				    GFP_KERNEL | __GFP_NOFAIL);
@@ -469,7 +469,7 @@ static int enter(struct spapr_tce_domain *domain, struct iommu_group *group,
 }
 
 /**
- * spapr_tce_domain_join() - let a group join a domain
+ * spapr_tce_domain_join() - give a group the windows of a domain
  * @domain: the domain
  * @group: the group, owned by the caller and in no domain
  * @tg: its hardware, which is spapr_tce_domain_alike(); NULL if it has none

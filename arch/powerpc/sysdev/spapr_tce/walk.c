@@ -5,9 +5,9 @@
  * A hypercall handled in real mode needs only this file and the inline
  * functions of the engine's headers. So everything here touches the linear map
  * only, is built without instrumentation (see the Makefile), cannot be probed
- * (__kprobes), allocates nothing,
- * takes no lock except in virtual mode, and does at most SPAPR_TCE_LIST_MAX
- * TCEs per call. spapr_tce_quiesce() is for the host kernel proper.
+ * (__kprobes), allocates nothing, takes no lock except in virtual mode, and does
+ * at most SPAPR_TCE_LIST_MAX TCEs per call. spapr_tce_quiesce() is for the host
+ * kernel proper.
  *
  * There are two kinds of tables. A table in memory is a tree of TCEs that the
  * PHB reads by itself (IODA); the engine stores TCEs there and makes the PHB

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 #define PART	(64 * KiB)
 
 static const char *operation;
-static _Alignas(PART) char buffer[PART];
+static alignas(PART) char buffer[PART];
 
 static size_t read_to_end(int fd, size_t most)
 {
