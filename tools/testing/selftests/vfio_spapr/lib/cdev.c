@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* VFIO device files and iommufd, see cdev.h. */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -256,8 +257,8 @@ struct feature_eeh_pe {
 	struct vfio_eeh_pe_err err;
 };
 
-_Static_assert(sizeof(struct feature_eeh_pe) == FEATURE_EEH_PE_SIZE,
-	       "as in <linux/vfio.h>");
+static_assert(sizeof(struct feature_eeh_pe) == FEATURE_EEH_PE_SIZE,
+	      "as in <linux/vfio.h>");
 
 /* A feature with room for the largest argument that a test has */
 struct feature {
