@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each allocation and each copy from user space fails in turn, in each call
- * that gives a device to iommufd, maps for it and changes its page table
- * (lib/fault.h).
+ * Each allocation and each copy from user space fails in turn, in each call of
+ * iommufd and device files that POWER has a share in (lib/fault.h).
  */
 #include <linux/iommufd.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,9 +22,19 @@
 static char address[PCI_ADDRESS_LEN];
 static int iommufd = -1;
 static struct cdev cdev = { .file = -1 };
-static __u32 ioas[2], hwpt;
+static __u32 ioas[2], spare, hwpt;
 static struct hwpt_windows windows;
+static bool eeh;
 static void *memory;
+
+/*
+ * What an act returns. iommufd has failures of its own on kernels with
+ * CONFIG_IOMMUFD_TEST: objects that it does not find, regions that it refuses.
+ */
+static int injected(long ret)
+{
+	return fault_result(ret == -ENOENT || ret == -EINVAL ? -ENOMEM : ret);
+}
 
 static int bind(void)
 {
@@ -34,7 +44,7 @@ static int bind(void)
 		ret = cdev_bind(&cdev, iommufd);
 	if (ret)
 		cdev_close(&cdev);
-	return fault_result(ret);
+	return injected(ret);
 }
 
 static void unbind(void)
@@ -42,9 +52,19 @@ static void unbind(void)
 	cdev_close(&cdev);
 }
 
+static int make_space(void)
+{
+	return injected(iommufd_ioas_alloc(iommufd, &spare));
+}
+
+static void end_space(void)
+{
+	iommufd_destroy(iommufd, spare);
+}
+
 static int attach(void)
 {
-	return fault_result(cdev_attach(&cdev, ioas[0]));
+	return injected(cdev_attach(&cdev, ioas[0]));
 }
 
 static void detach(void)
@@ -52,9 +72,19 @@ static void detach(void)
 	cdev_detach(&cdev);
 }
 
+static int detach_it(void)
+{
+	return injected(cdev_detach(&cdev));
+}
+
+static void attach_again(void)
+{
+	attach();
+}
+
 static int replace(void)
 {
-	return fault_result(cdev_attach(&cdev, ioas[1]));
+	return injected(cdev_attach(&cdev, ioas[1]));
 }
 
 static void replace_back(void)
@@ -62,22 +92,99 @@ static void replace_back(void)
 	cdev_attach(&cdev, ioas[0]);
 }
 
-static int map(void)
-{
-	return fault_result(iommufd_map(iommufd, ioas[0], memory, IOVA,
-					page_size(), READ_WRITE));
-}
-
 static void unmap(void)
 {
 	iommufd_unmap(iommufd, ioas[0], IOVA, page_size());
 }
 
+/*
+ * iommufd does not take back what it has done when it cannot give the answer:
+ * with EFAULT the page may be mapped, or unmapped, all the same.
+ */
+static int map(void)
+{
+	const long ret = iommufd_map(iommufd, ioas[0], memory, IOVA,
+				     page_size(), READ_WRITE);
+
+	if (ret == -EFAULT)
+		unmap();
+	return injected(ret);
+}
+
+static void map_again(void)
+{
+	map();
+}
+
+static int unmap_it(void)
+{
+	const long ret = iommufd_unmap(iommufd, ioas[0], IOVA, page_size());
+
+	if (ret == -EFAULT)
+		map_again();
+	return injected(ret);
+}
+
+static void uncopy(void)
+{
+	iommufd_unmap(iommufd, ioas[1], IOVA, page_size());
+}
+
+/* From the attached address space to the other one, which is not */
+static int copy(void)
+{
+	struct iommu_ioas_copy copy = {
+		.size = sizeof(copy),
+		.flags = READ_WRITE | IOMMU_IOAS_MAP_FIXED_IOVA,
+		.dst_ioas_id = ioas[1],
+		.src_ioas_id = ioas[0],
+		.length = page_size(),
+		.dst_iova = IOVA,
+		.src_iova = IOVA,
+	};
+	long ret;
+
+	if (!ioctl(iommufd, IOMMU_IOAS_COPY, &copy))
+		return 0;
+	ret = -errno;
+	if (ret == -EFAULT)
+		uncopy();
+	return injected(ret);
+}
+
+static int get_ranges(void)
+{
+	struct iommu_iova_range ranges[8];
+
+	return injected(iommufd_ranges(iommufd, ioas[0], ranges, 8));
+}
+
+static int get_info(void)
+{
+	struct hw_info_windows info;
+
+	return injected(iommufd_hw_info(iommufd, cdev.id, &info));
+}
+
+static int get_eeh(void)
+{
+	return injected(cdev_eeh_state(&cdev));
+}
+
+static void nothing(void)
+{
+}
+
+static int allocate_plain(void)
+{
+	return injected(iommufd_hwpt_alloc(iommufd, cdev.id, ioas[0], 0,
+					   &hwpt));
+}
+
 static int allocate(void)
 {
-	return fault_result(iommufd_hwpt_alloc_windows(iommufd, cdev.id,
-						       ioas[0], &windows,
-						       &hwpt));
+	return injected(iommufd_hwpt_alloc_windows(iommufd, cdev.id, ioas[0],
+						   &windows, &hwpt));
 }
 
 static void deallocate(void)
@@ -85,11 +192,26 @@ static void deallocate(void)
 	iommufd_destroy(iommufd, hwpt);
 }
 
+static int destroy(void)
+{
+	return injected(iommufd_destroy(iommufd, hwpt));
+}
+
+static void allocate_again(void)
+{
+	allocate();
+}
+
+/* From the windows of the kernel's choice to the user's */
+static int change_windows(void)
+{
+	return injected(cdev_attach(&cdev, hwpt));
+}
+
 static void start(void)
 {
 	struct hw_info_windows info;
 
-	pci_bind(address, "vfio-pci");
 	memory = memory_get(BASE_PAGES, page_size(), PROT_READ | PROT_WRITE);
 	iommufd = iommufd_open();
 	VFIO_REQUIRE(iommufd >= 0, "/dev/iommu");
@@ -101,6 +223,7 @@ static void start(void)
 	windows.windows[0].start = info.window_start[0];
 	windows.windows[0].size = info.default_window_size ?: GiB;
 	windows.windows[0].page_shift = 12;
+	eeh = cdev_eeh_state(&cdev) != -ENOTTY;
 	unbind();
 }
 
@@ -109,21 +232,39 @@ int main(void)
 	ksft_print_header();
 	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
 		ksft_exit_skip("an edu device is needed\n");
+	pci_bind(address, "vfio-pci");
 	if (access("/dev/vfio/devices", F_OK))
 		ksft_exit_skip("no device files\n");
 	fault_allow();
-	ksft_set_plan(5);
+	ksft_set_plan(15);
 	transcript_mute(1);
 	start();
 
-	fault_test("bind", bind, unbind);
+	fault_test("address space", make_space, end_space);
 	VFIO_REQUIRE(!bind(), "bind");
+	fault_test("hw_info", get_info, nothing);
+	if (eeh)
+		fault_test("EEH", get_eeh, nothing);
+	else
+		ksft_test_result_skip("EEH: not here\n");
 	fault_test("attach", attach, detach);
 	VFIO_REQUIRE(!attach(), "attach");
+	fault_test("ranges", get_ranges, nothing);
 	fault_test("map", map, unmap);
+	VFIO_REQUIRE(!map(), "map");
+	fault_test("copy", copy, uncopy);
 	fault_test("replace", replace, replace_back);
-	detach();
+	fault_test("detach", detach_it, attach_again);
+	fault_test("unmap", unmap_it, map_again);
+	fault_test("page table", allocate_plain, deallocate);
 	fault_test("windows", allocate, deallocate);
+	VFIO_REQUIRE(!allocate(), "windows");
+	fault_test("change windows", change_windows, replace_back);
+	fault_test("destroy", destroy, allocate_again);
+	deallocate();
+	detach();
+	cdev_close(&cdev);
+	fault_test("bind", bind, unbind);
 
 	cdev_close(&cdev);
 	vfio_close(&iommufd);
