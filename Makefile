@@ -7,7 +7,7 @@ B ?= build
 # Emulated host: powernv8, powernv9, powernv10, pseries
 MACHINE ?= powernv9
 # Kernel that "make test" runs: host (patched), base (not patched), debug, kcsan,
-# 4k (pages of 4 KiB), be (big-endian)
+# 4k (pages of 4 KiB), be (big-endian), distro (with NUMA, kdump, seccomp)
 KERNEL ?= host
 # Emulators at a time: they wait for resets and timers as long as they compute
 JOBS ?= $(shell expr 2 \* $$(nproc))
@@ -32,9 +32,9 @@ MAKEOVERRIDES :=
 unexport M T
 
 machines := powernv8 powernv9 powernv10 pseries
-kernels := host base debug kcsan 4k be
+kernels := host base debug kcsan 4k be distro
 # Configured by host.config and, on top, a fragment of their own name
-variants := debug modular 4k be
+variants := debug modular 4k be distro
 config := tools/testing/qemu/config
 host_config := $(config)/host.config $(config)/host-$(BASE).config
 # What only the series makes possible on a base
@@ -64,7 +64,7 @@ modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 	kernel-modular))
 # What single tests need beside
 needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
-	$(if $(filter host,$(KERNEL)),$(if $(FULL),\
+	$(if $(filter host distro,$(KERNEL)),$(if $(FULL),\
 		$(if $(call asked,libvirt),$(libvirt)) \
 		$(if $(call asked,newest_memory newest_reboot\
 			newest_two_devices newest_unplug),$(newest))))
@@ -107,6 +107,7 @@ kernel-base: tree $(busybox)
 ## make kernel-modular $B/modular/vmlinux: patched, VFIO and KVM as modules
 ## make kernel-4k     $B/4k/vmlinux: patched, with pages of 4 KiB
 ## make kernel-be     $B/be/vmlinux: patched, big-endian
+## make kernel-distro $B/distro/vmlinux: patched, with NUMA, kdump and seccomp
 $(variants:%=kernel-%): kernel-%: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
 		$(series_config) $(config)/$*.config \
@@ -189,7 +190,7 @@ demo: $(kernel) rootfs
 
 ## make test          the tests on all machines, or M='MACHINE...', or only
 ##                    T='NAME...'; KERNEL=base expects the known defects,
-##                    KERNEL=debug, kcsan, 4k and be test those,
+##                    KERNEL=debug, kcsan, 4k, be and distro test those,
 ##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so
 test: $(kernel) $(plain) $(modular) rootfs $(needed) $(drc_release)
@@ -264,8 +265,8 @@ setup-each:
 ## make clean         remove $B
 ##
 ## MACHINE is powernv8, powernv9, powernv10 or pseries, default powernv9; KERNEL
-## is host, base, debug, kcsan, 4k or be, default host; B is the build directory,
-## default build; JOBS is how many emulators run at a time
+## is host, base, debug, kcsan, 4k, be or distro, default host; B is the build
+## directory, default build; JOBS is how many emulators run at a time
 clean:
 	rm -rf $(B)
 
