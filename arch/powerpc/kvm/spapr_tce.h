@@ -87,7 +87,8 @@ enum kvmppc_tce_place {
 /**
  * struct kvmppc_tce_count - hypercalls of one kind
  * @requests: how many
- * @tces: TCEs in them; not counted for H_GET_TCE and H_PUT_TCE, which have one
+ * @tces: TCEs in them; not counted for H_GET_TCE and H_PUT_TCE, which have one,
+ *	nor for refused ones, whose number is the guest's say
  */
 struct kvmppc_tce_count {
 	u64 requests;
@@ -429,7 +430,7 @@ tce_count(struct kvmppc_spapr_tce_table *table, enum kvmppc_tce_hcall hcall,
 		return ret;
 
 	count->requests++;
-	if (hcall != TCE_HCALL_GET && hcall != TCE_HCALL_PUT)
+	if (hcall != TCE_HCALL_GET && hcall != TCE_HCALL_PUT && ret >= 0)
 		count->tces += npages;
 	return ret;
 }

@@ -20,23 +20,22 @@
  * next trap would overwrite them, and in_guest sends every interrupt to KVM,
  * which can't return to the hypervisor (kvmppc_p9_bad_interrupt). Therefore
  * save_registers() comes first, and nothing of the guest is left in the paca.
- * Then host_handles_nmi() makes system reset and machine check what they are in
- * the host: their handlers need the kernel's addresses, stacks of their own and
- * no more of the host's context. So while a request is answered, also while
- * firmware waits for a host bridge, they are as survivable as in the host, and a
- * memory error in a guest's list is left to the next place. What runs before and
- * after that can't be probed, nor can the rest of the path, because probes would
- * run in the guest's context: it is all in .kprobes.text.
+ * Then tce_host_handles_nmi() makes system reset and machine check what they are
+ * in the host. So while a request is answered, also while firmware waits for a
+ * host bridge, they are as survivable as in the host, and a memory error in a
+ * guest's list is left to the next place. What runs before and after that can't
+ * be probed, nor can the rest of the path, because probes would run in the
+ * guest's context: it is all in .kprobes.text.
  */
 #include <linux/kprobes.h>
 
 #include "spapr_tce_make.h"
 #include "spapr_tce_exit.h"
+#include "spapr_tce_nmi.h"
 
 #define TCE_PLACE	TCE_PLACE_EARLY
 #define FNAME(name)	early_##name
 #define TCE_COPY_LIST	tce_copy_list
-#define TCE_READ_LIST	tce_read_list
 #define TCE_BY_NUMBER
 #include "spapr_tce_tmpl.h"
 
@@ -73,27 +72,6 @@ static __always_inline void unsave_registers(const struct kvm_vcpu *vcpu)
 	exsave[EX_CFAR / sizeof(u64)] = vcpu->arch.cfar;
 }
 
-/*
- * Let the host's own handlers take system reset and machine check. They return
- * here, as SRR0 and SRR1 hold nothing that is needed.
- */
-static __always_inline void host_handles_nmi(void)
-{
-	WRITE_ONCE(local_paca->kvm_hstate.in_guest, KVM_GUEST_MODE_NONE);
-	barrier();
-	__mtmsrd(MSR_RI, 1);
-}
-
-/* And KVM again. The guest gets SRR0 and SRR1 as its system call left them. */
-static __always_inline void kvm_handles_nmi(const struct kvm_vcpu *vcpu)
-{
-	barrier();
-	WRITE_ONCE(local_paca->kvm_hstate.in_guest, KVM_GUEST_MODE_HV_P9);
-	barrier();
-	mtspr(SPRN_SRR0, vcpu->arch.regs.nip);
-	mtspr(SPRN_SRR1, vcpu->arch.shregs.msr);
-}
-
 /**
  * kvmppc_early_tce_hcall() - answer a TCE hypercall in the guest's context
  * @vcpu: the vCPU, with the registers that kvmppc_p9_enter_guest() saves
@@ -110,7 +88,7 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 {
 	const struct kvmppc_host_state *hstate = &local_paca->kvm_hstate;
 	const unsigned long req = hstate->scratch2;
-	unsigned long dar, dsisr;
+	struct tce_nmi_saved saved;
 	long ret;
 
 	if (hstate->scratch0 != BOOK3S_INTERRUPT_SYSCALL ||
@@ -120,16 +98,17 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 		return false;
 
 	save_registers(vcpu);
-	/* The guest's, and a machine check's */
-	dar = mfspr(SPRN_DAR);
-	dsisr = mfspr(SPRN_DSISR);
-	host_handles_nmi();
+	saved = tce_host_handles_nmi();
 	spapr_tce_walk_begin(SPAPR_TCE_EARLY);
 	ret = early_answer(vcpu, req);
 	spapr_tce_walk_end(SPAPR_TCE_EARLY);
-	kvm_handles_nmi(vcpu);
-	mtspr(SPRN_DAR, dar);
-	mtspr(SPRN_DSISR, dsisr);
+	tce_kvm_handles_nmi(KVM_GUEST_MODE_HV_P9);
+	tce_restore_srr(vcpu);
+	/* A system reset's handler may have got interrupts of its own */
+	mtspr(SPRN_DAR, saved.dar);
+	mtspr(SPRN_DSISR, saved.dsisr);
+	if (tce_nmi_left_work())
+		tce_restore_decrementer(&saved);
 	if (ret >= H_TOO_HARD) {
 		unsave_registers(vcpu);
 		return false;

@@ -40,7 +40,6 @@ static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
 #define TCE_PLACE	TCE_PLACE_EXIT
 #define FNAME(name)	exit_##name
 #define TCE_COPY_LIST	exit_copy_list
-#define TCE_READ_LIST	tce_read_list
 #define TCE_BY_NUMBER
 #include "spapr_tce_tmpl.h"
 

@@ -355,29 +355,45 @@ tce_find_delta(const struct spapr_tce_window *window,
 }
 
 /*
+ * Read a TCE of a list in pinned guest memory. One that has a memory error reads
+ * as one that is never made: the load is skipped then (EX_TABLE()).
+ */
+static __always_inline u64 tce_read_list(const __be64 *from)
+{
+	u64 tce = ~0UL;
+
+#ifdef __LITTLE_ENDIAN__
+	asm volatile("1:	ldbrx	%0,%y1\n"
+#else
+	asm volatile("1:	ldx	%0,%y1\n"
+#endif
+		     "2:\n"
+		     EX_TABLE(1b, 2b)
+		     : "+r" (tce) : "Z" (*from));
+	return tce;
+}
+
+/*
  * Make the TCEs of one window from a few of the guest's where no page is larger
- * than the host's. The list is read once, by @read, into @tces. Without a window
- * they are only checked.
+ * than the host's. The list is in pinned guest memory and is read once, into
+ * @tces. Without a window they are only checked.
  */
 static __always_inline bool
 tce_make_few(const struct kvmppc_spapr_tce_table *table,
 	     const struct spapr_tce_window *window,
 	     const struct kvmppc_spapr_tce_slot *slot, const __be64 *from,
-	     unsigned long npages, u64 *tces, struct spapr_tce *list,
-	     bool (*const read)(const __be64 *from, u64 *to))
+	     unsigned long npages, u64 *tces, struct spapr_tce *list)
 {
 	const unsigned long mask = table->page_mask & ~SPAPR_TCE_PERM;
 	const unsigned long key_mask = PAGE_MASK | SPAPR_TCE_PERM;
 	struct tce_delta delta = {};
-	/* Of no TCE */
+	/* Of no TCE: @key_mask never leaves all bits */
 	unsigned long key = ~0UL;
 
 	do {
-		u64 tce;
+		const u64 tce = tce_read_list(from++);
 
-		if (!read(from++, tces))
-			return false;
-		tce = *tces++;
+		*tces++ = tce;
 		if (unlikely((tce & key_mask) != key)) {
 			if (!(tce & SPAPR_TCE_PERM)) {
 				if (window) {
@@ -474,23 +490,6 @@ tce_copy_list(const struct kvmppc_spapr_tce_table *table,
 	for (i = 0; i < npages; i++)
 		be64_to_cpus(&tces[i]);
 	return true;
-}
-
-/* Read one TCE of such a list, likewise */
-static __always_inline bool tce_read_list(const __be64 *from, u64 *to)
-{
-#ifdef __LITTLE_ENDIAN__
-	asm goto("1:	ldbrx	0,%y0\n"
-#else
-	asm goto("1:	ldx	0,%y0\n"
-#endif
-		 "	stdx	0,%y1\n"
-		 EX_TABLE(1b, %l[failed])
-		 : : "Z" (*from), "Z" (*to) : "r0", "memory" : failed);
-	return true;
-
-failed:
-	return false;
 }
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_MAKE_H */

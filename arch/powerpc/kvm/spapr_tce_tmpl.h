@@ -3,11 +3,11 @@
  * The TCE hypercalls (LoPAPR 14.5.4.2), the same source for all places
  *
  * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
- * TCE_COPY_LIST() and TCE_READ_LIST(), and includes this file, once for each
- * place. With TCE_BY_NUMBER defined as well it gets FNAME(answer)(). A function
- * here runs inside one walk of the engine. It either answers the guest, or
- * changes nothing and returns which place can go on (H_TOO_HARD and the codes
- * after it, spapr_tce.h).
+ * TCE_COPY_LIST(), and includes this file, once for each place. With
+ * TCE_BY_NUMBER defined as well it gets FNAME(answer)(). A function here runs
+ * inside one walk of the engine. It either answers the guest, or changes nothing
+ * and returns which place can go on (H_TOO_HARD and the codes after it,
+ * spapr_tce.h).
  *
  * A list in guest memory is read once, onto the stack or into the vCPU's buffer:
  * the guest may change it meanwhile, so what was checked must be what is used.
@@ -603,8 +603,8 @@ FNAME(put_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 
 	view += index & (TCE_VIEW_TCES - 1);
 	if (in_memory) {
-		if (!tce_make_few(table, window, slot, from, npages, tces, list,
-				  TCE_READ_LIST) ||
+		if (!tce_make_few(table, window, slot, from, npages, tces,
+				  list) ||
 		    !spapr_tce_find(window, index, &origin, &at))
 			return false;
 		/* Down, from where the pointers are */
@@ -618,11 +618,11 @@ FNAME(put_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	} else {
 		if (window) {
 			if (!tce_make_few(table, window, slot, from, npages,
-					  tces, list, TCE_READ_LIST) ||
+					  tces, list) ||
 			    !FNAME(put_hv)(table, window, index, list, npages))
 				return false;
 		} else if (!tce_make_few(table, NULL, slot, from, npages, tces,
-					 NULL, TCE_READ_LIST)) {
+					 NULL)) {
 			return false;
 		}
 #pragma GCC unroll 1
@@ -720,7 +720,6 @@ static __always_inline long FNAME(answer)(struct kvm_vcpu *vcpu,
 #undef TCE_BY_NUMBER
 #endif
 
-#undef TCE_READ_LIST
 #undef TCE_COPY_LIST
 #endif
 

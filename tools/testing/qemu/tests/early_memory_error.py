@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Memory errors in a list of TCEs that a hypercall reads early.
+"""Memory errors in a list of TCEs that a hypercall reads in a guest's context.
 
 Runs hcall_memory_error on an emulated host and stops the processor, by way of
-the emulator's gdb stub, where a list is going to be copied in a guest's context.
-It then steps to the first load from the list and sets the registers as a POWER9
-does for a machine check that this load gets, and once more where the kernel
-tries again. Passes on what the program says.
+the emulator's gdb stub, where a list is going to be read early or in real mode.
+It then steps to the first load from the list and sets the registers as the
+processor does for a machine check that this load gets, and does that again
+wherever the kernel tries once more in the same place. Passes on what the program
+says.
 """
 
 import os
@@ -19,17 +20,24 @@ sys.dont_write_bytecode = True
 import early_system_reset as early  # noqa: E402
 
 ERRORS = 10
-CALLER, SYMBOL = "early_indirect_general", "copy_mc_generic"
+LENGTHS = (2, 16, 64)
+# Longer lists are copied at once
+FEW = 32
+CALLERS = {"powernv8": "kvmppc_rm_h_put_tce_indirect"}
+CALLER, COPY = "early_put_indirect", "copy_mc_generic"
 # gdb's numbers of registers
 NIP, MSR = 64, 65
 MSR_SF_HV_LE = 1 << 63 | 1 << 60 | 1
 # The cause is in DSISR: an uncorrectable error at a load
 SRR1_LOAD_STORE, DSISR_UE = 1 << 63 - 42, 0x8000
-OPCODE_LD = 58
+# Loads from the list: ldbrx RT,0,RB in the short path, ld RT,D(r4) in the copy
+LDBRX, LDBRX_MASK = 31 << 26 | 532 << 1, 0xfc1f07ff
+LD, LD_MASK = 58 << 26 | 4 << 16, 0xfc1f0003
 # mtctr r7, lbz r0,0(r4): what the exception table leads to, before the function.
 # It copies byte by byte, to find out how far it gets.
 BYTE_LOOP = struct.pack("<II", 0x7ce903a6, 0x88040000)
 BEFORE = 0x100
+STEPS = 2000
 
 
 class Registers:
@@ -65,16 +73,16 @@ class Registers:
             raise OSError(f"register {number} cannot be written")
 
 
-def step_to_load(stub, registers):
-    """The address of a doubleword that is going to be loaded by way of r4."""
-    while True:
+def step_to(stub, registers, load, mask):
+    """Step to such a load; the instruction."""
+    for _ in range(STEPS):
         nip = registers.get(NIP)
         insn, = struct.unpack("<I", bytes.fromhex(
             stub.ask(f"m{nip:x},4")))
-        if insn >> 26 == OPCODE_LD and insn >> 16 & 31 == 4:
-            offset = (insn & 0xfffc ^ 0x8000) - 0x8000
-            return registers.get(4) + offset
+        if insn & mask == load:
+            return insn
         stub.step()
+    raise OSError(f"the list is not read up to {nip:x}")
 
 
 def machine_check(registers, address):
@@ -95,19 +103,25 @@ def run_to(stub, address):
     stub.ask(f"z1,{address:x},4")
 
 
-def raise_errors(folder, addresses):
+def raise_errors(folder, addresses, length):
     stub = early.Stub(os.path.join(folder, "gdb"))
     stub.ask("Qqemu.PhyMemMode:0")
     registers = Registers(stub)
     # Calls in one object skip the two instructions that set the TOC
-    caller, copy = addresses[CALLER] + 8, addresses[SYMBOL]
-    run_to(stub, caller)
-    byte_load = copy - BEFORE + 4 + \
-        stub.read(copy - BEFORE, BEFORE).index(BYTE_LOOP)
+    caller, = (at + 8 for name, at in addresses.items() if name != COPY)
+    copy = addresses[COPY]
+    byte_load = None
     for _ in range(ERRORS):
         run_to(stub, caller)
+        byte_load = byte_load or copy - BEFORE + 4 + \
+            stub.read(copy - BEFORE, BEFORE).index(BYTE_LOOP)
+        if int(length) <= FEW:
+            insn = step_to(stub, registers, LDBRX, LDBRX_MASK)
+            machine_check(registers, registers.get(insn >> 11 & 31))
         run_to(stub, copy)
-        machine_check(registers, step_to_load(stub, registers))
+        insn = step_to(stub, registers, LD, LD_MASK)
+        offset = (insn & 0xfffc ^ 0x8000) - 0x8000
+        machine_check(registers, registers.get(4) + offset)
         run_to(stub, byte_load)
         machine_check(registers, registers.get(4))
         stub.send("c")
@@ -117,5 +131,7 @@ def raise_errors(folder, addresses):
 
 
 if __name__ == "__main__":
-    sys.exit(early.run(f"/hcall_memory_error {ERRORS}", (CALLER, SYMBOL),
+    first = CALLERS.get(os.environ["MACHINE"], CALLER)
+    sys.exit(early.run(f"/hcall_memory_error {ERRORS} "
+                       + " ".join(map(str, LENGTHS)), (first, COPY),
                        raise_errors))

@@ -74,7 +74,8 @@ def raise_resets(folder, addresses):
 
 
 def run(command, symbols, disturb):
-    """Run command; once it is at work, disturb(folder, addresses)."""
+    """Run command; when it says "at work WORDS", disturb(folder, addresses,
+    *WORDS)."""
     vmlinux, programs = os.environ["VMLINUX"], os.environ["PROGRAMS"]
     module = os.path.join(os.path.dirname(os.path.realpath(vmlinux)),
                           "test-modules", "system_reset.ko")
@@ -92,9 +93,10 @@ def run(command, symbols, disturb):
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as boot:
             for line in boot.stdout:
                 print(line, end="", flush=True)
-                if line.strip() == "# at work":
+                if line.startswith("# at work"):
                     threading.Thread(target=disturb, daemon=True,
-                                     args=(folder, addresses)).start()
+                                     args=(folder, addresses,
+                                           *line.split()[3:])).start()
             return boot.wait()
 
 

@@ -536,6 +536,36 @@ static bool test_list_entries(void)
 	return same_view();
 }
 
+/* A short list with an entry that can't be made does nothing. */
+static bool test_list_few(void)
+{
+	static const __u64 bad[] = {
+		/* beyond all memory, aligned and not; of no memory slot */
+		~0xffffull | TCE_RW, ~0xffffull | TCE_READ, ~0ull,
+		1ull << 63 | TCE_RW, HOLE | TCE_RW, HOLE | TCE_WRITE,
+	};
+	const __u64 gpa = fill_list(1);
+	__u64 *entry = kvm_ppc_mem(vm, gpa);
+	unsigned int i, at;
+	bool ok = true;
+	__s64 ret;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
+		at = i % 2;
+		fill_list(1);
+		entry[at] = htobe64(bad[i / 2]);
+		kvm_ppc_hcall(vcpu, H_STUFF_TCE, LIOBN, start(), 0, 2, NULL);
+		ret = kvm_ppc_hcall(vcpu, H_PUT_TCE_INDIRECT, LIOBN, start(),
+				    gpa, 2, NULL);
+		if (ret != H_SUCCESS && !view[0] && !view[1])
+			continue;
+		ksft_print_msg("%llx at %u: %lld, %llx %llx\n", bad[i / 2], at,
+			       ret, view[0], view[1]);
+		ok = false;
+	}
+	return ok && same_view();
+}
+
 /* Values without permission bits clear, as H_PUT_TCE has it, and are kept. */
 static bool test_list_poison(void)
 {
@@ -747,6 +777,7 @@ static void test_table(struct table *t, bool pr)
 	report("stuff", test_stuff());
 	report("list", test_list());
 	report("list_entries", test_list_entries());
+	report("list_few", test_list_few());
 	report("list_poison", test_list_poison());
 	report("slots", test_slots());
 	report("mmap", test_mmap(fd));
@@ -764,7 +795,7 @@ static void test_table(struct table *t, bool pr)
 	kvm_ppc_vm_free(vm);
 }
 
-#define TESTS_A_TABLE	11
+#define TESTS_A_TABLE	12
 
 static void create(__u64 liobn, unsigned int shift, __u32 flags,
 		   __u64 offset, __u64 size)

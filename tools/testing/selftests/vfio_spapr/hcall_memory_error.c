@@ -2,11 +2,12 @@
 /*
  * Memory errors in a list of TCEs:
  *
- *	hcall_memory_error [ERRORS]
+ *	hcall_memory_error [ERRORS [LENGTH...]]
  *
  * A vCPU makes H_PUT_TCE_INDIRECT and nothing else, while something outside of
- * the machine has the loads from its list fail where the list is read early.
- * The request is answered further on then, and host and guest go on.
+ * the machine has the loads from its list fail where the list is read first.
+ * The request is answered further on then, and host and guest go on. That is
+ * repeated for lists of each length.
  */
 #include <endian.h>
 #include <stdio.h>
@@ -26,14 +27,21 @@
 #define TCES		512
 #define LENGTH		64
 #define CALLS		8
+#define SECONDS		120
 
 static struct linked guest;
 
-/* Lists that were not answered early, where all are that can be read */
-static unsigned long failed(void)
+static struct tce_counts lists(void)
 {
-	return tce_counts(&guest.vm, LIOBN,
-			  "H_PUT_TCE_INDIRECT").requests[TCE_EXIT];
+	return tce_counts(&guest.vm, LIOBN, "H_PUT_TCE_INDIRECT");
+}
+
+/* Lists that the place after the first has answered */
+static unsigned long handed_on(void)
+{
+	struct tce_counts counts = lists();
+
+	return counts.requests[TCE_EXIT] + counts.requests[TCE_VIRTUAL];
 }
 
 static bool answered(const struct kvm_ppc_vcpu *vcpu)
@@ -46,13 +54,58 @@ static bool answered(const struct kvm_ppc_vcpu *vcpu)
 	return !vcpu->handed && !vcpu->mangled;
 }
 
-int main(int argc, char **argv)
+static void set_up(unsigned int length)
 {
-	unsigned int i, wanted = argc > 1 ? atoi(argv[1]) : 1, seconds = 0;
+	__u64 *list = kvm_ppc_mem(&guest.vm, LIST);
+	unsigned int i;
+
+	for (i = 0; i < length; i++)
+		list[i] = htobe64((PAGE + i * 4096) | TCE_RW);
+	/* The first long one is answered in virtual mode, which allocates */
+	kvm_ppc_hcall(guest.vcpu, H_PUT_TCE_INDIRECT, LIOBN, guest.start32,
+		      LIST, length, NULL);
+	for (i = 0; i < CALLS; i++)
+		guest.vcpu->calls[i] = (struct kvm_ppc_call){
+			.nr = H_PUT_TCE_INDIRECT,
+			.arg = { LIOBN, guest.start32 + i * length * 4096,
+				 LIST, length },
+		};
+}
+
+static void test(unsigned int wanted, unsigned int length)
+{
+	unsigned int seconds = 0, i;
 	struct tce_counts counts;
 	struct kvm_ppc_spin spin;
-	__u64 *list;
+	unsigned long before;
 	int ret;
+
+	set_up(length);
+	before = handed_on();
+	kvm_ppc_spin_start(&spin, guest.vcpu, CALLS);
+	ksft_print_msg("at work %u\n", length);
+	while (handed_on() - before < wanted && seconds++ < SECONDS)
+		sleep(1);
+	ret = kvm_ppc_spin_stop(&spin);
+	counts = lists();
+	for (i = 0; i < TCE_NR_ENDS; i++)
+		ksft_print_msg("%s: %lu\n", tce_end_names[i],
+			       counts.requests[i]);
+
+	ksft_test_result(handed_on() - before == wanted,
+			 "%u TCEs: errors are handed on\n", length);
+	ksft_test_result(!ret && answered(guest.vcpu),
+			 "%u TCEs: guest goes on\n", length);
+	ksft_test_result(linked_reach(&guest, guest.start32 + 4096,
+				      PAGE + 4096, 0, 0) ==
+			 (EDU_READS | EDU_WRITES), "%u TCEs: device\n",
+			 length);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int wanted = argc > 1 ? atoi(argv[1]) : 1;
+	int i;
 
 	ksft_print_header();
 	if (!kvm_ppc_has_hv())
@@ -60,34 +113,14 @@ int main(int argc, char **argv)
 	if (!testbed_find(&guest.bed))
 		ksft_exit_skip("no devices\n");
 
-	ksft_set_plan(3);
+	ksft_set_plan(argc > 2 ? 3 * (argc - 2) : 3);
 	transcript_mute(1);
 	linked_open(&guest, false, MEM_SIZE);
 	linked_table(&guest, LIOBN, 12, guest.start32, TCES);
-	list = kvm_ppc_mem(&guest.vm, LIST);
-	for (i = 0; i < LENGTH; i++)
-		list[i] = htobe64((PAGE + i * 4096) | TCE_RW);
-	for (i = 0; i < CALLS; i++)
-		guest.vcpu->calls[i] = (struct kvm_ppc_call){
-			.nr = H_PUT_TCE_INDIRECT,
-			.arg = { LIOBN, guest.start32 + i * LENGTH * 4096,
-				 LIST, LENGTH },
-		};
-	kvm_ppc_spin_start(&spin, guest.vcpu, CALLS);
-	ksft_print_msg("at work\n");
-	while (failed() < wanted && seconds++ < 120)
-		sleep(1);
-	ret = kvm_ppc_spin_stop(&spin);
-	counts = tce_counts(&guest.vm, LIOBN, "H_PUT_TCE_INDIRECT");
-	for (i = 0; i < TCE_NR_ENDS; i++)
-		ksft_print_msg("%s: %lu\n", tce_end_names[i],
-			       counts.requests[i]);
-
-	ksft_test_result(failed() == wanted, "errors are handed on\n");
-	ksft_test_result(!ret && answered(guest.vcpu), "guest goes on\n");
-	ksft_test_result(linked_reach(&guest, guest.start32 + 4096,
-				      PAGE + 4096, 0, 0) ==
-			 (EDU_READS | EDU_WRITES), "device\n");
+	for (i = 2; i < argc; i++)
+		test(wanted, atoi(argv[i]));
+	if (argc <= 2)
+		test(wanted, LENGTH);
 	linked_close(&guest);
 	ksft_finished();
 }

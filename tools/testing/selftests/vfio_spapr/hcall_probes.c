@@ -36,6 +36,9 @@ static const char *const forbidden[] = {
 	"spapr_tce_clear",
 	"pnv_phb3_tce_kill_rm",
 	"pnv_opal_tce_kill_rm",
+	"copy_mc_generic",
+	"__opal_call",
+	"opal_return",
 };
 
 /* What runs in the host's context can be probed */
