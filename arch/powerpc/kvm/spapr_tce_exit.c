@@ -98,13 +98,20 @@ bool kvmppc_nestedv2_tce_hcall(struct kvm_vcpu *vcpu)
 {
 	unsigned int gpr;
 
-	/* The outer hypervisor has passed these */
-	for (gpr = 3; gpr <= 7; gpr++)
+	/* The outer hypervisor has passed R3 to R12 */
+	if (kvmhv_nestedv2_cached_reload(vcpu, KVMPPC_GSID_GPR(3)) < 0 ||
+	    !tce_is_hcall(vcpu->arch.regs.gpr[3]))
+		return false;
+	for (gpr = 4; gpr <= 7; gpr++)
 		if (kvmhv_nestedv2_cached_reload(vcpu,
 						 KVMPPC_GSID_GPR(gpr)) < 0)
 			return false;
 
-	if (!kvmppc_exit_tce_hcall(vcpu, __kvmppc_get_msr_hv(vcpu)))
+	/*
+	 * The MSR would have to be asked for. It passes on no hypercall from
+	 * user space, and its processors have no transactions.
+	 */
+	if (!kvmppc_exit_tce_hcall(vcpu, 0))
 		return false;
 
 	kvmhv_nestedv2_mark_dirty(vcpu, KVMPPC_GSID_GPR(3));
