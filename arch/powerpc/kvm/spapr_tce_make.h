@@ -336,7 +336,7 @@ tce_find_delta(const struct spapr_tce_window *window,
 	const unsigned long page = tce & PAGE_MASK, perm = tce & SPAPR_TCE_PERM;
 	unsigned long ua = page, hpa;
 
-	if (window && window->by_gpa) {
+	if (unlikely(window && window->by_gpa)) {
 		if (!tce_gpa(&ua))
 			return false;
 	} else {
@@ -459,7 +459,7 @@ tce_pinned_list(const struct kvmppc_spapr_tce_table *table,
 	const struct spapr_sparse *pages = &table->mem->pages;
 	unsigned long address = list->ua, hpa;
 
-	if (window && window->by_gpa) {
+	if (unlikely(window && window->by_gpa)) {
 		pages = window->pages;
 		address = list->gpa;
 		if (!tce_gpa(&address))

@@ -255,7 +255,7 @@ FNAME(make_one)(struct kvm_vcpu *vcpu,
 
 	if (unlikely(tce & table->page_mask & ~SPAPR_TCE_PERM))
 		return false;
-	if (window && window->by_gpa) {
+	if (unlikely(window && window->by_gpa)) {
 		if (!tce_gpa(&ua))
 			return false;
 	} else {
