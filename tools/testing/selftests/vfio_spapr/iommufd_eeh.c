@@ -120,7 +120,10 @@ TEST_F(eeh, flags)
 	EXPECT_EQ(-EINVAL, cdev_feature_eeh(cdev, GET | SET, data,
 					    sizeof(data)));
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		const long ret = self->enabled ? cases[i].ret : -ENOTTY;
+		long ret = -ENOTTY;
+
+		if (self->enabled)
+			ret = cases[i].ret;
 
 		EXPECT_EQ(ret, cdev_feature_eeh(cdev, cases[i].flags, data,
 						sizeof(data)));
