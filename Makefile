@@ -46,6 +46,7 @@ rootfs := $S/rootfs.ext4
 dpdk := $S/dpdk.ext4
 libvirt := $S/libvirt.ext4
 newest := $S/qemu-newest.ext4
+kexec := $S/ppc64el/kexec
 drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
@@ -67,7 +68,9 @@ needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 	$(if $(filter host distro,$(KERNEL)),$(if $(FULL),\
 		$(if $(call asked,libvirt),$(libvirt)) \
 		$(if $(call asked,newest_memory newest_reboot\
-			newest_two_devices newest_unplug),$(newest))))
+			newest_two_devices newest_unplug),$(newest)))) \
+	$(if $(filter distro,$(KERNEL)),$(if $(call asked,kdump_default\
+		kdump_large),$(kexec)))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -173,6 +176,9 @@ $S/ppc64el/qemu-newest: | setup
 
 $(newest): tools/build/rootfs | $S/ppc64el/qemu-newest
 	@tools/build/rootfs $S/ppc64el/qemu-newest $@ usr/bin/qemu-system-ppc64
+
+$(kexec): | setup
+	@tools/build/ppc64el-packages $@ kexec-tools
 
 $(dpdk): tools/build/rootfs | $S/ppc64el/dpdk
 	@tools/build/rootfs $S/ppc64el/dpdk $@ usr/bin/dpdk-testpmd
