@@ -221,8 +221,13 @@ fails() {
 	grep -q "$message" /tmp/said
 }
 
+# The driver is there before it has made the interface
+host_has_card() {
+	driver_is e1000e && ls /sys/bus/pci/devices/0001:01:00.0/net
+}
+
 host_uses_card() {
-	wait_for driver_is e1000e &&
+	wait_for host_has_card &&
 		dhcp "$(ls /sys/bus/pci/devices/0001:01:00.0/net)" |
 			grep '^10\.0\.2\.'
 }
