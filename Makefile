@@ -235,11 +235,12 @@ test-deb: deb $(busybox)
 
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
-##                    mitigations on, KEEP=1 takes the last base counts
+##                    mitigations on, KEEP=1 takes the last base counts,
+##                    LINES=1 counts cache lines that processors share instead
 bench: kernel kernel-base rootfs
 	@tools/build/selftests $(B)
 	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f) \
-		$(if $(KEEP),-b)
+		$(if $(KEEP),-b) $(if $(LINES),-l)
 
 ## make series        $B/series: the patches to be mailed, with a cover letter
 series: tree

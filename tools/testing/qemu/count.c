@@ -18,8 +18,9 @@
  * since the begin: its address and the instructions executed in it; then an
  * empty line. The emulator may be killed at any time after that.
  *
- * QEMU's plugin interface, version 1, is declared here as far as it is used,
- * since distributions ship QEMU without its header.
+ * QEMU's plugin interface is declared here as far as it is used, since
+ * distributions ship QEMU without its header: version 1 (up to QEMU 8.1) or, with
+ * -DPLUGIN_VERSION=3, that and later ones.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -28,6 +29,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef PLUGIN_VERSION
+#define PLUGIN_VERSION	1
+#endif
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
@@ -45,8 +50,6 @@ void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
 					  executed_cb cb, int flags,
 					  void *data);
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb,
-					      int op, void *at, uint64_t add);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 					    executed_cb cb, int flags,
 					    void *data);
@@ -54,9 +57,74 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
 						 size_t index);
+
+__attribute__((visibility("default")))
+int qemu_plugin_version = PLUGIN_VERSION;
+
+#if PLUGIN_VERSION < 3
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb,
+					      int op, void *at, uint64_t add);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+static uint64_t total;
+
+static void count_block(struct qemu_plugin_tb *tb, uint64_t insns)
+{
+	qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64,
+						 &total, insns);
+}
+
+static uint64_t executed(void)
+{
+	return total;
+}
+
+static uint32_t insn_word(const struct qemu_plugin_insn *insn)
+{
+	uint32_t word;
+
+	memcpy(&word, qemu_plugin_insn_data(insn), sizeof(word));
+	return word;
+}
+#else
+struct qemu_plugin_scoreboard;
+
+typedef struct {
+	struct qemu_plugin_scoreboard *score;
+	size_t offset;
+} qemu_plugin_u64;
+
+struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
+uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry);
+void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+		struct qemu_plugin_tb *tb, int op, qemu_plugin_u64 entry,
+		uint64_t add);
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *data,
+			     size_t size);
+
+static qemu_plugin_u64 total;
+
+static void count_block(struct qemu_plugin_tb *tb, uint64_t insns)
+{
+	if (!total.score)
+		total.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+	qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb,
+			QEMU_PLUGIN_INLINE_ADD_U64, total, insns);
+}
+
+static uint64_t executed(void)
+{
+	return qemu_plugin_u64_sum(total);
+}
+
+static uint32_t insn_word(const struct qemu_plugin_insn *insn)
+{
+	uint32_t word;
+
+	qemu_plugin_insn_data(insn, &word, sizeof(word));
+	return word;
+}
+#endif
 
 /* xori RS,RA,0 with RS = RA, as the bytes of a big-endian instruction */
 #define MARK_BEGIN	0x6b5a0000u
@@ -72,7 +140,6 @@ struct block {
 
 #define NR_BUCKETS	65536
 
-static uint64_t executed;
 static uint64_t begun_at;
 static bool counting;
 static FILE *out;
@@ -82,7 +149,7 @@ static struct block *blocks[NR_BUCKETS];
 static void begin(unsigned int vcpu, void *data)
 {
 	counting = true;
-	begun_at = executed;
+	begun_at = executed();
 }
 
 /* Write what was executed since the begin, and forget it */
@@ -111,7 +178,7 @@ static void end(unsigned int vcpu, void *data)
 	counting = false;
 	if (profile)
 		write_profile();
-	fprintf(out, "%" PRIu64 "\n", executed - begun_at);
+	fprintf(out, "%" PRIu64 "\n", executed() - begun_at);
 	fflush(out);
 }
 
@@ -139,14 +206,6 @@ static struct block *block_at(uint64_t address, uint64_t insns)
 	return *at;
 }
 
-static uint32_t insn_word(const struct qemu_plugin_insn *insn)
-{
-	uint32_t word;
-
-	memcpy(&word, qemu_plugin_insn_data(insn), sizeof(word));
-	return word;
-}
-
 /* The same marker in either byte order of the emulated processor */
 static bool is_marker(uint32_t word, uint32_t marker)
 {
@@ -157,8 +216,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
 
-	qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64,
-						 &executed, n);
+	count_block(tb, n);
 	if (profile)
 		qemu_plugin_register_vcpu_tb_exec_cb(tb, block_executed,
 				QEMU_PLUGIN_CB_NO_REGS,
