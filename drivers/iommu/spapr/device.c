@@ -186,7 +186,6 @@ static void tce_release_device(struct device *dev)
 
 	if (tdev->counted && !--tdev->group->domain_devices)
 		tce_leave_domain(tdev->group, dev);
-	dev_iommu_priv_set(dev, NULL);
 	kfree(tdev);
 }
 
