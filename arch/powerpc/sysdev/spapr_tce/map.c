@@ -155,6 +155,21 @@ static int may_map(struct spapr_tce_window *window, unsigned long ua,
 	       window->kind->may_map(window, ua, size);
 }
 
+/* Allocate what TCEs of one leaf need. As a rule it is there. */
+static long populate_leaf(struct spapr_tce_window *window, unsigned long index,
+			  unsigned long npages)
+{
+	u64 *origin;
+	__be64 *tce;
+
+	/* What is populated stays while the window is there, also without a walk */
+	if (window->in_memory && !READ_ONCE(window->lost) &&
+	    spapr_tce_find(window, index, &origin, &tce))
+		return 0;
+
+	return spapr_tce_window_populate(window, index, npages);
+}
+
 static long map_some(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long ua, unsigned long npages, unsigned long perm)
 {
@@ -196,7 +211,7 @@ static long empty_leaf(struct spapr_tce_window *window, unsigned long index,
 static long map_leaf(struct spapr_tce_window *window, unsigned long *index,
 		     unsigned long stop, unsigned long *ua, unsigned long perm)
 {
-	long done = spapr_tce_window_populate(window, *index, stop - *index);
+	long done = populate_leaf(window, *index, stop - *index);
 
 	while (done >= 0 && *index < stop) {
 		done = map_some(window, *index, *ua, stop - *index, perm);
@@ -249,7 +264,8 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 			spapr_tce_unmap(window, first, index - first);
 			return ret;
 		}
-		cond_resched();
+		if (index < end)
+			cond_resched();
 	}
 
 	return 0;
