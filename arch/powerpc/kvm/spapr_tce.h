@@ -88,7 +88,7 @@ enum kvmppc_tce_place {
  * struct kvmppc_tce_count - hypercalls of one kind
  * @requests: how many
  * @tces: TCEs in them; not counted for H_GET_TCE and H_PUT_TCE, which have one,
- *	nor for refused ones, whose number is the guest's say
+ *	nor for refused ones, whose number is whatever the guest passed
  */
 struct kvmppc_tce_count {
 	u64 requests;

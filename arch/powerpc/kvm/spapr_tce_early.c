@@ -102,7 +102,7 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 	spapr_tce_walk_begin(SPAPR_TCE_EARLY);
 	ret = early_answer(vcpu, req);
 	spapr_tce_walk_end(SPAPR_TCE_EARLY);
-	tce_kvm_handles_nmi(KVM_GUEST_MODE_HV_P9);
+	tce_kvm_handles_nmi();
 	tce_restore_srr(vcpu);
 	/* A system reset's handler may have got interrupts of its own */
 	mtspr(SPRN_DAR, saved.dar);

@@ -414,6 +414,22 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	return 0;
 }
 
+/*
+ * Did the domain put this TCE itself? It also maps memory that is only read, and
+ * registers of devices, which hypercalls leave to user space.
+ */
+static bool has_been_put(const struct kvmppc_spapr_tce_link *link,
+			 unsigned long index, u64 tce)
+{
+	u64 *origin;
+
+	if (!link->window->by_gpa || link->subpage_shift)
+		return false;
+
+	origin = spapr_sparse_find(&link->window->origins, index);
+	return origin && READ_ONCE(*origin) == tce;
+}
+
 /* Write a TCE of the guest's view, or nothing if its memory is not registered */
 static int replay_tce(struct kvmppc_spapr_tce_table *table,
 		      struct kvmppc_spapr_tce_link *link, unsigned long index,
@@ -421,8 +437,8 @@ static int replay_tce(struct kvmppc_spapr_tce_table *table,
 {
 	int ret = kvmppc_tce_put_parts(table, link, index, tce, list, true);
 
-	if (ret != -EFAULT)
-		return ret;
+	if (ret != -EFAULT || has_been_put(link, index, tce))
+		return ret == -EFAULT ? 0 : ret;
 	return kvmppc_tce_clear_parts(link, index, 1) ? 0 : -EIO;
 }
 

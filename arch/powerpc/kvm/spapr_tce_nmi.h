@@ -3,12 +3,11 @@
  * Machine checks while a TCE hypercall is answered in a guest's context
  *
  * After a guest's exit in_guest sends every interrupt to KVM, which cannot
- * return to the hypervisor. While a hypercall is answered, the host's own
- * handlers can take system reset and machine check instead. The handler of the
- * latter needs the kernel's addresses, a stack of its own and nothing else of
- * the host's context. It finds the load of a list that has a memory error in the
- * exception table, also with translation off: real mode ignores the top bits of
- * addresses, so the kernel runs there at the addresses that it is linked at.
+ * return to the hypervisor. While a hypercall is answered early, the host's own
+ * handlers can take system reset and machine check instead: on a radix host the
+ * kernel's addresses are the host's whatever guest the MMU has. The handlers need
+ * stacks of their own and nothing else of the host's context, and find the load
+ * of a list that has a memory error in the exception table.
  */
 #ifndef _POWERPC_KVM_SPAPR_TCE_NMI_H
 #define _POWERPC_KVM_SPAPR_TCE_NMI_H
@@ -48,24 +47,24 @@ static __always_inline struct tce_nmi_saved tce_host_handles_nmi(void)
 	return saved;
 }
 
-/* Let KVM take them again: what in_guest was is @mode */
-static __always_inline void tce_kvm_handles_nmi(u8 mode)
+/* Let KVM take them again */
+static __always_inline void tce_kvm_handles_nmi(void)
 {
 	barrier();
-	WRITE_ONCE(local_paca->kvm_hstate.in_guest, mode);
+	WRITE_ONCE(local_paca->kvm_hstate.in_guest, KVM_GUEST_MODE_HV_P9);
 	barrier();
 }
 
-/* Has a handler run that left the rest of its work to an interrupt? */
+/* Has a handler left work to an interrupt? */
 static __always_inline bool tce_nmi_left_work(void)
 {
 	return unlikely(READ_ONCE(local_paca->irq_work_pending));
 }
 
 /*
- * The handler set the decrementer to have that interrupt soon. The host gets it
- * after the guest's exit, when its own decrementer is set; the guest gets its
- * own when it is due, but for the time that the handler took.
+ * The handler set the decrementer to have that interrupt soon. The host does that
+ * work at its next decrementer interrupt after the guest's exit. The guest gets
+ * its own when it is due, but for the time that the handler took.
  */
 static __always_inline void
 tce_restore_decrementer(const struct tce_nmi_saved *saved)

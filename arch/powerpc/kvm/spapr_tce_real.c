@@ -14,9 +14,10 @@
  *
  * Interrupts are hard-disabled: only system reset and machine check interrupt a
  * walk, and the host does not survive them, as in any other hypercall of real
- * mode. The exception is H_PUT_TCE_INDIRECT, which reads guest memory: there the
- * host handles machine checks (spapr_tce_nmi.h), and a memory error in the list
- * is left to virtual mode. A trap is fatal; so nothing here can be probed.
+ * mode: its handlers go on in virtual mode, where the MMU would take addresses
+ * through the guest's SLB. Beside the kernel's own data, one read can raise the
+ * latter: that of the list of H_PUT_TCE_INDIRECT in guest memory. A trap is as
+ * fatal; so nothing here can be probed.
  *
  * The result goes into the guest's R3 and, for H_GET_TCE, R4. A request that is
  * too hard changes nothing and is made again in virtual mode.
@@ -26,22 +27,11 @@
 #include <asm/asm-prototypes.h>
 
 #include "spapr_tce_make.h"
-#include "spapr_tce_nmi.h"
 
 #define TCE_PLACE	TCE_PLACE_REAL
 #define FNAME(name)	real_##name
 #define TCE_COPY_LIST	tce_copy_list
 #include "spapr_tce_tmpl.h"
-
-/* What a machine check has changed */
-static noinline __kprobes void
-restore_registers(const struct kvm_vcpu *vcpu, const struct tce_nmi_saved *saved)
-{
-	tce_restore_srr(vcpu);
-	mtspr(SPRN_DAR, saved->dar);
-	mtspr(SPRN_DSISR, saved->dsisr);
-	tce_restore_decrementer(saved);
-}
 
 /**
  * kvmppc_rm_h_put_tce() - answer H_PUT_TCE in real mode
@@ -81,16 +71,11 @@ kvmppc_rm_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			     unsigned long ioba, unsigned long tce_list,
 			     unsigned long npages)
 {
-	struct tce_nmi_saved saved = tce_host_handles_nmi();
 	long ret;
 
 	spapr_tce_walk_begin(SPAPR_TCE_REAL);
 	ret = real_h_put_indirect(vcpu, liobn, ioba, tce_list, npages);
 	spapr_tce_walk_end(SPAPR_TCE_REAL);
-	tce_kvm_handles_nmi(KVM_GUEST_MODE_HOST_HV);
-	__mtmsrd(0, 1);
-	if (tce_nmi_left_work())
-		restore_registers(vcpu, &saved);
 
 	return tce_hand_on(ret);
 }

@@ -33,6 +33,8 @@
 #include "spapr-iommu.h"
 
 #define TCE_PERMISSIONS	(TCE_PCI_READ | TCE_PCI_WRITE)
+/* How often a span is brought in line with a table that changes meanwhile */
+#define TCE_REFRESH_TRIES	16
 
 /**
  * struct tce_span - Some TCEs of a window
@@ -148,7 +150,7 @@ static bool tce_differs(const struct spapr_tce_window *window,
 
 /*
  * Put what differs, from the first such TCE to the last. What is between is put
- * again as it is. In a walk.
+ * again as it is. In a walk. Return: 0 if nothing differs, 1 if something was put
  */
 static long tce_put_changed(const struct tce_span *span, const __be64 *guest,
 			    struct iommu_hwpt_spapr_tce_invalidate *report)
@@ -173,7 +175,7 @@ static long tce_put_changed(const struct tce_span *span, const __be64 *guest,
 		return 0;
 
 	return spapr_tce_put(window, span->index + first, list + first,
-			     last - first + 1, SPAPR_TCE_VIRTUAL);
+			     last - first + 1, SPAPR_TCE_VIRTUAL) ?: 1;
 }
 
 /*
@@ -195,11 +197,18 @@ static int tce_span_empty(const struct tce_span *span)
 	return ret;
 }
 
-/* Bring the shadow of a span in line with the guest's table */
+/*
+ * Bring the shadow of a span in line with the guest's table. Hypercalls write the
+ * shadow first and the table after it, so a walk's TCE may be overwritten here by
+ * what the table had before. That walk has ended after the wait, and what differs
+ * then is put again. A guest that goes on writing only harms its own DMA.
+ */
 static long tce_refresh_span(const struct tce_span *span,
 			     struct iommu_hwpt_spapr_tce_invalidate *report)
 {
 	struct spapr_tce_window *window = tce_window(span->nested, span->w);
+	struct iommu_hwpt_spapr_tce_invalidate seen;
+	unsigned int tries = TCE_REFRESH_TRIES;
 	const __be64 *guest;
 	long ret;
 
@@ -211,11 +220,18 @@ static long tce_refresh_span(const struct tce_span *span,
 	if (ret)
 		return ret;
 
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	guest = tce_guest_table(span);
-	ret = guest ? tce_put_changed(span, guest, report) : -EFAULT;
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-	return ret;
+	do {
+		seen = *report;
+		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+		guest = tce_guest_table(span);
+		ret = guest ? tce_put_changed(span, guest, &seen) : -EFAULT;
+		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+		if (ret > 0)
+			spapr_tce_quiesce();
+	} while (ret > 0 && --tries);
+
+	*report = seen;
+	return min(ret, 0L);
 }
 
 /* How many TCEs from @index on, at most @count, are one span? */

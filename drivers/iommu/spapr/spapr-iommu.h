@@ -38,7 +38,8 @@
 /* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
 #define TCE_LIST_MAX	512
 /* Guests have their memory below; it is more than hosts have */
-#define TCE_PARENT_LG2	47
+#define TCE_PARENT_LG2	(ilog2(TASK_SIZE_USER64) < 47 ? \
+			 ilog2(TASK_SIZE_USER64) : 47)
 /* Log2 of the largest page that a parent knows as one */
 #define TCE_NESTED_PAGE_SHIFT	30
 

@@ -141,7 +141,10 @@ static void forget_in_memory(const struct loss *loss, unsigned long index,
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 }
 
-/* Here TCEs and origins change together. The table reports what it can't do. */
+/*
+ * Here TCEs and origins change together. The table reports what it can't do: of
+ * a window that is lost it is not known what its TCEs point to.
+ */
 static void forget_of_hv(const struct loss *loss, unsigned long index,
 			 u64 *origin, unsigned long npages)
 {
@@ -152,7 +155,7 @@ static void forget_of_hv(const struct loss *loss, unsigned long index,
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	raw_spin_lock_irqsave(lock, flags);
 	for (unsigned long i = 0; i < npages; i++)
-		if (is_lost(loss, origin[i]) &&
+		if ((READ_ONCE(window->lost) || is_lost(loss, origin[i])) &&
 		    !spapr_tce_window_clear_list(window, index + i, 1))
 			WRITE_ONCE(origin[i], 0);
 	raw_spin_unlock_irqrestore(lock, flags);
@@ -193,4 +196,8 @@ void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 		index += run;
 		cond_resched();
 	}
+
+	/* A walk that cleared or replaced a TCE invalidates it before it ends */
+	if (window->in_memory)
+		spapr_tce_quiesce();
 }

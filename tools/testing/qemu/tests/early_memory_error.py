@@ -3,7 +3,7 @@
 """Memory errors in a list of TCEs that a hypercall reads in a guest's context.
 
 Runs hcall_memory_error on an emulated host and stops the processor, by way of
-the emulator's gdb stub, where a list is going to be read early or in real mode.
+the emulator's gdb stub, where a list is going to be read early.
 It then steps to the first load from the list and sets the registers as the
 processor does for a machine check that this load gets, and does that again
 wherever the kernel tries once more in the same place. Passes on what the program
@@ -23,7 +23,6 @@ ERRORS = 10
 LENGTHS = (2, 16, 64)
 # Longer lists are copied at once
 FEW = 32
-CALLERS = {"powernv8": "kvmppc_rm_h_put_tce_indirect"}
 CALLER, COPY = "early_put_indirect", "copy_mc_generic"
 # gdb's numbers of registers
 NIP, MSR = 64, 65
@@ -108,8 +107,7 @@ def raise_errors(folder, addresses, length):
     stub.ask("Qqemu.PhyMemMode:0")
     registers = Registers(stub)
     # Calls in one object skip the two instructions that set the TOC
-    caller, = (at + 8 for name, at in addresses.items() if name != COPY)
-    copy = addresses[COPY]
+    caller, copy = addresses[CALLER] + 8, addresses[COPY]
     byte_load = None
     for _ in range(ERRORS):
         run_to(stub, caller)
@@ -131,7 +129,6 @@ def raise_errors(folder, addresses, length):
 
 
 if __name__ == "__main__":
-    first = CALLERS.get(os.environ["MACHINE"], CALLER)
     sys.exit(early.run(f"/hcall_memory_error {ERRORS} "
-                       + " ".join(map(str, LENGTHS)), (first, COPY),
+                       + " ".join(map(str, LENGTHS)), (CALLER, COPY),
                        raise_errors))
