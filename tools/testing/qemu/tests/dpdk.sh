@@ -8,7 +8,6 @@
 # it should be is in Documentation/arch/powerpc/spapr-tce-host.rst.
 #
 # shellcheck disable=SC2317,SC3045 # functions that check() calls; ulimit -l
-. /tap.sh
 . /guest_tap.sh
 
 root=/dpdk
@@ -40,19 +39,6 @@ prepare() {
 card() {
 	dirname "$(grep -l 0x0200 /sys/bus/pci/devices/"$1":*/class)" |
 		xargs basename
-}
-
-group_file() {
-	echo "/dev/vfio/$(basename "$(readlink \
-		"/sys/bus/pci/devices/$1/iommu_group")")"
-}
-
-give_to_vfio() {
-	device=/sys/bus/pci/devices/$1
-	echo vfio-pci >"$device/driver_override"
-	[ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
-	echo "$1" >/sys/bus/pci/drivers_probe
-	[ -e "$(group_file "$1")" ]
 }
 
 # testpmd KIBIBYTES ARG...: with as much locked memory as that

@@ -26,6 +26,21 @@ check_guest() {
 	check "$tap_name" [ $tap_status = 0 ]
 }
 
+# group_file ADDRESS: the file of a PCI function's IOMMU group
+group_file() {
+	echo "/dev/vfio/$(basename "$(readlink \
+		"/sys/bus/pci/devices/$1/iommu_group")")"
+}
+
+# give_to_vfio ADDRESS: takes a PCI function from the host's driver
+give_to_vfio() {
+	given=/sys/bus/pci/devices/$1
+	echo vfio-pci >"$given/driver_override"
+	[ ! -e "$given/driver" ] || echo "$1" >"$given/driver/unbind"
+	echo "$1" >/sys/bus/pci/drivers_probe
+	[ -e "$(group_file "$1")" ]
+}
+
 # back_to_host ADDRESS: takes a PCI function from vfio-pci and lets the host's
 # own driver have it; sets $interface if it has one then
 back_to_host() {

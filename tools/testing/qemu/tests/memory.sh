@@ -112,13 +112,6 @@ gets() {
 	grep -qx "$2" "/tmp/$1.state"
 }
 
-give_to_vfio() {
-	device=/sys/bus/pci/devices/$1
-	echo vfio-pci >"$device/driver_override"
-	[ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
-	echo "$1" >/sys/bus/pci/drivers_probe
-}
-
 other_card() {
 	dirname "$(grep -l 0x0200 /sys/bus/pci/devices/0002:*/class)" |
 		xargs basename

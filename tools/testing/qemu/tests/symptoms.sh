@@ -6,7 +6,7 @@
 # and that needs no driver with a fault.
 #
 # shellcheck disable=SC2317,SC3045 # functions that check() calls; ulimit -l
-. /tap.sh
+. /guest_tap.sh
 
 root=/guest/root
 # Somebody without rights, and the group that may have the card
@@ -39,18 +39,6 @@ cards() {
 		0x0200*) basename "$device" ;;
 		esac
 	done
-}
-
-give_to_vfio() {
-	device=/sys/bus/pci/devices/$1
-	echo vfio-pci >"$device/driver_override"
-	[ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
-	echo "$1" >/sys/bus/pci/drivers_probe
-}
-
-group_file() {
-	echo "/dev/vfio/$(basename "$(readlink \
-		"/sys/bus/pci/devices/$1/iommu_group")")"
 }
 
 broken=cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off

@@ -79,8 +79,8 @@ void linked_open(struct linked *l, bool pr, size_t mem_size);
 void linked_slot(struct linked *l, unsigned int slot, __u64 gpa, size_t size);
 
 /*
- * Another window of @size bytes: its bus address; the default one stays. A nested
- * one is had by another page table, to which all tables are linked again.
+ * Another window of @size bytes: its bus address; the default one stays. For a
+ * nested one another page table is allocated, and all tables are linked to that.
  */
 __u64 linked_window(struct linked *l, unsigned int page_shift, __u64 size);
 
