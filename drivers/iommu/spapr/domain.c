@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Paging domains, see spapr-iommu.h. */
+/*
+ * Paging domains
+ *
+ * What the IOMMU core asks of a domain: to be attached to PEs, to map and to
+ * unmap. How a PE gets the windows is for the kind of platform, see struct
+ * tce_kind.
+ */
 
-#include <linux/memblock.h>
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
-
-#include <asm/mmzone.h>
 
 #include "../iommu-pages.h"
 #include "spapr-iommu.h"
 
 /* A TCE holds every real address of the processors */
 #define TCE_REAL_ADDRESS_LG2	56
-/* Users expect to find room for their memory at the address it has for them */
-#define TCE_APERTURE_MIN_LG2	47
-/* Bridges do not implement the bits above of an address, bit 59 excepted */
-#define TCE_APERTURE_MAX_LG2	54
-/* Where the second window is: bit 59 chooses between the two */
-#define TCE_SECOND_WINDOW	BIT_ULL(59)
 
 static struct tce_domain *to_tce_domain(struct iommu_domain *domain)
 {
@@ -117,104 +114,13 @@ int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 	return 0;
 }
 
-/* --- Bare metal: the bridge walks the tables */
-
-/* Which of the PE's windows is at @start? */
-static int tce_window_number(u64 start)
-{
-	return start & TCE_SECOND_WINDOW ? 1 : 0;
-}
-
-/* The table that window @num of the PE gets from @td, if any */
-static struct pt_iommu_tce *tce_table_for(struct tce_domain *td, int num)
-{
-	unsigned int w;
-
-	for (w = 0; td && w < td->windows; w++)
-		if (tce_window_number(td->aperture[w].start) == num)
-			return td->table[w];
-	return NULL;
-}
-
-static int tce_set_table(struct iommu_table_group *group, int num,
-			 struct pt_iommu_tce *pt)
-{
-	struct pt_iommu_tce_hw_info table;
-
-	if (!pt) {
-		group->ops->detach_table(group, num);
-		return 0;
-	}
-	pt_iommu_tce_hw_info(pt, &table);
-	return group->ops->attach_table(group, num, &table);
-}
-
-/*
- * A window that both domains have is never without a table, so DMA to what both
- * map goes on.
- */
-static int tce_bridge_join(struct tce_attachment *attachment,
-			   struct tce_attachment *old, struct device *dev)
-{
-	struct iommu_table_group *group = attachment->group;
-	struct tce_domain *from = old ? old->domain : NULL;
-	int num, ret;
-
-	for (num = 0; num < TCE_WINDOWS; num++) {
-		ret = tce_set_table(group, num,
-				    tce_table_for(attachment->domain, num));
-		if (!ret)
-			continue;
-		while (num--)
-			if (tce_set_table(group, num, tce_table_for(from, num)))
-				tce_set_table(group, num, NULL);
-		return ret;
-	}
-	return 0;
-}
-
-static void tce_bridge_leave(struct tce_attachment *attachment,
-			     struct device *dev)
-{
-	int num;
-
-	for (num = 0; num < TCE_WINDOWS; num++)
-		if (tce_table_for(attachment->domain, num))
-			tce_set_table(attachment->group, num, NULL);
-}
-
-static void tce_bridge_unmap(struct tce_attachment *attachment, unsigned int w,
-			     unsigned long start, unsigned long npages)
-{
-	attachment->group->ops->flush_tces(attachment->group, start, npages,
-					   tce_page_shift(attachment->domain,
-							  w));
-}
-
-static int tce_bridge_map(struct tce_attachment *attachment, unsigned int w,
-			  unsigned long start, unsigned long npages)
-{
-	tce_bridge_unmap(attachment, w, start, npages);
-	return 0;
-}
-
-static const struct tce_kind tce_kind_bridge = {
-	.join = tce_bridge_join,
-	.leave = tce_bridge_leave,
-	.map = tce_bridge_map,
-	.unmap = tce_bridge_unmap,
-};
-
-/* --- What the IOMMU core asks of a domain */
-
 /* Can the PE have windows as @td has them? */
 static bool tce_domain_fits(const struct tce_domain *td,
 			    struct iommu_table_group *group)
 {
 	unsigned int w;
 
-	if (td->kind != (group->ops->attach_table ? &tce_kind_bridge :
-						    &tce_kind_hypervisor))
+	if (td->kind != tce_kind_of(group))
 		return false;
 	for (w = 0; w < td->windows; w++)
 		if (!(group->pgsizes & BIT_ULL(tce_page_shift(td, w))))
@@ -477,151 +383,10 @@ static const struct iommu_domain_ops tce_paging_domain_ops = {
 	.free = tce_domain_free,
 };
 
-/* --- Which windows a domain gets */
-
-/* Fewest levels that a table for @size_lg2 bytes needs; each is a page */
-static unsigned int tce_levels(unsigned int size_lg2, unsigned int page_shift)
-{
-	return DIV_ROUND_UP(size_lg2 - page_shift,
-			    PAGE_SHIFT - ilog2(sizeof(u64)));
-}
-
-static unsigned int tce_window_size_lg2(const struct iommu_spapr_tce_window *w)
-{
-	return ilog2(w->size);
-}
-
-/*
- * The windows of a domain whose user has no wishes, with the largest pages that
- * any memory can be mapped with. On bare metal one from address 0 on, with as
- * few levels as make it large enough.
- */
-static int tce_bridge_windows(const struct iommu_table_group *group,
-			      struct iommu_hwpt_spapr_tce *data)
-{
-	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
-	unsigned int level_lg2 = PAGE_SHIFT - ilog2(sizeof(u64));
-	struct iommu_spapr_tce_window *w = &data->windows[0];
-	unsigned int lg2;
-
-	w->page_shift = __fls(pgsizes);
-	w->levels = tce_levels(TCE_APERTURE_MIN_LG2, w->page_shift);
-	lg2 = w->page_shift + level_lg2 * w->levels;
-	w->size = BIT_ULL(min(lg2, TCE_APERTURE_MAX_LG2));
-	data->num_windows = 1;
-	return 0;
-}
-
-/*
- * In a partition the default window, and where the hypervisor makes others, one
- * as large as the partition's memory may become.
- */
-static int tce_hypervisor_windows(const struct iommu_table_group *group,
-				  struct iommu_hwpt_spapr_tce *data)
-{
-	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
-	struct iommu_spapr_tce_window *w = data->windows;
-
-	if (!is_power_of_2(group->tce32_size))
-		return -EOPNOTSUPP;
-
-	w->start = group->tce32_start;
-	w->size = group->tce32_size;
-	w->page_shift = IOMMU_PAGE_SHIFT_4K;
-	data->num_windows = 1;
-	if (group->max_dynamic_windows_supported != TCE_WINDOWS)
-		return 0;
-
-	w++;
-	w->start = TCE_SECOND_WINDOW;
-	w->size = roundup_pow_of_two(memory_hotplug_max());
-	w->page_shift = __fls(pgsizes);
-	data->num_windows++;
-	return 0;
-}
-
-static int tce_check_window(const struct iommu_table_group *group,
-			    const struct iommu_spapr_tce_window *w,
-			    unsigned int max_page_shift)
-{
-	const unsigned int second = tce_window_number(w->start);
-
-	if (!is_power_of_2(w->size) || w->page_shift > max_page_shift ||
-	    !(group->pgsizes & BIT_ULL(w->page_shift)))
-		return -EINVAL;
-	if (tce_window_size_lg2(w) <= w->page_shift ||
-	    tce_window_size_lg2(w) > TCE_APERTURE_MAX_LG2)
-		return -EINVAL;
-	if (w->start != (second ? TCE_SECOND_WINDOW : group->tce32_start))
-		return -EINVAL;
-	if (w->levels > group->max_levels)
-		return -EINVAL;
-	/* A hypervisor's table is not made of levels of ours */
-	if (group->ops->attach_table && w->levels &&
-	    w->levels < tce_levels(tce_window_size_lg2(w), w->page_shift))
-		return -EINVAL;
-	return 0;
-}
-
-/* How many windows the PE can have at a time */
-static unsigned int tce_windows_max(const struct iommu_table_group *group)
-{
-	return clamp_t(int, group->max_dynamic_windows_supported, 1,
-		       TCE_WINDOWS);
-}
-
-/**
- * tce_check_windows() - Can a PE have these windows?
- * @group: The PE
- * @data: The windows as a user wants them
- * @max_page_shift: Log2 of the largest page in bytes that the caller can map
- *
- * Context: any.
- * Return: 0 if it can; or -EOPNOTSUPP for flags, -EINVAL.
- */
-int tce_check_windows(const struct iommu_table_group *group,
-		      const struct iommu_hwpt_spapr_tce *data,
-		      unsigned int max_page_shift)
-{
-	unsigned int w;
-	int ret;
-
-	if (data->flags)
-		return -EOPNOTSUPP;
-	if (!data->num_windows || data->num_windows > tce_windows_max(group))
-		return -EINVAL;
-
-	for (w = 0; w < data->num_windows; w++) {
-		ret = tce_check_window(group, &data->windows[w],
-				       max_page_shift);
-		if (ret)
-			return ret;
-	}
-	if (data->num_windows == TCE_WINDOWS &&
-	    data->windows[0].start >= data->windows[1].start)
-		return -EINVAL;
-	return 0;
-}
-
-/* What the user wants, if it is something that the PE can have */
-static int tce_user_windows(const struct iommu_table_group *group,
-			    const struct iommu_user_data *user_data,
-			    struct iommu_hwpt_spapr_tce *data)
-{
-	int ret;
-
-	ret = iommu_copy_struct_from_user(data, user_data,
-					  IOMMU_HWPT_DATA_SPAPR_TCE,
-					  windows);
-	if (ret)
-		return ret;
-	return tce_check_windows(group, data, PAGE_SHIFT);
-}
-
 static int tce_init_window(struct tce_domain *td, unsigned int i,
 			   const struct iommu_spapr_tce_window *w, int nid)
 {
-	unsigned int lg2 = tce_window_size_lg2(w);
+	unsigned int lg2 = ilog2(w->size);
 	struct pt_iommu_tce_cfg cfg = {
 		.common.features = BIT(PT_FEAT_FLUSH_RANGE_NO_GAPS),
 		.common.hw_max_vasz_lg2 = lg2,
@@ -682,9 +447,8 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 	td->windows = data->num_windows;
 	for (w = 0; w < td->windows; w++)
 		td->table[w] = td->windows == 1 ? &td->only : &td->window[w];
-	td->kind = &tce_kind_bridge;
-	if (!group->ops->attach_table) {
-		td->kind = &tce_kind_hypervisor;
+	td->kind = tce_kind_of(group);
+	if (td->kind->lists) {
 		td->list = kmalloc_array(TCE_LIST_MAX, sizeof(*td->list),
 					 GFP_KERNEL_ACCOUNT);
 		if (!td->list)
@@ -734,54 +498,11 @@ tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
 
 	if (user_data)
 		ret = tce_user_windows(group, user_data, &data);
-	else if (group->ops->attach_table)
-		ret = tce_bridge_windows(group, &data);
 	else
-		ret = tce_hypervisor_windows(group, &data);
+		ret = tce_kind_of(group)->default_windows(group, &data);
 	if (ret)
 		return ERR_PTR(ret);
 
 	td = tce_make_domain(group, &data, dev_to_node(dev));
 	return IS_ERR(td) ? ERR_CAST(td) : &td->domain;
-}
-
-/**
- * tce_hw_info() - Say which windows a device can have
- * @dev: The device
- * @length: Receives the size of what is returned, in bytes
- * @type: What is asked for, and receives what is returned
- *
- * Context: process context.
- * Return: struct iommu_hw_info_spapr_tce, to be freed with kfree(); or ERR_PTR
- *	of -EOPNOTSUPP for another @type, -ENOMEM.
- */
-void *tce_hw_info(struct device *dev, u32 *length,
-		  enum iommu_hw_info_type *type)
-{
-	struct tce_device *tdev = dev_iommu_priv_get(dev);
-	struct iommu_table_group *group = tdev->group;
-	struct iommu_hw_info_spapr_tce *info;
-
-	if (*type != IOMMU_HW_INFO_TYPE_DEFAULT &&
-	    *type != IOMMU_HW_INFO_TYPE_SPAPR_TCE)
-		return ERR_PTR(-EOPNOTSUPP);
-
-	info = kzalloc_obj(*info);
-	if (!info)
-		return ERR_PTR(-ENOMEM);
-
-	info->num_windows = tce_windows_max(group);
-	info->max_levels = group->max_levels;
-	info->page_sizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
-	info->nested_page_sizes =
-		group->pgsizes & GENMASK_ULL(TCE_NESTED_PAGE_SHIFT, 0);
-	info->window_start[0] = group->tce32_start;
-	info->window_start[1] = TCE_SECOND_WINDOW;
-	info->max_size = group->ops->attach_table ?
-				 BIT_ULL(TCE_APERTURE_MAX_LG2) : 0;
-	info->default_window_size = group->ops->attach_table ?
-					    0 : group->tce32_size;
-	*length = sizeof(*info);
-	*type = IOMMU_HW_INFO_TYPE_SPAPR_TCE;
-	return info;
 }

@@ -14,8 +14,12 @@
 
 #define pr_fmt(fmt) "spapr-iommu: " fmt
 
+#include <linux/memblock.h>
 #include <linux/pci.h>
 #include <linux/sched.h>
+#include <uapi/linux/iommufd.h>
+
+#include <asm/mmzone.h>
 
 #include "spapr-iommu.h"
 
@@ -252,7 +256,37 @@ static int tce_hypervisor_join(struct tce_attachment *attachment,
 	return ret;
 }
 
+/*
+ * The default window and, where the hypervisor makes others, one as large as the
+ * partition's memory may become
+ */
+static int tce_hypervisor_windows(const struct iommu_table_group *group,
+				  struct iommu_hwpt_spapr_tce *data)
+{
+	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	struct iommu_spapr_tce_window *w = data->windows;
+
+	if (!is_power_of_2(group->tce32_size))
+		return -EOPNOTSUPP;
+
+	w->start = group->tce32_start;
+	w->size = group->tce32_size;
+	w->page_shift = IOMMU_PAGE_SHIFT_4K;
+	data->num_windows = 1;
+	if (group->max_dynamic_windows_supported != TCE_WINDOWS)
+		return 0;
+
+	w++;
+	w->start = TCE_SECOND_WINDOW;
+	w->size = roundup_pow_of_two(memory_hotplug_max());
+	w->page_shift = __fls(pgsizes);
+	data->num_windows++;
+	return 0;
+}
+
 const struct tce_kind tce_kind_hypervisor = {
+	.lists = true,
+	.default_windows = tce_hypervisor_windows,
 	.join = tce_hypervisor_join,
 	.leave = tce_hypervisor_leave,
 	.map = tce_hypervisor_map,

@@ -16,8 +16,8 @@
  *
  * A window is a range of bus addresses with pages of one size. A domain has one
  * or two, fixed when it is allocated, and a table in memory for each. On bare
- * metal the bridge walks the table. In a partition the window is the
- * hypervisor's, and the table says what it must hold: see hypervisor.c.
+ * metal the bridge walks the table: see bridge.c. In a partition the window is
+ * the hypervisor's, and the table says what it must hold: see hypervisor.c.
  *
  * Locking: the core holds the group's mutex in all calls that attach or release a
  * device. It guards iommu_table_group::attachment and domain_devices. Below it,
@@ -35,6 +35,10 @@
 #include <asm/spapr_tce.h>
 
 #define TCE_WINDOWS	IOMMU_TABLE_GROUP_MAX_TABLES
+/* Where the second window is: bit 59 chooses between the two */
+#define TCE_SECOND_WINDOW	BIT_ULL(59)
+/* Bridges implement no higher bits of an address, bit 59 excepted */
+#define TCE_APERTURE_MAX_LG2	54
 /* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
 #define TCE_LIST_MAX	512
 /* Guests have their memory below; it is more than hosts have */
@@ -49,6 +53,9 @@ struct tce_walks;
 
 /**
  * struct tce_kind - How the PEs of a platform get a domain's windows
+ * @lists: TCEs are put on a list on their way to the PE, see tce_domain::list
+ * @default_windows: Which windows a domain has whose user chooses none. Returns
+ *	-errno where the PE cannot have them
  * @join: Give the PE the windows of the domain. On error it has those of @old,
  *	or none if @old cannot be had back. @old is the PE's attachment to
  *	another domain, or NULL
@@ -62,6 +69,9 @@ struct tce_walks;
  * the domain's lock.
  */
 struct tce_kind {
+	bool lists;
+	int (*default_windows)(const struct iommu_table_group *group,
+			       struct iommu_hwpt_spapr_tce *data);
 	int (*join)(struct tce_attachment *attachment,
 		    struct tce_attachment *old, struct device *dev);
 	void (*leave)(struct tce_attachment *attachment, struct device *dev);
@@ -195,7 +205,28 @@ struct tce_device {
 	bool counted;
 };
 
+extern const struct tce_kind tce_kind_bridge;
 extern const struct tce_kind tce_kind_hypervisor;
+
+static inline const struct tce_kind *
+tce_kind_of(const struct iommu_table_group *group)
+{
+	return group->ops->attach_table ? &tce_kind_bridge :
+					  &tce_kind_hypervisor;
+}
+
+/* Which of the PE's windows is at @start? */
+static inline int tce_window_number(u64 start)
+{
+	return start & TCE_SECOND_WINDOW ? 1 : 0;
+}
+
+/* Fewest levels that a table for @size_lg2 bytes needs; each is a page */
+static inline unsigned int tce_levels(unsigned int size_lg2, unsigned int page_shift)
+{
+	return DIV_ROUND_UP(size_lg2 - page_shift,
+			    PAGE_SHIFT - ilog2(sizeof(u64)));
+}
 
 static inline unsigned int tce_page_shift(const struct tce_domain *td,
 					  unsigned int w)
@@ -206,9 +237,14 @@ static inline unsigned int tce_page_shift(const struct tce_domain *td,
 struct iommu_domain *
 tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
 			      const struct iommu_user_data *user_data);
+int tce_user_windows(const struct iommu_table_group *group,
+		     const struct iommu_user_data *user_data,
+		     struct iommu_hwpt_spapr_tce *data);
 int tce_check_windows(const struct iommu_table_group *group,
 		      const struct iommu_hwpt_spapr_tce *data,
 		      unsigned int max_page_shift);
+void *tce_hw_info(struct device *dev, u32 *length,
+		  enum iommu_hw_info_type *type);
 struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 				   const struct iommu_hwpt_spapr_tce *data,
 				   int nid);
@@ -219,8 +255,6 @@ int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
 void tce_domain_sync(struct iommu_domain *domain,
 		     struct iommu_iotlb_gather *gather);
 void tce_domain_free(struct iommu_domain *domain);
-void *tce_hw_info(struct device *dev, u32 *length,
-		  enum iommu_hw_info_type *type);
 int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 		    struct device *dev);
 void tce_leave_domain(struct iommu_table_group *group, struct device *dev);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Windows of a bridge
+ *
+ * On bare metal the bridge walks the domain's tables, so a PE that joins gets
+ * their addresses, and after each change the bridge forgets what it had cached.
+ */
+
+#include <linux/bitops.h>
+#include <uapi/linux/iommufd.h>
+
+#include "spapr-iommu.h"
+
+/* Users expect to find room for their memory at the address it has for them */
+#define TCE_APERTURE_MIN_LG2	47
+
+/* The table that window @num of the PE gets from @td, if any */
+static struct pt_iommu_tce *tce_table_for(struct tce_domain *td, int num)
+{
+	unsigned int w;
+
+	for (w = 0; td && w < td->windows; w++)
+		if (tce_window_number(td->aperture[w].start) == num)
+			return td->table[w];
+	return NULL;
+}
+
+static int tce_set_table(struct iommu_table_group *group, int num,
+			 struct pt_iommu_tce *pt)
+{
+	struct pt_iommu_tce_hw_info table;
+
+	if (!pt) {
+		group->ops->detach_table(group, num);
+		return 0;
+	}
+	pt_iommu_tce_hw_info(pt, &table);
+	return group->ops->attach_table(group, num, &table);
+}
+
+/*
+ * A window that both domains have is never without a table, so DMA to what both
+ * map goes on.
+ */
+static int tce_bridge_join(struct tce_attachment *attachment,
+			   struct tce_attachment *old, struct device *dev)
+{
+	struct iommu_table_group *group = attachment->group;
+	struct tce_domain *from = old ? old->domain : NULL;
+	int num, ret;
+
+	for (num = 0; num < TCE_WINDOWS; num++) {
+		ret = tce_set_table(group, num,
+				    tce_table_for(attachment->domain, num));
+		if (!ret)
+			continue;
+		while (num--)
+			if (tce_set_table(group, num, tce_table_for(from, num)))
+				tce_set_table(group, num, NULL);
+		return ret;
+	}
+	return 0;
+}
+
+static void tce_bridge_leave(struct tce_attachment *attachment,
+			     struct device *dev)
+{
+	int num;
+
+	for (num = 0; num < TCE_WINDOWS; num++)
+		if (tce_table_for(attachment->domain, num))
+			tce_set_table(attachment->group, num, NULL);
+}
+
+static void tce_bridge_unmap(struct tce_attachment *attachment, unsigned int w,
+			     unsigned long start, unsigned long npages)
+{
+	attachment->group->ops->flush_tces(attachment->group, start, npages,
+					   tce_page_shift(attachment->domain,
+							  w));
+}
+
+static int tce_bridge_map(struct tce_attachment *attachment, unsigned int w,
+			  unsigned long start, unsigned long npages)
+{
+	tce_bridge_unmap(attachment, w, start, npages);
+	return 0;
+}
+
+/*
+ * One window from address 0 on, with the largest pages that any memory can be
+ * mapped with and as few levels as make it large enough.
+ */
+static int tce_bridge_windows(const struct iommu_table_group *group,
+			      struct iommu_hwpt_spapr_tce *data)
+{
+	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	unsigned int level_lg2 = PAGE_SHIFT - ilog2(sizeof(u64));
+	struct iommu_spapr_tce_window *w = &data->windows[0];
+	unsigned int lg2;
+
+	w->page_shift = __fls(pgsizes);
+	w->levels = tce_levels(TCE_APERTURE_MIN_LG2, w->page_shift);
+	lg2 = w->page_shift + level_lg2 * w->levels;
+	w->size = BIT_ULL(min(lg2, TCE_APERTURE_MAX_LG2));
+	data->num_windows = 1;
+	return 0;
+}
+
+const struct tce_kind tce_kind_bridge = {
+	.default_windows = tce_bridge_windows,
+	.join = tce_bridge_join,
+	.leave = tce_bridge_leave,
+	.map = tce_bridge_map,
+	.unmap = tce_bridge_unmap,
+};
