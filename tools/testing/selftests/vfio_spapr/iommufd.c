@@ -32,30 +32,21 @@ FIXTURE(iommufd) {
 
 FIXTURE_SETUP(iommufd)
 {
+	const char *lacking;
 	int i;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	for (i = 0; i < TESTBED_DEVICES; i++)
-		self->cdev[i].file = -1;
-	self->iommufd = -1;
-	if (!testbed_find(&self->bed))
-		SKIP(return, "no devices");
-	if (access("/dev/vfio/devices", F_OK))
-		SKIP(return, "no device files");
+	lacking = cdev_start_bed(&self->bed, self->cdev, &self->iommufd);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	testbed_take_memory(&self->bed, PAGES * self->bed.page);
-	self->iommufd = iommufd_open();
-	ASSERT_LE(0, self->iommufd);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas[i]));
 }
 
 FIXTURE_TEARDOWN(iommufd)
 {
-	int i;
-
-	for (i = 0; i < TESTBED_DEVICES; i++)
-		cdev_close(&self->cdev[i]);
-	vfio_close(&self->iommufd);
+	cdev_close_bed(self->cdev, &self->iommufd);
 }
 
 /* Bring device number @i to where it can do DMA to the address space */

@@ -44,20 +44,14 @@ FIXTURE(eeh) {
 
 FIXTURE_SETUP(eeh)
 {
-	int i;
+	const char *lacking;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	for (i = 0; i < TESTBED_DEVICES; i++)
-		self->cdev[i].file = -1;
-	self->iommufd = -1;
-	if (!testbed_find(&self->bed))
-		SKIP(return, "no devices");
-	if (access("/dev/vfio/devices", F_OK))
-		SKIP(return, "no device files");
+	lacking = cdev_start_bed(&self->bed, self->cdev, &self->iommufd);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	self->enabled = !testbed_is_partition();
 	testbed_take_memory(&self->bed, PAGES * self->bed.page);
-	self->iommufd = iommufd_open();
-	ASSERT_LE(0, self->iommufd);
 	ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas));
 	ASSERT_EQ(0, iommufd_map(self->iommufd, self->ioas, self->bed.memory,
 				 IOVA, self->bed.page, READ_WRITE));
@@ -65,11 +59,7 @@ FIXTURE_SETUP(eeh)
 
 FIXTURE_TEARDOWN(eeh)
 {
-	int i;
-
-	for (i = 0; i < TESTBED_DEVICES; i++)
-		cdev_close(&self->cdev[i]);
-	vfio_close(&self->iommufd);
+	cdev_close_bed(self->cdev, &self->iommufd);
 }
 
 static long start(SELF(eeh) self, int i)

@@ -35,14 +35,15 @@ FIXTURE(host) {
 
 FIXTURE_SETUP(host)
 {
+	const char *lacking;
+
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	self->iommufd = -1;
 	self->edu.file = -1;
 	self->card.file = -1;
-	if (!testbed_find(&self->bed))
-		SKIP(return, "no devices");
-	if (access("/dev/vfio/devices", F_OK))
-		SKIP(return, "no device files");
+	lacking = cdev_find_bed(&self->bed);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	if (nic_find(self->bed.iommu_group[0], self->nic))
 		SKIP(return, "no network card in the group");
 	testbed_take_memory(&self->bed, PAGES * self->bed.page);

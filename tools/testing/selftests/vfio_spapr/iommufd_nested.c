@@ -98,18 +98,12 @@ static long start_device(SELF(nested) self, int i)
 
 FIXTURE_SETUP(nested)
 {
-	int i;
+	const char *lacking;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	for (i = 0; i < TESTBED_DEVICES; i++)
-		self->cdev[i].file = -1;
-	self->iommufd = -1;
-	if (!testbed_find(&self->bed))
-		SKIP(return, "no devices");
-	if (access("/dev/vfio/devices", F_OK))
-		SKIP(return, "no device files");
-	self->iommufd = iommufd_open();
-	ASSERT_LE(0, self->iommufd);
+	lacking = cdev_start_bed(&self->bed, self->cdev, &self->iommufd);
+	if (lacking)
+		SKIP(return, "%s", lacking);
 	ASSERT_EQ(0, start_device(self, 0));
 	ASSERT_EQ(0, choose_windows(self));
 	self->memory_size = PAGES * self->bed.page;
@@ -131,11 +125,7 @@ FIXTURE_SETUP(nested)
 
 FIXTURE_TEARDOWN(nested)
 {
-	int i;
-
-	for (i = 0; i < TESTBED_DEVICES; i++)
-		cdev_close(&self->cdev[i]);
-	vfio_close(&self->iommufd);
+	cdev_close_bed(self->cdev, &self->iommufd);
 }
 
 static __u64 bus(SELF(nested) self, int w, unsigned long index)

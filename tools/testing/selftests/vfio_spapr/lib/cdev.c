@@ -327,3 +327,36 @@ void cdev_close(struct cdev *cdev)
 	cdev->edu.bar = NULL;
 	vfio_close(&cdev->file);
 }
+
+const char *cdev_find_bed(struct testbed *bed)
+{
+	if (!testbed_find(bed))
+		return "no devices";
+	return access("/dev/vfio/devices", F_OK) ? "no device files" : NULL;
+}
+
+const char *cdev_start_bed(struct testbed *bed,
+			   struct cdev cdev[TESTBED_DEVICES], int *iommufd)
+{
+	const char *lacking;
+	int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		cdev[i].file = -1;
+	*iommufd = -1;
+	lacking = cdev_find_bed(bed);
+	if (lacking)
+		return lacking;
+	*iommufd = iommufd_open();
+	VFIO_REQUIRE(*iommufd >= 0, "iommufd: %d", *iommufd);
+	return NULL;
+}
+
+void cdev_close_bed(struct cdev cdev[TESTBED_DEVICES], int *iommufd)
+{
+	int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		cdev_close(&cdev[i]);
+	vfio_close(iommufd);
+}

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "edu.h"
+#include "testbed.h"
 
 struct iommu_iova_range;
 struct vfio_eeh_pe_err;
@@ -134,5 +135,25 @@ long cdev_eeh(struct cdev *cdev, __u32 op, const struct vfio_eeh_pe_err *err);
 
 /* Close what is open */
 void cdev_close(struct cdev *cdev);
+
+/*
+ * As testbed_find(), for use of the devices through their files. Return: what
+ * the machine lacks, NULL for nothing.
+ */
+const char *cdev_find_bed(struct testbed *bed);
+
+/**
+ * cdev_start_bed() - Find the devices and open an iommufd for them
+ * @bed: receives the devices
+ * @cdev: for each of its devices; none is open afterwards
+ * @iommufd: receives the file, -1 when the machine lacks something
+ *
+ * Return: what the machine lacks, NULL for nothing.
+ */
+const char *cdev_start_bed(struct testbed *bed,
+			   struct cdev cdev[TESTBED_DEVICES], int *iommufd);
+
+/* Close the device files that are open, and the iommufd */
+void cdev_close_bed(struct cdev cdev[TESTBED_DEVICES], int *iommufd);
 
 #endif

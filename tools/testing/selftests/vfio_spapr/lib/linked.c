@@ -21,11 +21,9 @@ const char *linked_find(struct linked *l)
 	l->ntables = 0;
 	if (!kvm_ppc_has_hv())
 		return "no KVM";
-	if (!testbed_find(&l->bed))
-		return "no devices";
-	/* They are there for devices that VFIO has */
-	return l->nested && access("/dev/vfio/devices", F_OK) ?
-	       "no device files" : NULL;
+	if (l->nested)
+		return cdev_find_bed(&l->bed);
+	return testbed_find(&l->bed) ? NULL : "no devices";
 }
 
 static void map_memory(struct linked *l, void *memory, __u64 gpa, size_t size,
