@@ -111,28 +111,9 @@ static long map_guest(SELF(iommufd_link) self, __u64 gpa, size_t size)
 	return map(self, kvm_ppc_mem(&self->l.vm, gpa), gpa, size, MEMORY);
 }
 
-/* The second vCPU makes every kind of hypercall from now on */
 static void spin(SELF(iommufd_link) self)
 {
-	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&self->l.vm, 1);
-	const __u64 at = self->l.start32 + IOBA_SPIN;
-	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
-	unsigned int i, n = 0;
-
-	for (i = 0; i < 16; i++)
-		list[i] = htobe64((PAGE_SPIN + i * 0x1000) | TCE_RW);
-	for (i = 0; i < 16; i++)
-		vcpu->calls[n++] = (struct kvm_ppc_call){
-			.nr = H_PUT_TCE,
-			.arg = { LIOBN, at + i * 0x1000, PAGE_SPIN | TCE_RW },
-		};
-	vcpu->calls[n++] = (struct kvm_ppc_call){
-		.nr = H_STUFF_TCE, .arg = { LIOBN, at, 0, 8 },
-	};
-	vcpu->calls[n++] = (struct kvm_ppc_call){
-		.nr = H_PUT_TCE_INDIRECT, .arg = { LIOBN, at, LIST, 16 },
-	};
-	kvm_ppc_spin_start(&self->s, vcpu, n);
+	linked_spin(&self->l, &self->s, LIOBN, IOBA_SPIN, PAGE_SPIN, LIST);
 	self->spins = true;
 }
 

@@ -48,31 +48,9 @@ static unsigned int reach(struct linked *l, __u64 ioba, __u64 gpa)
 	return linked_reach(l, l->start32 + ioba, gpa, 0, 0);
 }
 
-/* spin - the second vCPU makes every kind of hypercall from now on */
 static void spin(struct linked *l, struct kvm_ppc_spin *s)
 {
-	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&l->vm, 1);
-	const __u64 at = l->start32 + IOBA_SPIN;
-	__u64 *list = kvm_ppc_mem(&l->vm, LIST);
-	unsigned int i, n = 0;
-
-	for (i = 0; i < 16; i++)
-		list[i] = htobe64((PAGE_SPIN + i * 0x1000) | TCE_RW);
-	for (i = 0; i < 16; i++)
-		vcpu->calls[n++] = (struct kvm_ppc_call){
-			.nr = H_PUT_TCE,
-			.arg = { LIOBN, at + i * 0x1000, PAGE_SPIN | TCE_RW },
-		};
-	vcpu->calls[n++] = (struct kvm_ppc_call){
-		.nr = H_PUT_TCE_INDIRECT, .arg = { LIOBN, at, LIST, 16 },
-	};
-	vcpu->calls[n++] = (struct kvm_ppc_call){
-		.nr = H_GET_TCE, .arg = { LIOBN, at },
-	};
-	vcpu->calls[n++] = (struct kvm_ppc_call){
-		.nr = H_STUFF_TCE, .arg = { LIOBN, at, 0, 16 },
-	};
-	kvm_ppc_spin_start(s, vcpu, n);
+	linked_spin(l, s, LIOBN, IOBA_SPIN, PAGE_SPIN, LIST);
 }
 
 FIXTURE(link) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A guest linked to a group with an edu device, see linked.h. */
+#include <endian.h>
 #include <errno.h>
 #include <linux/iommufd.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "transcript.h"
 
 #define GUEST_TABLES_SIZE	(8 << 20)
+#define SPIN_TCES		16
 
 const char *linked_find(struct linked *l)
 {
@@ -263,6 +265,34 @@ unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
 	return edu_reach(&l->bed.edu[0], bus, kvm_ppc_mem(&l->vm, gpa),
 			 scratch_bus,
 			 scratch_bus ? kvm_ppc_mem(&l->vm, scratch) : NULL);
+}
+
+void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
+		 __u64 ioba, __u64 gpa, __u64 list)
+{
+	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&l->vm, 1);
+	__be64 *tces = kvm_ppc_mem(&l->vm, list);
+	const __u64 at = l->start32 + ioba;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < SPIN_TCES; i++)
+		tces[i] = htobe64((gpa + i * 0x1000) | TCE_RW);
+	for (i = 0; i < SPIN_TCES; i++)
+		vcpu->calls[n++] = (struct kvm_ppc_call){
+			.nr = H_PUT_TCE,
+			.arg = { liobn, at + i * 0x1000, gpa | TCE_RW },
+		};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_PUT_TCE_INDIRECT,
+		.arg = { liobn, at, list, SPIN_TCES },
+	};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_GET_TCE, .arg = { liobn, at },
+	};
+	vcpu->calls[n++] = (struct kvm_ppc_call){
+		.nr = H_STUFF_TCE, .arg = { liobn, at, 0, SPIN_TCES },
+	};
+	kvm_ppc_spin_start(s, vcpu, n);
 }
 
 void linked_close(struct linked *l)

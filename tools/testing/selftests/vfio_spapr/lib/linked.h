@@ -119,6 +119,18 @@ int linked_table(struct linked *l, __u64 liobn, unsigned int page_shift,
 unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
 			  __u64 scratch_bus, __u64 scratch);
 
+/**
+ * linked_spin() - Start a vCPU that makes every kind of hypercall without end
+ * @l: the guest; it is its second vCPU
+ * @s: for kvm_ppc_spin_stop()
+ * @liobn: of the table
+ * @ioba: offset in the default window of the 16 TCEs that it changes
+ * @gpa: of the pages, one after the other, that it puts there
+ * @list: of a page of the guest that takes its list of TCEs
+ */
+void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
+		 __u64 ioba, __u64 gpa, __u64 list);
+
 /* Ends all of it in the order that a monitor would, and frees the memory */
 void linked_close(struct linked *l);
 
