@@ -66,9 +66,9 @@ static long choose_windows(SELF(nested) self)
 	self->windows = (struct nested_windows) {
 		.num_windows = 2,
 		.windows = {
-			{ info.window_start[0],
-			  info.default_window_size ?: GiB, 12, 0, TABLES },
-			{ info.window_start[1], 8 * GiB, page_shift() },
+			{ { info.window_start[0],
+			    info.default_window_size ?: GiB, 12 }, TABLES },
+			{ { info.window_start[1], 8 * GiB, page_shift() } },
 		},
 	};
 	self->windows.windows[1].table = TABLES + table_size(self, LOW);

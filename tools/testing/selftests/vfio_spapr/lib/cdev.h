@@ -55,15 +55,17 @@ long iommufd_hwpt_alloc(int iommufd, __u32 device, __u32 of, __u32 flags,
 #define HWPT_DATA_SPAPR_TCE	4
 #define HW_INFO_SPAPR_TCE	5
 
+struct hwpt_window {
+	__u64 start;
+	__u64 size;
+	__u32 page_shift;
+	__u32 levels;
+};
+
 struct hwpt_windows {
 	__u32 flags;
 	__u32 num_windows;
-	struct {
-		__u64 start;
-		__u64 size;
-		__u32 page_shift;
-		__u32 levels;
-	} windows[2];
+	struct hwpt_window windows[2];
 };
 
 struct hw_info_windows {

@@ -82,8 +82,8 @@ static void start_nested(struct linked *l)
 	l->windows = (struct nested_windows) {
 		.num_windows = 1,
 		.windows = {
-			{ l->start32, l->size32, 12, 0, LINKED_TABLES_AT },
-			{ info.window_start[1] },
+			{ { l->start32, l->size32, 12 }, LINKED_TABLES_AT },
+			{ { info.window_start[1] } },
 		},
 	};
 

@@ -9,7 +9,7 @@
 #ifndef VFIO_SPAPR_NESTED_H
 #define VFIO_SPAPR_NESTED_H
 
-#include <linux/types.h>
+#include "cdev.h"
 
 #define HWPT_DATA_SPAPR_NESTED		5
 #define HWPT_INVALIDATE_DATA_SPAPR_TCE	2
@@ -18,10 +18,7 @@ struct nested_windows {
 	__u32 flags;
 	__u32 num_windows;
 	struct {
-		__u64 start;
-		__u64 size;
-		__u32 page_shift;
-		__u32 levels;
+		struct hwpt_window;
 		__u64 table;
 	} windows[2];
 };
