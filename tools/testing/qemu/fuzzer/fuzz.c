@@ -605,8 +605,8 @@ static bool devices_work(void)
 		      PAGE, READ_WRITE);
 	for (i = 0; i < 2; i++) {
 		testbed_open_device(&bed, i);
-		good &= edu_reach(&bed.edu[i], info.dma32_window_start + BUS,
-				  memory, 0, NULL) == (EDU_READS | EDU_WRITES);
+		good &= dma_reach(&bed.dma[i], info.dma32_window_start + BUS,
+				  memory, 0, NULL) == (DMA_READS | DMA_WRITES);
 	}
 	testbed_close(&bed);
 	munmap((void *)memory, PAGE);

@@ -113,7 +113,7 @@ static void check_reach(const char *operation, unsigned long liobn,
 		return;
 	reach = linked_reach(&l, l.start32 + pages * STEP,
 			     page + pages * STEP, 0, 0);
-	bench_require(!!(reach & EDU_WRITES) == mapped, operation,
+	bench_require(!!(reach & DMA_WRITES) == mapped, operation,
 		      "reach of the device", reach);
 }
 

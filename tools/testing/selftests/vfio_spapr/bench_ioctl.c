@@ -73,9 +73,9 @@ static void bench_map_of(const char *container, __u64 start,
 			bench_end(map_name, unit, units);
 		bench_require(!ret, map_name, "ioctl", ret);
 		if (!round) {
-			reach = edu_reach(&bed.edu[0], start + last,
+			reach = dma_reach(&bed.dma[0], start + last,
 					  buffer + last, 0, NULL);
-			bench_require(reach & EDU_WRITES, map_name,
+			bench_require(reach & DMA_WRITES, map_name,
 				      "reach of the device", reach);
 		}
 
@@ -91,9 +91,9 @@ static void bench_map_of(const char *container, __u64 start,
 			bench_end(name, unit, units);
 		bench_require(!ret, name, "ioctl", ret);
 		if (!round) {
-			reach = edu_reach(&bed.edu[0], start + last,
+			reach = dma_reach(&bed.dma[0], start + last,
 					  buffer + last, 0, NULL);
-			bench_require(!(reach & EDU_WRITES), name,
+			bench_require(!(reach & DMA_WRITES), name,
 				      "reach of the device", reach);
 		}
 	}
@@ -220,8 +220,8 @@ static void bench_first_dma(void)
 		bench_end(name, "user", 1);
 		bench_require(!ret, name, "map", ret);
 		testbed_open_device(&bed, 0);
-		reach = edu_reach(&bed.edu[0], start, buffer, 0, NULL);
-		bench_require(reach & EDU_WRITES, name, "reach of the device",
+		reach = dma_reach(&bed.dma[0], start, buffer, 0, NULL);
+		bench_require(reach & DMA_WRITES, name, "reach of the device",
 			      reach);
 		testbed_close(&bed);
 	}

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 
 	bench_choose(argv[1]);
 	transcript_mute(1);
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
+	if (dma_device_find(0, 0, address))
 		return 4;
 	pci_bind(address, "vfio-pci");
 	if (access("/dev/vfio/devices", F_OK))

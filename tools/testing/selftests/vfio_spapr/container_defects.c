@@ -199,7 +199,7 @@ TEST_F(defects, unregister_mapped)
 	EXPECT_EQ(-EBUSY, container_unregister(c, BASE_PAGES, 4 * page));
 	EXPECT_EQ(locked, memory_locked());
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(3, edu_reach(&self->bed.edu[0], self->bed.start,
+	EXPECT_EQ(3, dma_reach(&self->bed.dma[0], self->bed.start,
 			       self->bed.memory + page, 0, NULL));
 	/* The region is as before: mapped, unmapped, then given up */
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start + page, page,
@@ -241,14 +241,14 @@ TEST_F(defects, disable_mapped)
 				   self->bed.start, 4 * self->bed.page,
 				   READ_WRITE));
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(3, edu_reach(&self->bed.edu[0], self->bed.start,
+	EXPECT_EQ(3, dma_reach(&self->bed.dma[0], self->bed.start,
 			       self->bed.memory, 0, NULL));
 	EXPECT_EQ(0, container_disable(self->bed.container));
-	EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->bed.start,
+	EXPECT_EQ(0, dma_reach(&self->bed.dma[0], self->bed.start,
 			       self->bed.memory, 0, NULL) & 3);
 	/* ... and does not come back by itself */
 	EXPECT_EQ(0, container_enable(self->bed.container));
-	EXPECT_EQ(0, edu_reach(&self->bed.edu[0], self->bed.start,
+	EXPECT_EQ(0, dma_reach(&self->bed.dma[0], self->bed.start,
 			       self->bed.memory, 0, NULL) & 3);
 }
 

@@ -171,17 +171,17 @@ TEST_F(v1, map_edges)
 					READ_WRITE));
 
 	testbed_open_device(&self->bed, 0);
-	EXPECT_EQ(EDU_READS | EDU_WRITES,
-		  edu_reach(&self->bed.edu[0], self->bed.start,
+	EXPECT_EQ(DMA_READS | DMA_WRITES,
+		  dma_reach(&self->bed.dma[0], self->bed.start,
 			    self->bed.memory, last,
 			    self->bed.memory + TCE_PAGE));
-	EXPECT_EQ(EDU_READS | EDU_WRITES,
-		  edu_reach(&self->bed.edu[0], last,
+	EXPECT_EQ(DMA_READS | DMA_WRITES,
+		  dma_reach(&self->bed.dma[0], last,
 			    self->bed.memory + TCE_PAGE, self->bed.start,
 			    self->bed.memory));
 	/* The last 8 bytes of a TCE's page are reached, too */
-	EXPECT_EQ(EDU_READS | EDU_WRITES,
-		  edu_reach(&self->bed.edu[0], last + TCE_PAGE - 8,
+	EXPECT_EQ(DMA_READS | DMA_WRITES,
+		  dma_reach(&self->bed.dma[0], last + TCE_PAGE - 8,
 			    self->bed.memory + 2 * TCE_PAGE - 8,
 			    self->bed.start, self->bed.memory));
 }
@@ -243,7 +243,7 @@ TEST_F(v1, map_fails_in_the_middle)
 	const size_t page = page_size();
 	const __u64 scratch = self->bed.start + MEMORY_SIZE;
 	char *old = self->bed.memory + 8 * page;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	unsigned int i;
 
 	EXPECT_EQ(0, container_enable(c));
@@ -262,12 +262,12 @@ TEST_F(v1, map_fails_in_the_middle)
 		unsigned int found;
 
 		if (i < 2)
-			edu_reach(edu, iova, self->bed.memory + i * page,
+			dma_reach(dma, iova, self->bed.memory + i * page,
 				  scratch, self->bed.memory + 15 * page);
-		found = edu_reach(edu, iova, old + i * page, scratch,
+		found = dma_reach(dma, iova, old + i * page, scratch,
 				  self->bed.memory + 15 * page);
-		EXPECT_EQ(i < 2 ? 0 : EDU_READS | EDU_WRITES,
-			  found & (EDU_READS | EDU_WRITES));
+		EXPECT_EQ(i < 2 ? 0 : DMA_READS | DMA_WRITES,
+			  found & (DMA_READS | DMA_WRITES));
 	}
 }
 
@@ -276,7 +276,7 @@ TEST_F(v1, replace)
 {
 	const int c = self->bed.container;
 	const size_t page = page_size();
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 
 	EXPECT_EQ(0, container_enable(c));
 	testbed_open_device(&self->bed, 0);
@@ -287,20 +287,20 @@ TEST_F(v1, replace)
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + 4 * page,
 				   self->bed.start + page, page, READ_WRITE));
 	EXPECT_EQ(3,
-		  edu_reach(edu, self->bed.start, self->bed.memory, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start + page,
+		  dma_reach(dma, self->bed.start, self->bed.memory, 0, NULL));
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start + page,
 			       self->bed.memory + page, self->bed.start,
 			       self->bed.memory) & 3);
-	EXPECT_EQ(3, edu_reach(edu, self->bed.start + page,
+	EXPECT_EQ(3, dma_reach(dma, self->bed.start + page,
 			       self->bed.memory + 4 * page, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * page,
+	EXPECT_EQ(3, dma_reach(dma, self->bed.start + 2 * page,
 			       self->bed.memory + 2 * page, 0, NULL));
 
 	/* The middle of a mapping can be taken out */
 	EXPECT_EQ(0, container_unmap(c, self->bed.start + page, page));
-	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * page,
+	EXPECT_EQ(3, dma_reach(dma, self->bed.start + 2 * page,
 			       self->bed.memory + 2 * page, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start + page,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start + page,
 			       self->bed.memory + 4 * page, self->bed.start,
 			       self->bed.memory) & 3);
 }
@@ -309,7 +309,7 @@ TEST_F(v1, replace)
 TEST_F(v1, part_of_a_page)
 {
 	const int c = self->bed.container;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	const unsigned int pieces = 2 * page_size() / TCE_PAGE;
 
 	EXPECT_EQ(0, container_enable(c));
@@ -318,16 +318,16 @@ TEST_F(v1, part_of_a_page)
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + (pieces - 1) * TCE_PAGE,
 				   self->bed.start + TCE_PAGE, 2 * TCE_PAGE,
 				   READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, self->bed.start + TCE_PAGE,
+	EXPECT_EQ(3, dma_reach(dma, self->bed.start + TCE_PAGE,
 			       self->bed.memory + (pieces - 1) * TCE_PAGE, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * TCE_PAGE,
+	EXPECT_EQ(3, dma_reach(dma, self->bed.start + 2 * TCE_PAGE,
 			       self->bed.memory + pieces * TCE_PAGE, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start,
 			       self->bed.memory + (pieces - 2) * TCE_PAGE,
 			       self->bed.start + TCE_PAGE, self->bed.memory +
 			       (pieces - 1) * TCE_PAGE) & 3);
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start + 3 * TCE_PAGE,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start + 3 * TCE_PAGE,
 			       self->bed.memory + (pieces + 1) * TCE_PAGE,
 			       self->bed.start + TCE_PAGE, self->bed.memory +
 			       (pieces - 1) * TCE_PAGE) & 3);
@@ -338,7 +338,7 @@ TEST_F(v1, memory_given_up)
 {
 	const int c = self->bed.container;
 	const size_t page = page_size();
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	char *other = memory_get(BASE_PAGES + GiB, page,
 				 PROT_READ | PROT_WRITE);
 
@@ -352,10 +352,10 @@ TEST_F(v1, memory_given_up)
 	ASSERT_EQ(0, munmap(self->bed.memory, page));
 	memory_get(BASE_PAGES, page, PROT_READ | PROT_WRITE);
 
-	EXPECT_TRUE(edu_load(edu, self->bed.start, 0, 8));
-	EXPECT_TRUE(edu_store(edu, self->bed.start + page, 0, 8));
+	EXPECT_TRUE(dma_load(dma, self->bed.start, 0, 8));
+	EXPECT_TRUE(dma_store(dma, self->bed.start + page, 0, 8));
 	EXPECT_EQ(0x600df00d600df00d, *(volatile __u64 *)other);
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start, self->bed.memory,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start, self->bed.memory,
 			       self->bed.start + page, other) & 3);
 	EXPECT_EQ(0, container_unmap(c, self->bed.start, page));
 }

@@ -232,7 +232,7 @@ TEST_F(v2, map_unregistered)
 	const __u64 here = BASE_PAGES + 4 * page;
 	/* Not the window's first page, see first_page_fails in container_defects.c */
 	const __u64 iova = self->bed.start + TCE_PAGE;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 
 	EXPECT_EQ(0, container_register(c, here, 2 * page));
 	EXPECT_EQ(0, container_register(c, here + 2 * page, 2 * page));
@@ -251,15 +251,15 @@ TEST_F(v2, map_unregistered)
 	EXPECT_EQ(0, container_map(c, here, self->bed.start, 4 * page,
 				   READ_WRITE));
 	EXPECT_EQ(3,
-		  edu_reach(edu, self->bed.start + 2 * page - TCE_PAGE,
+		  dma_reach(dma, self->bed.start + 2 * page - TCE_PAGE,
 			    self->bed.memory + 6 * page - TCE_PAGE, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, self->bed.start + 2 * page,
+	EXPECT_EQ(3, dma_reach(dma, self->bed.start + 2 * page,
 			       self->bed.memory + 6 * page, 0, NULL));
 	/* ... and over their end */
 	EXPECT_EQ(-EINVAL, container_map(c, here + 2 * page,
 					 self->bed.start + 8 * page, 3 * page,
 					 READ_WRITE));
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start + 8 * page,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start + 8 * page,
 			       self->bed.memory + 6 * page, self->bed.start,
 			       self->bed.memory + 4 * page) & 3);
 	EXPECT_EQ(0, container_unmap(c, self->bed.start, 4 * page));
@@ -277,7 +277,7 @@ TEST_F(v2, map_fails_in_the_middle)
 {
 	const int c = self->bed.container;
 	const size_t page = self->bed.page;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	const __u64 old = BASE_PAGES + 8 * page;
 	unsigned int i;
 
@@ -293,11 +293,11 @@ TEST_F(v2, map_fails_in_the_middle)
 					 4 * page, READ_WRITE));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(3,
-			  edu_reach(edu, self->bed.start + i * page,
+			  dma_reach(dma, self->bed.start + i * page,
 				    self->bed.memory + (8 + i) * page,
 				    self->bed.start + 7 * page,
 				    self->bed.memory + 15 * page) & 3);
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start, self->bed.memory,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start, self->bed.memory,
 			       self->bed.start + 7 * page,
 			       self->bed.memory + 15 * page) & 3);
 
@@ -319,7 +319,7 @@ TEST_F(v2, memory_given_up)
 {
 	const int c = self->bed.container;
 	const size_t page = self->bed.page;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 2 * page));
 	*(__u64 *)self->bed.memory = 0x600df00d600df00d;
@@ -329,11 +329,11 @@ TEST_F(v2, memory_given_up)
 	testbed_open_device(&self->bed, 0);
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, self->bed.start, 2 * page,
 				   READ_WRITE));
-	EXPECT_TRUE(edu_load(edu, self->bed.start, 0, 8));
-	EXPECT_TRUE(edu_store(edu, self->bed.start + page, 0, 8));
+	EXPECT_TRUE(dma_load(dma, self->bed.start, 0, 8));
+	EXPECT_TRUE(dma_store(dma, self->bed.start + page, 0, 8));
 	EXPECT_EQ(0x600df00d600df00d,
 		  *(volatile __u64 *)(self->bed.memory + page));
-	EXPECT_EQ(0, edu_reach(edu, self->bed.start, self->bed.memory,
+	EXPECT_EQ(0, dma_reach(dma, self->bed.start, self->bed.memory,
 			       self->bed.start + page,
 			       self->bed.memory + page) & 3);
 	EXPECT_EQ(0, container_unmap(c, self->bed.start, 2 * page));

@@ -115,14 +115,14 @@ TEST_F(driver_order, all)
 		  memory_see_locked("all mapped"));
 
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, self->memory, 0, NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start + total - 8,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start, self->memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start + total - 8,
 			       self->memory + total - 8, 0, NULL));
 
 	/* A second device is plugged in: its group joins what is there */
 	if (!testbed_join(bed)) {
 		testbed_open_device(bed, 2);
-		EXPECT_EQ(3, edu_reach(&bed->edu[2], start + total / 2,
+		EXPECT_EQ(3, dma_reach(&bed->dma[2], start + total / 2,
 				       self->memory + total / 2, 0, NULL));
 	}
 
@@ -132,7 +132,7 @@ TEST_F(driver_order, all)
 	unmap.size = segment;
 	EXPECT_EQ(0, __container_unmap(c, &unmap));
 	EXPECT_EQ(0, container_unregister(c, (__u64)self->memory, segment));
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, self->memory,
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], start, self->memory,
 			       start + segment, self->memory + segment) & 3);
 
 	/* The rest ends with the files */

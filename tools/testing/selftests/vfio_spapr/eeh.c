@@ -163,24 +163,24 @@ static void recovers(struct __test_metadata *const _metadata,
 	EXPECT_EQ(0, container_map(c, (__u64)memory, start, page, READ_WRITE));
 	testbed_open_device(bed, 0);
 	container_eeh(c, VFIO_EEH_PE_ENABLE);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start, memory, 0, NULL));
 
 	/* Something the window has not: what does the state say? */
-	edu_reach(&bed->edu[0], start + page, memory, start, memory);
+	dma_reach(&bed->dma[0], start + page, memory, start, memory);
 	container_eeh(c, VFIO_EEH_PE_GET_STATE);
 	inject(c, ERR_TYPE_32, ERR_FUNC_LD_MEM_ADDR, 0, 0);
 	inject(c, ERR_TYPE_32, ERR_FUNC_DMA_WR_ADDR, 0, 0);
 	transcript_see("device", "%s",
-		       edu_alive(&bed->edu[0]) ? "answers" : "is silent");
+		       dma_alive(&bed->dma[0]) ? "answers" : "is silent");
 	container_eeh(c, VFIO_EEH_PE_GET_STATE);
 
 	reset(_metadata, c, how);
 	vfio_device_config_write(bed->device[0], 4, 6, 2);
-	EXPECT_TRUE(edu_alive(&bed->edu[0]));
+	EXPECT_TRUE(dma_alive(&bed->dma[0]));
 	/* The windows and their TCEs outlive the reset */
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start, memory, 0, NULL));
 	EXPECT_EQ(0, container_unmap(c, start, page));
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, memory, 0, NULL) & 3);
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], start, memory, 0, NULL) & 3);
 }
 
 TEST_F(eeh, hot_reset)

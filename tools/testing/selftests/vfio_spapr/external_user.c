@@ -7,7 +7,7 @@
  * one.  The module noiommu_device, loaded with VFIO's parameter
  * enable_unsafe_noiommu_mode set, is the device without IOMMU.  The PCI
  * function under test is e1000e or edu, whichever is found first, or the one
- * named by VFIO_PCI_DEVICE; no other function of its IOMMU group may have a
+ * named by VFIO_SPAPR_DEVICES; no other function of its IOMMU group may have a
  * driver.
  */
 #include <errno.h>
@@ -942,12 +942,8 @@ TEST(last_of_two_devices)
 
 static bool find_function(void)
 {
-	const char *named = getenv("VFIO_PCI_DEVICE");
-
-	if (named) {
-		snprintf(address, sizeof(address), "%s", named);
-		return pci_present(address);
-	}
+	if (pci_are_named())
+		return !__pci_named(0, address) && pci_present(address);
 	/* e1000e first: the reset of edu is that of its bus, and takes 2 s. */
 	return !__find_e1000e(0, address) ||
 	       !__find_edu(0, address);

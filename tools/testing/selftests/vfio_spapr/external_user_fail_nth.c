@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "../kselftest.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/fault.h"
 #include "lib/memory.h"
 #include "lib/vfio_pci.h"
@@ -61,8 +61,8 @@ int main(void)
 	char address[PCI_ADDRESS_LEN];
 
 	ksft_print_header();
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
-		ksft_exit_skip("an edu device is needed\n");
+	if (dma_device_find(0, 0, address))
+		ksft_exit_skip("a device is needed\n");
 	if (access("/dev/" EXTERNAL_USER_TEST_NAME, F_OK))
 		ksft_exit_skip("external_user_test is not loaded\n");
 	fault_allow();

@@ -4,12 +4,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../kselftest.h"
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/fault.h"
 #include "lib/memory.h"
 #include "lib/transcript.h"
@@ -160,18 +159,16 @@ static int give_back(void)
 
 static void take_again(void)
 {
-	struct edu edu;
-	size_t size;
+	struct dma_device dma;
 	int device;
 
 	vfio_group_set_container(bed.group, bed.container);
 	VFIO_REQUIRE(!set_v2(), "v2");
 	device = vfio_device_open(bed.group, bed.address[0]);
-	vfio_device_set_bus_master(device, true);
-	edu.bar = vfio_device_map_bar(device, 0, &size);
-	bypassed += edu_reach(&edu, BYPASS | physical_address(bed.memory),
+	dma_device_start(&dma, device);
+	bypassed += dma_reach(&dma, BYPASS | physical_address(bed.memory),
 			      (void *)bed.memory, 0, NULL) != 0;
-	munmap((void *)edu.bar, size);
+	dma_device_close(&dma);
 	close(device);
 }
 
@@ -180,8 +177,8 @@ static void open_files(void)
 	for (unsigned int i = 0; i < 2; i++) {
 		char *address = bed.address[i];
 
-		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, address))
-			ksft_exit_skip("two edu devices are needed\n");
+		if (dma_device_find(i, DMA_NO_MEMORY, address))
+			ksft_exit_skip("two devices are needed\n");
 		pci_bind(address, "vfio-pci");
 		bed.iommu_group[i] = pci_iommu_group(address);
 	}

@@ -16,7 +16,7 @@
 #include <linux/vfio.h>
 
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/vfio_pci.h"
 #include "lib/harness.h"
@@ -69,8 +69,8 @@ FIXTURE_SETUP(faults)
 {
 	char address[PCI_ADDRESS_LEN];
 
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
-		SKIP(return, "no edu");
+	if (dma_device_find(0, 0, address))
+		SKIP(return, "no device");
 	if (!empty_page(self))
 		SKIP(return, "no userfaultfd");
 

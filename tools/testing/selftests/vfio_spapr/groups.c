@@ -52,15 +52,15 @@ TEST_F(groups, siblings)
 				   bed->page, READ_WRITE));
 	testbed_open_device(bed, 0);
 	testbed_open_device(bed, 1);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[1], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[1], bed->start, bed->memory, 0,
 			       NULL));
 	EXPECT_EQ(0, container_unmap(bed->container, bed->start,
 				     bed->page));
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[1], bed->start, bed->memory, 0,
+	EXPECT_EQ(0, dma_reach(&bed->dma[1], bed->start, bed->memory, 0,
 			       NULL) & 3);
 }
 
@@ -77,9 +77,9 @@ TEST_F(groups, join_early)
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[2], bed->start, bed->memory, 0,
 			       NULL));
 }
 
@@ -100,28 +100,28 @@ TEST_F(groups, join_live)
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
 	EXPECT_EQ(partition ? -EPERM : 0, testbed_join(bed));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
 	if (partition)
 		return;
 
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[2], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], second, bed->memory + page, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[2], second, bed->memory + page, 0,
 			       NULL));
 	/* Both lose what is unmapped, and a window that is removed */
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start + page, page,
 				   READ_WRITE));
 	EXPECT_EQ(0, container_unmap(c, bed->start, page));
 	EXPECT_EQ(0, container_remove_window(c, second));
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], bed->start, bed->memory,
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], bed->start, bed->memory,
 			       bed->start + page, bed->memory) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[2], bed->start, bed->memory,
+	EXPECT_EQ(0, dma_reach(&bed->dma[2], bed->start, bed->memory,
 			       bed->start + page, bed->memory) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], second, bed->memory + page,
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], second, bed->memory + page,
 			       bed->start + page, bed->memory) & 3);
-	EXPECT_EQ(0, edu_reach(&bed->edu[2], second, bed->memory + page,
+	EXPECT_EQ(0, dma_reach(&bed->dma[2], second, bed->memory + page,
 			       bed->start + page, bed->memory) & 3);
 }
 
@@ -140,17 +140,17 @@ TEST_F(groups, second_leaves)
 	EXPECT_EQ(0, leave(bed, 1));
 	testbed_open_device(bed, 0);
 	/* Earlier kernels clear the TCEs that the first group uses */
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
 	container_get_info(c, &info);
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
 	/* It can come back */
 	EXPECT_EQ(0, testbed_join(bed));
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[2], bed->start, bed->memory, 0,
 			       NULL));
 }
 
@@ -176,9 +176,9 @@ TEST_F(groups, first_leaves)
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + bed->page, second,
 				   bed->page, READ_WRITE));
 	testbed_open_device(bed, 2);
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[2], bed->start, bed->memory, 0,
 			       NULL));
-	EXPECT_EQ(3, edu_reach(&bed->edu[2], second,
+	EXPECT_EQ(3, dma_reach(&bed->dma[2], second,
 			       bed->memory + bed->page, 0, NULL));
 	/* Its open device keeps it */
 	EXPECT_EQ(-EBUSY, leave(bed, 1));
@@ -199,12 +199,12 @@ TEST_F(groups, one_container)
 	EXPECT_EQ(0, container_map(other, BASE_PAGES, bed->start, bed->page,
 				   READ_WRITE));
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
 	/* An open device keeps its group */
 	EXPECT_EQ(-EBUSY, leave(bed, 0));
 	vfio_close(&other);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
 }
 
@@ -231,7 +231,7 @@ TEST_F(groups, change)
 		memory_see_locked("mapped again");
 	}
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], bed->start, bed->memory, 0,
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], bed->start, bed->memory, 0,
 			       NULL));
 }
 

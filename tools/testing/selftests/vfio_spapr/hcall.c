@@ -669,7 +669,7 @@ static bool reach_is(__u64 bus, __u64 gpa, unsigned int expected)
 	unsigned int got = linked_reach(&guest, bus, gpa, ioba(1), 0);
 
 	/* PHB3 to PHB5 know no page that is written only. */
-	if (got == (EDU_READS | EDU_WRITES) && expected == EDU_WRITES)
+	if (got == (DMA_READS | DMA_WRITES) && expected == DMA_WRITES)
 		return true;
 	if (got != expected)
 		ksft_print_msg("bus %llx: device can %x, not %x\n", bus, got,
@@ -690,17 +690,17 @@ static bool test_device(void)
 	put(start(), gpa | TCE_RW);
 	put(end, gpa | TCE_RW);
 	make();
-	ok &= reach_is(start(), gpa, EDU_READS | EDU_WRITES);
-	ok &= reach_is(start() + last, gpa + last, EDU_READS | EDU_WRITES);
-	ok &= reach_is(end + last, gpa + last, EDU_READS | EDU_WRITES);
+	ok &= reach_is(start(), gpa, DMA_READS | DMA_WRITES);
+	ok &= reach_is(start() + last, gpa + last, DMA_READS | DMA_WRITES);
+	ok &= reach_is(end + last, gpa + last, DMA_READS | DMA_WRITES);
 	ok &= reach_is(ioba(2), gpa, 0);
 
 	put(start(), gpa | TCE_READ);
 	make();
-	ok &= reach_is(start(), gpa, EDU_READS);
+	ok &= reach_is(start(), gpa, DMA_READS);
 	put(start(), gpa | TCE_WRITE);
 	make();
-	ok &= reach_is(start() + last, gpa + last, EDU_WRITES);
+	ok &= reach_is(start() + last, gpa + last, DMA_WRITES);
 	put(start(), gpa);
 	make();
 	ok &= reach_is(start() + last, gpa + last, 0);
@@ -708,7 +708,7 @@ static bool test_device(void)
 	list(ioba(1), list_at, 3);
 	make();
 	ok &= reach_is(ioba(2) + last, tce_page_size() + last,
-		       EDU_READS | EDU_WRITES);
+		       DMA_READS | DMA_WRITES);
 	stuff(ioba(2), 8, table->size - 2);
 	make();
 	ok &= reach_is(ioba(2), tce_page_size(), 0);

@@ -98,7 +98,7 @@ static void test(unsigned int wanted, unsigned int length)
 			 "%u TCEs: guest goes on\n", length);
 	ksft_test_result(linked_reach(&guest, guest.start32 + 4096,
 				      PAGE + 4096, 0, 0) ==
-			 (EDU_READS | EDU_WRITES), "%u TCEs: device\n",
+			 (DMA_READS | DMA_WRITES), "%u TCEs: device\n",
 			 length);
 }
 

@@ -113,7 +113,7 @@ static bool test_further_on(void)
 
 	return counted(ioba, PAGE | TCE_RW, H_SUCCESS, TCE_VIRTUAL) &&
 	       linked_reach(&guest, ioba, PAGE, 0, 0) ==
-			(EDU_READS | EDU_WRITES) &&
+			(DMA_READS | DMA_WRITES) &&
 	       counted(ioba, HOLE | TCE_RW, KVM_PPC_TO_USER, TCE_USER) &&
 	       counted(ioba + 1, PAGE | TCE_RW, H_PARAMETER, TCE_REFUSED);
 }

@@ -152,7 +152,7 @@ static int end(void)
 
 	container_unmap(bed->container, guest.start32, TCES * 4096ul);
 	for (i = 0; i < 8; i++)
-		if (edu_reach(&bed->edu[0], guest.start32 + i * 61 * 4096,
+		if (dma_reach(&bed->dma[0], guest.start32 + i * 61 * 4096,
 			      slot[0].mem + PAGES, 0, NULL))
 			ret |= 1;
 	for (i = 0; i < 2; i++)

@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	ksft_test_result(!ret && answered(guest.vcpu), "guest goes on\n");
 	ksft_test_result(linked_reach(&guest, guest.start32 + 4096,
 				      PAGE + 4096, 0, 0) ==
-			 (EDU_READS | EDU_WRITES), "device\n");
+			 (DMA_READS | DMA_WRITES), "device\n");
 	linked_close(&guest);
 	ksft_finished();
 }

@@ -187,8 +187,8 @@ static bool secret_kept(unsigned int seed)
 	unsigned long i;
 
 	for (i = 0; i < PROBES; i++)
-		edu_store(&guest.bed.edu[0], any_ioba(&seed) & ~0xffful, 0,
-			  EDU_BUFFER_SIZE / 2);
+		dma_store(&guest.bed.dma[0], any_ioba(&seed) & ~0xffful, 0,
+			  DMA_BUFFER_SIZE / 2);
 	for (i = 0; i < SECRET_SIZE; i++)
 		if (secret[i] != SECRET)
 			return false;

@@ -20,7 +20,7 @@
 
 #define PAGES		16
 #define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
-#define REACHES		(EDU_READS | EDU_WRITES)
+#define REACHES		(DMA_READS | DMA_WRITES)
 #define MAX_RANGES	8
 
 FIXTURE(iommufd) {
@@ -61,7 +61,7 @@ static long attach(SELF(iommufd) self, int i, __u32 to)
 			ret = cdev_bind(cdev, self->iommufd);
 		if (ret)
 			return ret;
-		cdev_start_edu(cdev);
+		cdev_start_dma(cdev);
 	}
 	return cdev_attach(cdev, to);
 }
@@ -73,7 +73,7 @@ static void *page_at(SELF(iommufd) self, int nr)
 
 static unsigned int reach(SELF(iommufd) self, int i, __u64 iova, int page)
 {
-	return edu_reach(&self->cdev[i].edu, iova, page_at(self, page), 0,
+	return dma_reach(&self->cdev[i].dma, iova, page_at(self, page), 0,
 			 NULL);
 }
 
@@ -176,7 +176,7 @@ TEST_F(iommufd, read_only)
 				 iova, self->bed.page,
 				 IOMMU_IOAS_MAP_READABLE));
 	EXPECT_EQ(0, map(self, self->ioas[0], 1, 2 * iova));
-	EXPECT_EQ(EDU_READS, edu_reach(&self->cdev[0].edu, iova,
+	EXPECT_EQ(DMA_READS, dma_reach(&self->cdev[0].dma, iova,
 				       self->bed.memory, 2 * iova,
 				       page_at(self, 1)));
 }
@@ -501,7 +501,7 @@ TEST_F(iommufd, windows)
 
 	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
 	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
-	cdev_start_edu(&self->cdev[0]);
+	cdev_start_dma(&self->cdev[0]);
 	two_windows(self, &windows);
 	ASSERT_EQ(2, windows.num_windows);
 	ASSERT_EQ(0, attach_windows(self, self->ioas[0], &windows));
@@ -539,7 +539,7 @@ TEST_F(iommufd, change_windows)
 
 	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
 	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
-	cdev_start_edu(&self->cdev[0]);
+	cdev_start_dma(&self->cdev[0]);
 	two_windows(self, &windows);
 	ASSERT_EQ(2, windows.num_windows);
 	one = windows;
@@ -571,7 +571,7 @@ TEST_F(iommufd, wrong_windows)
 
 	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
 	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
-	cdev_start_edu(&self->cdev[0]);
+	cdev_start_dma(&self->cdev[0]);
 	two_windows(self, &good);
 	ASSERT_EQ(2, good.num_windows);
 
@@ -633,7 +633,7 @@ TEST_F(iommufd, in_turn)
 	testbed_open(bed, VFIO_SPAPR_TCE_v2_IOMMU);
 	ASSERT_EQ(0, testbed_get_info(bed));
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], iova, bed->memory, 0, NULL) &
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], iova, bed->memory, 0, NULL) &
 		     REACHES);
 	testbed_close(bed);
 

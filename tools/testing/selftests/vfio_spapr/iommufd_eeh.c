@@ -24,7 +24,7 @@
 #define PAGES		4
 #define IOVA		MiB
 #define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
-#define REACHES		(EDU_READS | EDU_WRITES)
+#define REACHES		(DMA_READS | DMA_WRITES)
 #define GET		VFIO_DEVICE_FEATURE_GET
 #define SET		VFIO_DEVICE_FEATURE_SET
 #define PROBE		VFIO_DEVICE_FEATURE_PROBE
@@ -72,13 +72,13 @@ static long start(SELF(eeh) self, int i)
 	if (!ret)
 		ret = cdev_attach(cdev, self->ioas);
 	if (!ret)
-		cdev_start_edu(cdev);
+		cdev_start_dma(cdev);
 	return ret;
 }
 
 static unsigned int reach(SELF(eeh) self, int i)
 {
-	return edu_reach(&self->cdev[i].edu, IOVA, self->bed.memory, 0, NULL);
+	return dma_reach(&self->cdev[i].dma, IOVA, self->bed.memory, 0, NULL);
 }
 
 /* Not before the device has a user */
@@ -248,14 +248,14 @@ static void recovers(struct __test_metadata *const _metadata, SELF(eeh) self,
 	cdev_eeh(cdev, VFIO_EEH_PE_INJECT_ERR, &load);
 	cdev_eeh(cdev, VFIO_EEH_PE_INJECT_ERR, &write);
 	transcript_see("device", "%s",
-		       edu_alive(&cdev->edu) ? "answers" : "is silent");
+		       dma_alive(&cdev->dma) ? "answers" : "is silent");
 	cdev_eeh_state(cdev);
 
 	EXPECT_EQ(0, cdev_eeh(cdev, how, NULL));
 	EXPECT_EQ(cdev_eeh_state(cdev), cdev_eeh_state(&self->cdev[1]));
 	EXPECT_EQ(VFIO_EEH_PE_STATE_NORMAL, cdev_eeh_state(&self->cdev[2]));
 	for (i = 0; i < 2; i++) {
-		EXPECT_FALSE(edu_alive(&self->cdev[i].edu));
+		EXPECT_FALSE(dma_alive(&self->cdev[i].dma));
 		EXPECT_EQ(0, reach(self, i) & REACHES);
 	}
 	EXPECT_EQ(REACHES, reach(self, 2));
@@ -267,7 +267,7 @@ static void recovers(struct __test_metadata *const _metadata, SELF(eeh) self,
 	EXPECT_EQ(VFIO_EEH_PE_STATE_NORMAL, cdev_eeh_state(&self->cdev[1]));
 	for (i = 0; i < 2; i++) {
 		restart(&self->cdev[i]);
-		EXPECT_TRUE(edu_alive(&self->cdev[i].edu));
+		EXPECT_TRUE(dma_alive(&self->cdev[i].dma));
 		EXPECT_EQ(REACHES, reach(self, i));
 	}
 	EXPECT_EQ(0, iommufd_unmap(self->iommufd, self->ioas, IOVA,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A group goes back from iommufd to the host: its network card, see lib/nic.h,
- * lies in the IOMMU group of the first two edu functions of lib/testbed.h. On
+ * lies in the IOMMU group of the first two devices of lib/testbed.h. On
  * powernv this wants the card behind the IOMMU (iommu=nobypass).
  */
 #include <linux/iommufd.h>
@@ -18,7 +18,7 @@
 #define PAGES		4
 #define IOVA		MiB
 #define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
-#define REACHES		(EDU_READS | EDU_WRITES)
+#define REACHES		(DMA_READS | DMA_WRITES)
 #define ROUNDS		50
 
 /* How the user's time ends */
@@ -29,7 +29,7 @@ FIXTURE(host) {
 	char nic[PCI_ADDRESS_LEN];
 	int iommufd;
 	__u32 ioas;
-	struct cdev edu;
+	struct cdev device;
 	struct cdev card;
 };
 
@@ -39,7 +39,7 @@ FIXTURE_SETUP(host)
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
 	self->iommufd = -1;
-	self->edu.file = -1;
+	self->device.file = -1;
 	self->card.file = -1;
 	lacking = cdev_find_bed(&self->bed);
 	if (lacking)
@@ -52,7 +52,7 @@ FIXTURE_SETUP(host)
 FIXTURE_TEARDOWN(host)
 {
 	cdev_close(&self->card);
-	cdev_close(&self->edu);
+	cdev_close(&self->device);
 	vfio_close(&self->iommufd);
 }
 
@@ -72,12 +72,12 @@ static __u32 small_window(SELF(host) self)
 	struct hw_info_windows info;
 	__u32 hwpt;
 
-	VFIO_REQUIRE(!iommufd_hw_info(self->iommufd, self->edu.id, &info),
+	VFIO_REQUIRE(!iommufd_hw_info(self->iommufd, self->device.id, &info),
 		     "info");
 	windows.windows[0].start = info.window_start[0];
 	windows.windows[0].size = info.default_window_size ?: GiB / 2;
 	windows.windows[0].page_shift = 12;
-	VFIO_REQUIRE(!iommufd_hwpt_alloc_windows(self->iommufd, self->edu.id,
+	VFIO_REQUIRE(!iommufd_hwpt_alloc_windows(self->iommufd, self->device.id,
 						 self->ioas, &windows, &hwpt),
 		     "page table");
 	return hwpt;
@@ -89,16 +89,17 @@ static void use(SELF(host) self, bool windows)
 	__u32 to;
 
 	start_iommufd(self);
-	VFIO_REQUIRE(!cdev_open(&self->edu, self->bed.address[0]), "edu");
-	VFIO_REQUIRE(!cdev_bind(&self->edu, self->iommufd), "bind the edu");
+	VFIO_REQUIRE(!cdev_open(&self->device, self->bed.address[0]),
+		     "device");
+	VFIO_REQUIRE(!cdev_bind(&self->device, self->iommufd), "bind the device");
 	VFIO_REQUIRE(!cdev_open(&self->card, self->nic), "card");
 	VFIO_REQUIRE(!cdev_bind(&self->card, self->iommufd), "bind the card");
 	to = windows ? small_window(self) : self->ioas;
-	VFIO_REQUIRE(!cdev_attach(&self->edu, to), "attach the edu");
+	VFIO_REQUIRE(!cdev_attach(&self->device, to), "attach the device");
 	VFIO_REQUIRE(!cdev_attach(&self->card, to), "attach the card");
-	cdev_start_edu(&self->edu);
+	cdev_start_dma(&self->device);
 	vfio_device_set_bus_master(self->card.file, true);
-	VFIO_REQUIRE(edu_reach(&self->edu.edu, IOVA, self->bed.memory, 0,
+	VFIO_REQUIRE(dma_reach(&self->device.dma, IOVA, self->bed.memory, 0,
 			       NULL) == REACHES, "DMA");
 }
 
@@ -129,10 +130,10 @@ static void back(struct __test_metadata *const _metadata, SELF(host) self,
 		use(self, windows);
 	if (ending == DETACHED) {
 		EXPECT_EQ(0, cdev_detach(&self->card));
-		EXPECT_EQ(0, cdev_detach(&self->edu));
+		EXPECT_EQ(0, cdev_detach(&self->device));
 	}
 	cdev_close(&self->card);
-	cdev_close(&self->edu);
+	cdev_close(&self->device);
 	vfio_close(&self->iommufd);
 
 	EXPECT_TRUE(nic_start(self->nic));
@@ -165,10 +166,10 @@ TEST_F_TIMEOUT(host, not_owned, 120)
 {
 	ASSERT_TRUE(nic_start(self->nic));
 	start_iommufd(self);
-	ASSERT_EQ(0, cdev_open(&self->edu, self->bed.address[0]));
-	EXPECT_GT(0, cdev_bind(&self->edu, self->iommufd));
+	ASSERT_EQ(0, cdev_open(&self->device, self->bed.address[0]));
+	EXPECT_GT(0, cdev_bind(&self->device, self->iommufd));
 	EXPECT_TRUE(nic_alive(self->nic, ROUNDS));
-	cdev_close(&self->edu);
+	cdev_close(&self->device);
 	EXPECT_TRUE(nic_alive(self->nic, ROUNDS));
 }
 

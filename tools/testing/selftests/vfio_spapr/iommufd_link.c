@@ -32,7 +32,7 @@
 #define IOBA_NEW	0x2000
 #define IOBA_SPIN	0x10000
 
-#define ALL		(EDU_READS | EDU_WRITES)
+#define ALL		(DMA_READS | DMA_WRITES)
 #define MEMORY		(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
 FIXTURE(iommufd_link) {
@@ -85,7 +85,7 @@ static unsigned int reach(SELF(iommufd_link) self, __u64 ioba, __u64 gpa)
 /* What the device can do there with other memory than the guest's */
 static unsigned int reach_at(SELF(iommufd_link) self, __u64 ioba, void *memory)
 {
-	return edu_reach(&self->l.cdev.edu, self->l.start32 + ioba, memory, 0,
+	return dma_reach(&self->l.cdev.dma, self->l.start32 + ioba, memory, 0,
 			 NULL) & ALL;
 }
 
@@ -493,15 +493,15 @@ TEST_F(iommufd_link, two_groups)
 	ASSERT_EQ(0, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
 	ASSERT_EQ(0, cdev_open(&other, self->l.bed.address[2]));
 	ASSERT_EQ(0, cdev_bind(&other, self->l.iommufd));
-	cdev_start_edu(&other);
+	cdev_start_dma(&other);
 	ASSERT_EQ(0, cdev_attach(&other, self->l.hwpt));
-	EXPECT_EQ(ALL, edu_reach(&other.edu, at, old, 0, NULL));
+	EXPECT_EQ(ALL, dma_reach(&other.dma, at, old, 0, NULL));
 	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
-	EXPECT_EQ(0, edu_reach(&other.edu, at, old, 0, NULL) & ALL);
-	EXPECT_EQ(ALL, edu_reach(&other.edu, at, new, 0, NULL));
+	EXPECT_EQ(0, dma_reach(&other.dma, at, old, 0, NULL) & ALL);
+	EXPECT_EQ(ALL, dma_reach(&other.dma, at, new, 0, NULL));
 	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
 	EXPECT_EQ(0, unmap(self, 0, MEM_SIZE));
-	EXPECT_EQ(0, edu_reach(&other.edu, at, new, 0, NULL) & ALL);
+	EXPECT_EQ(0, dma_reach(&other.dma, at, new, 0, NULL) & ALL);
 	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
 	cdev_close(&other);
 }
@@ -578,7 +578,7 @@ TEST_F(iommufd_link, ends_by_unbind)
 	int i;
 
 	ASSERT_EQ(0, start(self));
-	self->l.bed.edu[0].bar = NULL;
+	self->l.bed.dma[0].bar = NULL;
 	cdev_close(&self->l.cdev);
 	vfio_close(&self->l.iommufd);
 	vfio_close(&self->l.kvm_vfio);

@@ -70,8 +70,8 @@ FIXTURE_SETUP(msi)
 	for (i = 0; i < 2; i++) {
 		self->cdev[i].file = -1;
 		self->eventfd[i] = -1;
-		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, self->address[i]))
-			SKIP(return, "two edu devices are needed");
+		if (dma_device_find(i, DMA_NO_MEMORY, self->address[i]))
+			SKIP(return, "two devices are needed");
 		pci_bind(self->address[i], "vfio-pci");
 	}
 	if (access("/dev/vfio/devices", F_OK))
@@ -175,7 +175,7 @@ static long start(SELF(msi) self, int i)
 		ret = cdev_attach(&self->cdev[i], self->ioas);
 	if (ret)
 		return ret;
-	cdev_start_edu(&self->cdev[i]);
+	cdev_start_dma(&self->cdev[i]);
 	self->eventfd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	set_eventfd(&self->cdev[i], self->eventfd[i]);
 	self->msi[i] = read_msi(self->address[i]);
@@ -186,12 +186,12 @@ static long start(SELF(msi) self, int i)
 static bool raises(SELF(msi) self, int i, int of)
 {
 	struct pollfd event = { .fd = self->eventfd[of], .events = POLLIN };
-	const struct edu *edu = &self->cdev[i].edu;
+	const struct dma_device *dma = &self->cdev[i].dma;
 	__u64 count;
 
 	*self->memory = htole32(self->msi[of].data);
-	VFIO_REQUIRE(edu_load(edu, IOVA, 0, 4), "DMA");
-	edu_store(edu, self->msi[of].address, 0, 4);
+	VFIO_REQUIRE(dma_load(dma, IOVA, 0, 4), "DMA");
+	dma_store(dma, self->msi[of].address, 0, 4);
 	if (poll(&event, 1, PATIENCE) != 1)
 		return false;
 	return read(event.fd, &count, sizeof(count)) == sizeof(count);

@@ -25,7 +25,7 @@
 #define PAGES		16
 #define READ		IOMMU_IOAS_MAP_READABLE
 #define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
-#define REACHES		(EDU_READS | EDU_WRITES)
+#define REACHES		(DMA_READS | DMA_WRITES)
 #define MAX_RANGES	8
 #define PARENT_END	(1ULL << 47)
 #define TABLES		(1ULL << 40)
@@ -92,7 +92,7 @@ static long start_device(SELF(nested) self, int i)
 	if (!ret)
 		ret = cdev_bind(cdev, self->iommufd);
 	if (!ret)
-		cdev_start_edu(cdev);
+		cdev_start_dma(cdev);
 	return ret;
 }
 
@@ -144,7 +144,7 @@ static void put(SELF(nested) self, int w, unsigned long index, int page,
 static unsigned int reach(SELF(nested) self, int i, int w, unsigned long index,
 			  int page)
 {
-	return edu_reach(&self->cdev[i].edu, bus(self, w, index),
+	return dma_reach(&self->cdev[i].dma, bus(self, w, index),
 			 self->bed.memory + page * self->bed.page, 0, NULL);
 }
 
@@ -246,7 +246,7 @@ TEST_F(nested, small_pages)
 
 	self->table[LOW][5] = htobe64(7 * self->bed.page + offset + TCE_RW);
 	ASSERT_EQ(0, start(self));
-	EXPECT_EQ(REACHES, edu_reach(&self->cdev[0].edu, bus(self, LOW, 5),
+	EXPECT_EQ(REACHES, dma_reach(&self->cdev[0].dma, bus(self, LOW, 5),
 				     self->bed.memory + 7 * self->bed.page +
 				     offset, 0, NULL));
 }
@@ -289,7 +289,7 @@ TEST_F(nested, read_only)
 	put(self, LOW, 1, 1, TCE_READ);
 	put(self, LOW, 2, 2, TCE_RW);
 	ASSERT_EQ(0, start(self));
-	EXPECT_EQ(EDU_READS, edu_reach(&self->cdev[0].edu, bus(self, LOW, 1),
+	EXPECT_EQ(DMA_READS, dma_reach(&self->cdev[0].dma, bus(self, LOW, 1),
 				       self->bed.memory + self->bed.page,
 				       bus(self, LOW, 2),
 				       self->bed.memory + 2 * self->bed.page));
@@ -300,7 +300,7 @@ TEST_F(nested, read_only)
 	EXPECT_EQ(0, reach(self, 0, LOW, 3, 3) & REACHES);
 	self->table[LOW][3] = htobe64(gpa | TCE_READ);
 	EXPECT_EQ(0, invalidate(self, LOW, 3, 1));
-	EXPECT_EQ(EDU_READS, edu_reach(&self->cdev[0].edu, bus(self, LOW, 3),
+	EXPECT_EQ(DMA_READS, dma_reach(&self->cdev[0].dma, bus(self, LOW, 3),
 				       self->bed.memory + 3 * self->bed.page,
 				       bus(self, LOW, 2),
 				       self->bed.memory + 2 * self->bed.page));
@@ -438,7 +438,7 @@ TEST_F(nested, unmap)
 
 	EXPECT_EQ(0, unmap(self, gpa, page));
 	EXPECT_EQ(0, reach(self, 0, LOW, 1, 1) & REACHES);
-	EXPECT_EQ(0, edu_reach(&self->cdev[0].edu, bus(self, LOW, 2000),
+	EXPECT_EQ(0, dma_reach(&self->cdev[0].dma, bus(self, LOW, 2000),
 			       self->bed.memory + 2 * page - 4096, 0, NULL) &
 		     REACHES);
 	EXPECT_EQ(0, reach(self, 0, HIGH, 600, 1) & REACHES);
@@ -516,11 +516,11 @@ TEST_F(nested, flat)
 	ASSERT_EQ(0, cdev_attach(&self->cdev[0], flat));
 	ASSERT_EQ(0, start(self));
 	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
-	EXPECT_EQ(0, edu_reach(&self->cdev[0].edu, MiB, self->bed.memory, 0,
+	EXPECT_EQ(0, dma_reach(&self->cdev[0].dma, MiB, self->bed.memory, 0,
 			       NULL) & REACHES);
 	ASSERT_EQ(0, cdev_attach(&self->cdev[0], flat));
 	EXPECT_EQ(0, reach(self, 0, LOW, 1, 1) & REACHES);
-	EXPECT_EQ(REACHES, edu_reach(&self->cdev[0].edu, MiB, self->bed.memory,
+	EXPECT_EQ(REACHES, dma_reach(&self->cdev[0].dma, MiB, self->bed.memory,
 				     0, NULL));
 }
 
@@ -654,14 +654,14 @@ TEST_F(nested, huge_pages)
 	/* Memory of small pages does not do */
 	self->table[HIGH][2] = htobe64(TCE_RW);
 	ASSERT_EQ(0, start(self));
-	EXPECT_EQ(REACHES, edu_reach(&self->cdev[0].edu, bus(self, HIGH, 1),
+	EXPECT_EQ(REACHES, dma_reach(&self->cdev[0].dma, bus(self, HIGH, 1),
 				     huge, 0, NULL));
-	EXPECT_EQ(REACHES, edu_reach(&self->cdev[0].edu,
+	EXPECT_EQ(REACHES, dma_reach(&self->cdev[0].dma,
 				     bus(self, HIGH, 2) - 8, huge + size - 8, 0,
 				     NULL));
 	EXPECT_EQ(1, invalidate(self, HIGH, 0, 4));
 	EXPECT_EQ(0, unmap(self, gpa, size));
-	EXPECT_EQ(0, edu_reach(&self->cdev[0].edu, bus(self, HIGH, 1), huge, 0,
+	EXPECT_EQ(0, dma_reach(&self->cdev[0].dma, bus(self, HIGH, 1), huge, 0,
 			       NULL) & REACHES);
 	munmap(huge, size);
 }

@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(joining)
 static bool reaches(struct testbed *bed, unsigned int device, __u64 bus,
 		    unsigned int page)
 {
-	return edu_reach(&bed->edu[device], bus,
+	return dma_reach(&bed->dma[device], bus,
 			 bed->memory + page * bed->page, 0, NULL) == 3;
 }
 

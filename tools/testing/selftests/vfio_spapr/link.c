@@ -3,7 +3,7 @@
  * The life of a link between a guest's TCE table and an IOMMU group: what may
  * be linked, and that a link ends wholly, however it ends, while a vCPU goes on
  * making hypercalls. Afterwards neither the guest's hypercalls nor its device
- * reach anything. Needs the edu functions of lib/testbed.h.
+ * reach anything. Needs the devices of lib/testbed.h.
  */
 #include <endian.h>
 #include <errno.h>
@@ -35,7 +35,7 @@
 #define IOBA_NEW	0x2000
 #define IOBA_SPIN	0x10000
 
-#define ALL		(EDU_READS | EDU_WRITES)
+#define ALL		(DMA_READS | DMA_WRITES)
 
 static __s64 put(struct linked *l, __u64 ioba, __u64 tce)
 {
@@ -298,7 +298,7 @@ TEST_F(link, two_groups)
 	ASSERT_LINKED_BOTH(self);
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
-	EXPECT_EQ(ALL, edu_reach(&self->bed->edu[2], at, mem, 0, NULL));
+	EXPECT_EQ(ALL, dma_reach(&self->bed->dma[2], at, mem, 0, NULL));
 
 	/* Both have the same window, so one link is left for it. */
 	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
@@ -326,7 +326,7 @@ TEST_F(link, taken_and_returned)
 
 	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[0]));
 	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
-	EXPECT_EQ(ALL, edu_reach(&self->bed->edu[2],
+	EXPECT_EQ(ALL, dma_reach(&self->bed->dma[2],
 				 self->l.start32 + IOBA_OLD, mem, 0, NULL));
 	ASSERT_EQ(0, __kvm_ppc_group_add(device, group[0]));
 
@@ -367,7 +367,7 @@ TEST_F(link, two_windows)
 
 #define reach_both()							\
 	(reach(&self->l, IOBA_NEW, PAGE_NEW) |				\
-	 edu_reach(&self->bed->edu[2], at, mem, 0, NULL) << 8)
+	 dma_reach(&self->bed->dma[2], at, mem, 0, NULL) << 8)
 
 	ASSERT_LINKED_BOTH(self);
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
@@ -649,8 +649,7 @@ TEST(any_order)
 		linked_open(&l, false, MEM_SIZE);
 		table = linked_table(&l, LIOBN, 12, l.start32, TCES);
 		put(&l, IOBA_OLD, PAGE_OLD | TCE_RW);
-		munmap((void *)l.bed.edu[0].bar, l.bed.bar_size);
-		l.bed.edu[0].bar = NULL;
+		dma_device_close(&l.bed.dma[0]);
 		file[0] = &l.bed.container;
 		file[1] = &l.bed.group[0];
 		file[2] = &l.bed.device[0];

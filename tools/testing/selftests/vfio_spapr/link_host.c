@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The host's own DMA does not suffer from a guest's hypercalls: its network
- * card, see lib/nic.h, lies in the IOMMU group of the first two edu functions
+ * card, see lib/nic.h, lies in the IOMMU group of the first two devices
  * of lib/testbed.h. On powernv this wants the card behind the IOMMU
  * (iommu=nobypass).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -145,8 +144,7 @@ TEST_F(host, back_from_guest)
 	table = linked_table(l, LIOBN, PAGE_SHIFT, l->start32, TCES);
 	spin(l, &s);
 
-	munmap((void *)bed->edu[0].bar, bed->bar_size);
-	bed->edu[0].bar = NULL;
+	dma_device_close(&bed->dma[0]);
 	vfio_close(&bed->device[0]);
 	/* With the link: refused, the unbinding is what ends it. */
 	__vfio_group_unset_container(bed->group[0]);

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -27,7 +26,7 @@
 #define IOBA_NEW	0x20000
 #define IOBA_SPIN	0x30000
 
-#define ALL		(EDU_READS | EDU_WRITES)
+#define ALL		(DMA_READS | DMA_WRITES)
 
 FIXTURE(mediated_link) {
 	struct linked l;
@@ -183,8 +182,7 @@ TEST_F(mediated_link, linked_itself)
 	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
 
 	/* The hardware leaves; what it had is still mapped, and still linked */
-	munmap((void *)self->bed->edu[0].bar, self->bed->bar_size);
-	self->bed->edu[0].bar = NULL;
+	dma_device_close(&self->bed->dma[0]);
 	vfio_close(&self->bed->device[0]);
 	ASSERT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
 					 self->bed->group[0]));

@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/dma_device.h"
 #include "lib/harness.h"
 #include "lib/container.h"
-#include "lib/edu.h"
 #include "lib/mediated.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
@@ -132,14 +132,14 @@ static void leave_hardware(SELF(mixed) self)
 /* Does the hardware read and write the page where it is mapped? */
 static unsigned int reach(SELF(mixed) self, __u64 bus, char *memory)
 {
-	if (!self->bed.edu[0].bar)
+	if (!self->bed.dma[0].bar)
 		testbed_open_device(&self->bed, 0);
-	return edu_reach(&self->bed.edu[0], bus, memory, bus + 64,
+	return dma_reach(&self->bed.dma[0], bus, memory, bus + 64,
 			 memory + 64);
 }
 
 #define EXPECT_REACHED(self, number)					\
-	EXPECT_EQ(EDU_READS | EDU_WRITES,				\
+	EXPECT_EQ(DMA_READS | DMA_WRITES,				\
 		  reach(self, at(self, number), mem(self, number)))
 
 #define EXPECT_MEDIATED(self, number)					\
@@ -352,7 +352,7 @@ TEST_F(mixed, hardware_refused)
 	ASSERT_EQ(0, join_hardware(self));
 	EXPECT_REACHED(self, 0);
 	EXPECT_REACHED(self, 2);
-	EXPECT_EQ(EDU_READS | EDU_WRITES, reach(self, FAR, mem(self, 5)));
+	EXPECT_EQ(DMA_READS | DMA_WRITES, reach(self, FAR, mem(self, 5)));
 	EXPECT_MEDIATED(self, 2);
 }
 
@@ -478,7 +478,7 @@ TEST_F(mixed, second_window)
 
 	ASSERT_EQ(0, join_hardware(self));
 	EXPECT_REACHED(self, 0);
-	EXPECT_EQ(EDU_READS | EDU_WRITES,
+	EXPECT_EQ(DMA_READS | DMA_WRITES,
 		  reach(self, SECOND + self->page, mem(self, 3)));
 
 	ASSERT_EQ(0, container_remove_window(self->bed.container, SECOND));

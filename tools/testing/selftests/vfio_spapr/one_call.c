@@ -66,7 +66,7 @@ static bool test_no_permission(void)
 			return false;
 		ret = list_of(guest.start32, tces[i]);
 		found = reach(guest.start32, PAGE);
-		expected = ret ? EDU_READS | EDU_WRITES : 0;
+		expected = ret ? DMA_READS | DMA_WRITES : 0;
 		if (found == expected)
 			continue;
 		ksft_print_msg("list of %llx: %lld, device can %x\n", tces[i],
@@ -137,7 +137,7 @@ static int put_across_end(void)
 	if (put(guest.start32, 2 * MEM_SIZE | TCE_RW))
 		return 4;
 	if (reach(guest.start32 + page - 4096, 2 * MEM_SIZE + page - 4096) !=
-	    (EDU_READS | EDU_WRITES))
+	    (DMA_READS | DMA_WRITES))
 		return 5;
 	return 0;
 }

@@ -111,7 +111,7 @@ TEST_F(process, fork)
 	}
 	memory_see_locked("after the child");
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start, bed->memory, 0, NULL));
 	EXPECT_EQ(0, container_unmap(bed->container, start, bed->page));
 }
 
@@ -141,7 +141,7 @@ TEST_F(process, fork_copies_for_the_child)
 	}
 	*word = 3;
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start, bed->memory, 0, NULL));
 	EXPECT_EQ(3, *word);
 	close(go[0]);
 	close(go[1]);
@@ -162,7 +162,7 @@ TEST_F(process, child_claims)
 	try_everything(bed->container, start, bed->page);
 	/* What the child had mapped is still reached: not this process's */
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL) & 1);
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], start, bed->memory, 0, NULL) & 1);
 	testbed_close(bed);
 	memory_see_locked("closed");
 }
@@ -243,7 +243,7 @@ TEST_F(process, killed)
 		testbed_open(bed, variant->type);
 		claim_and_map(bed, variant->type, PAGES * bed->page);
 		testbed_open_device(bed, 0);
-		edu_reach(&bed->edu[0], start, bed->memory, 0, NULL);
+		dma_reach(&bed->dma[0], start, bed->memory, 0, NULL);
 		kill(getpid(), SIGKILL);
 	}
 	EXPECT_EQ(child, waitpid(child, &status, 0));
@@ -251,11 +251,11 @@ TEST_F(process, killed)
 
 	testbed_open(bed, variant->type);
 	testbed_open_device(bed, 0);
-	EXPECT_EQ(0, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL) & 3);
+	EXPECT_EQ(0, dma_reach(&bed->dma[0], start, bed->memory, 0, NULL) & 3);
 	EXPECT_EQ(0, claim(bed, variant->type, bed->page));
 	EXPECT_EQ(0, container_map(bed->container, BASE_PAGES, start,
 				   bed->page, READ_WRITE));
-	EXPECT_EQ(3, edu_reach(&bed->edu[0], start, bed->memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(&bed->dma[0], start, bed->memory, 0, NULL));
 }
 
 /* The process may die before the container, whose file another one has. */

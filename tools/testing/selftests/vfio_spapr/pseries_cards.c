@@ -90,7 +90,7 @@ static void find_cards(void)
 	for (i = 0; count < CARDS_MAX; i++) {
 		struct card *card = &cards[count];
 
-		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, card->address))
+		if (dma_device_find(i, DMA_NO_MEMORY, card->address))
 			break;
 		card->iommu_group = pci_iommu_group(card->address);
 		snprintf(card->file, sizeof(card->file), "/dev/vfio/%d",
@@ -303,10 +303,8 @@ static void put_to_sleep(const struct vfio_pci *pci, const struct card *card)
 
 /* DMA to a page in the 64-bit window */
 static void use_card(struct vfio_pci *pci, const struct card *card,
-		     struct seen *seen, struct edu *edu)
+		     struct seen *seen, struct dma_device *dma)
 {
-	__u32 command;
-
 	become(USER + (card - cards), true);
 	open_group(pci, card);
 	VFIO_REQUIRE(!container_get_info(pci->container, &seen->info),
@@ -323,12 +321,9 @@ static void use_card(struct vfio_pci *pci, const struct card *card,
 				    memory_size(), READ_WRITE), "MAP_DMA");
 
 	pci->device = vfio_device_open(pci->group, card->address);
-	command = vfio_device_config_read(pci->device, PCI_COMMAND, 2);
-	vfio_device_config_write(pci->device, PCI_COMMAND, command |
-				 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
-	edu->bar = vfio_device_map_bar(pci->device, 0, NULL);
-	VFIO_REQUIRE(edu_reach(edu, seen->start, (void *)BASE_PAGES, 0, NULL) ==
-		     (EDU_READS | EDU_WRITES), "DMA");
+	dma_device_start(dma, pci->device);
+	VFIO_REQUIRE(dma_reach(dma, seen->start, (void *)BASE_PAGES, 0, NULL) ==
+		     (DMA_READS | DMA_WRITES), "DMA");
 }
 
 /* Pipes by which all clients say that they run, and are told to stop */
@@ -345,7 +340,7 @@ static void client(unsigned int n, unsigned int round, struct pipes *pipes,
 {
 	const bool tidy = (n + round / 2) & 1, killed = round & 1;
 	struct vfio_pci pci;
-	struct edu edu;
+	struct dma_device dma;
 	char byte = 0;
 
 	close(pipes->ready[0]);
@@ -353,14 +348,14 @@ static void client(unsigned int n, unsigned int round, struct pipes *pipes,
 	memory_get_present(memory_size());
 	VFIO_REQUIRE(memory_limit_locked(memory_size() + table_size()),
 		     "limit");
-	use_card(&pci, &cards[n], seen, &edu);
+	use_card(&pci, &cards[n], seen, &dma);
 	if (cards[n].sleeper[0] && tidy)
 		put_to_sleep(&pci, &cards[n]);
 
 	VFIO_REQUIRE(write(pipes->ready[1], &byte, 1) == 1, "ready");
 	close(pipes->ready[1]);
 	while (killed)
-		edu_store(&edu, seen->start, 0, EDU_BUFFER_SIZE / 2);
+		dma_store(&dma, seen->start, 0, DMA_BUFFER_SIZE / 2);
 
 	VFIO_REQUIRE(!read(pipes->stop[0], &byte, 1), "stop");
 	if (!tidy)
@@ -501,7 +496,7 @@ int main(int argc, char **argv)
 		ksft_exit_skip("not a logical partition\n");
 	find_cards();
 	if (count < CARDS_MIN)
-		ksft_exit_skip("edu functions in groups of their own: %u of %u\n",
+		ksft_exit_skip("functions in groups of their own: %u of %u\n",
 			       count, CARDS_MIN);
 
 	ksft_set_plan(7);

@@ -9,15 +9,14 @@
 #include <sys/mman.h>
 
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/harness.h"
 
 FIXTURE(levels) {
 	struct vfio_pci pci;
-	struct edu edu;
-	size_t bar_size;
+	struct dma_device dma;
 	void *memory;
 };
 
@@ -35,8 +34,8 @@ FIXTURE_SETUP(levels)
 
 	if (!testbed_is_partition())
 		SKIP(return, "not a logical partition");
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
-		SKIP(return, "no edu");
+	if (dma_device_find(0, DMA_NO_MEMORY, address))
+		SKIP(return, "no device");
 
 	self->memory = memory_get(BASE_PAGES, MiB, PROT_READ | PROT_WRITE);
 	vfio_pci_open(&self->pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
@@ -44,14 +43,12 @@ FIXTURE_SETUP(levels)
 					 (__u64)self->memory, MiB), "memory");
 	VFIO_REQUIRE(!container_remove_window(self->pci.container, 0),
 		     "default window");
-	vfio_device_set_bus_master(self->pci.device, true);
-	self->edu.bar = vfio_device_map_bar(self->pci.device, 0,
-					    &self->bar_size);
+	dma_device_start(&self->dma, self->pci.device);
 }
 
 FIXTURE_TEARDOWN(levels)
 {
-	munmap((void *)self->edu.bar, self->bar_size);
+	dma_device_close(&self->dma);
 	vfio_pci_close(&self->pci);
 	munmap(self->memory, MiB);
 }
@@ -74,10 +71,10 @@ static void expect_used(struct __test_metadata *_metadata, SELF(levels) self,
 				start, page_size(), READ_WRITE), 0);
 	ASSERT_EQ(container_map(self->pci.container, (__u64)second, last,
 				page_size(), READ_WRITE), 0);
-	EXPECT_EQ(edu_reach(&self->edu, last, second, start, self->memory),
-		  EDU_READS | EDU_WRITES);
-	EXPECT_EQ(edu_reach(&self->edu, start, self->memory, last, second),
-		  EDU_READS | EDU_WRITES);
+	EXPECT_EQ(dma_reach(&self->dma, last, second, start, self->memory),
+		  DMA_READS | DMA_WRITES);
+	EXPECT_EQ(dma_reach(&self->dma, start, self->memory, last, second),
+		  DMA_READS | DMA_WRITES);
 }
 
 TEST_F(levels, unlimited)

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/harness.h"
@@ -29,8 +29,8 @@ FIXTURE_SETUP(cost)
 {
 	if (!testbed_is_partition())
 		SKIP(return, "not a logical partition");
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, self->address))
-		SKIP(return, "no edu");
+	if (dma_device_find(0, DMA_NO_MEMORY, self->address))
+		SKIP(return, "no device");
 
 	self->memory = memory_get(BASE_PAGES, MiB, PROT_READ | PROT_WRITE);
 	pci_bind(self->address, "vfio-pci");
@@ -109,20 +109,19 @@ TEST_F_TIMEOUT(cost, emptied, 60)
 	__u32 *word = self->memory;
 	volatile __u32 *seen = word;
 	__u64 start = 0, again = 0;
-	struct edu edu;
+	struct dma_device dma;
 	int device;
 
 	device = vfio_device_open(self->pci.group, self->address);
-	vfio_device_set_bus_master(device, true);
-	edu.bar = vfio_device_map_bar(device, 0, NULL);
+	dma_device_start(&dma, device);
 
 	ASSERT_EQ(container_create_window(self->pci.container, page_shift(),
 					  TCES * page_size(), 1, &start), 0);
 	map_everywhere(_metadata, self, start);
 	*seen = 0x600d600d;
-	ASSERT_TRUE(edu_load(&edu, start, 0, 4));
+	ASSERT_TRUE(dma_load(&dma, start, 0, 4));
 	*seen = 0;
-	ASSERT_TRUE(edu_store(&edu, start, 0, 4));
+	ASSERT_TRUE(dma_store(&dma, start, 0, 4));
 	ASSERT_EQ(*seen, 0x600d600d);
 
 	ASSERT_EQ(container_remove_window(self->pci.container, start), 0);
@@ -130,8 +129,9 @@ TEST_F_TIMEOUT(cost, emptied, 60)
 					  TCES * page_size(), 1, &again), 0);
 	EXPECT_EQ(start, again);
 	*seen = 0;
-	edu_store(&edu, start, 0, 4);
+	dma_store(&dma, start, 0, 4);
 	EXPECT_EQ(*seen, 0);
+	dma_device_close(&dma);
 	close(device);
 }
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/harness.h"
@@ -37,8 +37,8 @@ FIXTURE_SETUP(refused)
 {
 	if (!testbed_is_partition())
 		SKIP(return, "not a logical partition");
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, self->address))
-		SKIP(return, "no edu");
+	if (dma_device_find(0, 0, self->address))
+		SKIP(return, "no device");
 
 	self->memory = memory_get(BASE_PAGES, MiB, PROT_READ | PROT_WRITE);
 	pci_bind(self->address, "vfio-pci");

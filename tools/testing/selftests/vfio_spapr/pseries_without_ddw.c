@@ -4,7 +4,7 @@
  * and says so.
  */
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/testbed.h"
 #include "lib/vfio_pci.h"
 #include "lib/harness.h"
@@ -19,8 +19,8 @@ FIXTURE_SETUP(without_ddw)
 
 	if (!testbed_is_partition())
 		SKIP(return, "not a logical partition");
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
-		SKIP(return, "no edu");
+	if (dma_device_find(0, 0, address))
+		SKIP(return, "no device");
 	pci_bind(address, "vfio-pci");
 	vfio_pci_open_group(&self->pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
 }

@@ -20,7 +20,7 @@
 #include "../kselftest.h"
 #include "lib/actors.h"
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/transcript.h"
 #include "lib/vfio_pci.h"
@@ -177,9 +177,9 @@ int main(void)
 	int iommu_group;
 
 	ksft_print_header();
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address) ||
-	    __pci_find(EDU_VENDOR, EDU_DEVICE, 1, second))
-		ksft_exit_skip("no two edu devices\n");
+	if (dma_device_find(0, 0, address) ||
+	    dma_device_find(1, 0, second))
+		ksft_exit_skip("no two devices\n");
 	transcript_mute(1);
 	ksft_set_plan(12);
 

@@ -503,7 +503,7 @@ static void look(struct __test_metadata *const _metadata, struct run *run)
 	memory = run->arena;
 	if (page)
 		memory += (__u64)(page - 1) << w->shift;
-	found = edu_reach(&run->bed.edu[0], slot_address(w, high, slot),
+	found = dma_reach(&run->bed.dma[0], slot_address(w, high, slot),
 			  memory, 0, NULL);
 	EXPECT_EQ(page && flags == READ_WRITE ? 3 : 0,
 		  flags == WRITE_ONLY ? 0 : found & 3);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "lib/container.h"
-#include "lib/edu.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/vfio_pci.h"
@@ -67,8 +67,8 @@ FIXTURE_SETUP(table)
 
 	if (testbed_is_partition())
 		SKIP(return, "a partition's tables are the hypervisor's");
-	if (__pci_find(EDU_VENDOR, EDU_DEVICE, 0, address))
-		SKIP(return, "no edu");
+	if (dma_device_find(0, 0, address))
+		SKIP(return, "no device");
 	if (!enter_cgroup())
 		SKIP(return, "no memory cgroups");
 

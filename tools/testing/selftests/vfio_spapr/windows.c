@@ -126,7 +126,7 @@ TEST_F(windows, page_sizes)
 			  container_map(c, BASE_PAGES, start, size,
 					READ_WRITE));
 		if (size <= page)
-			EXPECT_EQ(3, edu_reach(&self->bed.edu[0], start,
+			EXPECT_EQ(3, dma_reach(&self->bed.dma[0], start,
 					       self->bed.memory, 0, NULL));
 		/* Half a page is no page */
 		EXPECT_EQ(-EINVAL, container_map(c, BASE_PAGES, start,
@@ -145,7 +145,7 @@ TEST_F(windows, page_sizes)
 TEST_F(windows, huge_pages)
 {
 	const int c = self->bed.container;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	unsigned int huge, shift;
 
 	testbed_open_device(&self->bed, 0);
@@ -170,16 +170,16 @@ TEST_F(windows, huge_pages)
 				continue;
 			if (container_map(c, HUGE_PAGES, start, 4 * huge_size,
 					  READ_WRITE) == 0) {
-				EXPECT_EQ(3, edu_reach(edu, start, memory, 0,
+				EXPECT_EQ(3, dma_reach(dma, start, memory, 0,
 						       NULL));
-				EXPECT_EQ(3, edu_reach(edu, start +
+				EXPECT_EQ(3, dma_reach(dma, start +
 						       4 * huge_size - 8,
 						       memory + 4 * huge_size -
 						       8, 0, NULL));
 				EXPECT_EQ(0, container_unmap(c, start +
 							     huge_size,
 							     huge_size));
-				EXPECT_EQ(0, edu_reach(edu, start + huge_size,
+				EXPECT_EQ(0, dma_reach(dma, start + huge_size,
 						       memory + huge_size,
 						       start, memory) & 3);
 			}
@@ -358,7 +358,7 @@ TEST_F(windows, sparse)
 {
 	const int c = self->bed.container;
 	const __u64 size = 1ULL << 36;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	const size_t page = self->bed.page;
 	__u64 start;
 
@@ -377,18 +377,18 @@ TEST_F(windows, sparse)
 	EXPECT_EQ(-ENXIO, container_map(c, BASE_PAGES, start + size, page,
 					READ_WRITE));
 	memory_see_locked("mapped");
-	EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, start + size / 2, self->bed.memory + page,
+	EXPECT_EQ(3, dma_reach(dma, start, self->bed.memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, start + size / 2, self->bed.memory + page,
 			       0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, start + size - page,
+	EXPECT_EQ(3, dma_reach(dma, start + size - page,
 			       self->bed.memory + 2 * page, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, start + size / 4, self->bed.memory, start,
+	EXPECT_EQ(0, dma_reach(dma, start + size / 4, self->bed.memory, start,
 			       self->bed.memory) & 3);
 	EXPECT_EQ(0, container_unmap(c, start + size / 2, size / 2));
-	EXPECT_EQ(0, edu_reach(edu, start + size - page,
+	EXPECT_EQ(0, dma_reach(dma, start + size - page,
 			       self->bed.memory + 2 * page, start,
 			       self->bed.memory) & 3);
-	EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, start, self->bed.memory, 0, NULL));
 	EXPECT_EQ(0, container_unmap(c, start, size));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 4 * page));
 	EXPECT_EQ(0, container_remove_window(c, start));
@@ -399,7 +399,7 @@ TEST_F(windows, sparse)
 TEST_F(windows, remove_mapped)
 {
 	const int c = self->bed.container;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	const __u64 start = self->bed.start;
 	const size_t page = self->bed.page;
 	__u64 second = ~0ULL;
@@ -412,11 +412,11 @@ TEST_F(windows, remove_mapped)
 				   READ_WRITE));
 	EXPECT_EQ(0, container_map(c, BASE_PAGES + page, start, page,
 				   READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, second, self->bed.memory, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory + page, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, second, self->bed.memory, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, start, self->bed.memory + page, 0, NULL));
 
 	EXPECT_EQ(0, container_remove_window(c, second));
-	EXPECT_EQ(0, edu_reach(edu, second, self->bed.memory, start,
+	EXPECT_EQ(0, dma_reach(dma, second, self->bed.memory, start,
 			       self->bed.memory + page) & 3);
 	EXPECT_EQ(0, container_unmap(c, start, page));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 2 * page));
@@ -429,7 +429,7 @@ TEST_F(windows, remove_mapped)
 TEST_F(windows, growing)
 {
 	const int c = self->bed.container;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	const size_t page = self->bed.page;
 	unsigned int step;
 
@@ -448,11 +448,11 @@ TEST_F(windows, growing)
 		EXPECT_EQ(0, container_map(c, BASE_PAGES,
 					   start + size - page, page,
 					   READ_WRITE));
-		EXPECT_EQ(3, edu_reach(edu, start, self->bed.memory, 0, NULL));
-		EXPECT_EQ(3, edu_reach(edu, start + last * page,
+		EXPECT_EQ(3, dma_reach(dma, start, self->bed.memory, 0, NULL));
+		EXPECT_EQ(3, dma_reach(dma, start + last * page,
 				       self->bed.memory + last * page, 0,
 				       NULL));
-		EXPECT_EQ(3, edu_reach(edu, start + size - page,
+		EXPECT_EQ(3, dma_reach(dma, start + size - page,
 				       self->bed.memory, 0, NULL));
 		memory_see_locked("grown");
 		EXPECT_EQ(0, container_remove_window(c, start));
@@ -465,7 +465,7 @@ TEST_F(windows, growing)
 TEST_F(windows, part_mapped_again)
 {
 	const int c = self->bed.container;
-	const struct edu *edu = &self->bed.edu[0];
+	const struct dma_device *dma = &self->bed.dma[0];
 	const __u64 tce = 1ULL << DEFAULT_SHIFT;
 	const size_t page = self->bed.page;
 	const __u64 start = self->bed.start;
@@ -477,18 +477,18 @@ TEST_F(windows, part_mapped_again)
 	EXPECT_EQ(0, container_register(c, BASE_PAGES, 4 * page));
 	testbed_open_device(&self->bed, 0);
 	EXPECT_EQ(0, container_map(c, BASE_PAGES, start, 3 * page, READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, part, before, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, part, before, 0, NULL));
 
 	EXPECT_EQ(0, container_unmap(c, part, tce));
-	EXPECT_EQ(0, edu_reach(edu, part, before, start, memory) & 3);
-	EXPECT_EQ(3, edu_reach(edu, part + tce, before + tce, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, part - tce, before - tce, 0, NULL));
+	EXPECT_EQ(0, dma_reach(dma, part, before, start, memory) & 3);
+	EXPECT_EQ(3, dma_reach(dma, part + tce, before + tce, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, part - tce, before - tce, 0, NULL));
 
 	EXPECT_EQ(0, container_map(c, (__u64)after, part, tce, READ_WRITE));
-	EXPECT_EQ(3, edu_reach(edu, part, after, 0, NULL));
-	EXPECT_EQ(0, edu_reach(edu, part, before, start, memory) & 3);
-	EXPECT_EQ(3, edu_reach(edu, part + tce, before + tce, 0, NULL));
-	EXPECT_EQ(3, edu_reach(edu, part - tce, before - tce, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, part, after, 0, NULL));
+	EXPECT_EQ(0, dma_reach(dma, part, before, start, memory) & 3);
+	EXPECT_EQ(3, dma_reach(dma, part + tce, before + tce, 0, NULL));
+	EXPECT_EQ(3, dma_reach(dma, part - tce, before - tce, 0, NULL));
 	EXPECT_EQ(0, container_unmap(c, start, 3 * page));
 	EXPECT_EQ(0, container_unregister(c, BASE_PAGES, 4 * page));
 }

@@ -5,12 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
-#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cdev.h"
@@ -241,14 +239,9 @@ long cdev_detach(struct cdev *cdev)
 				     &detach), "DETACH_IOMMUFD_PT");
 }
 
-void cdev_start_edu(struct cdev *cdev)
+void cdev_start_dma(struct cdev *cdev)
 {
-	__u32 command = vfio_device_config_read(cdev->file, PCI_COMMAND, 2);
-
-	vfio_device_config_write(cdev->file, PCI_COMMAND,
-				 command | PCI_COMMAND_MEMORY |
-				 PCI_COMMAND_MASTER, 2);
-	cdev->edu.bar = vfio_device_map_bar(cdev->file, 0, &cdev->bar_size);
+	dma_device_start(&cdev->dma, cdev->file);
 }
 
 struct feature_eeh_pe {
@@ -322,9 +315,7 @@ long cdev_eeh(struct cdev *cdev, __u32 op, const struct vfio_eeh_pe_err *err)
 
 void cdev_close(struct cdev *cdev)
 {
-	if (cdev->edu.bar)
-		munmap((void *)cdev->edu.bar, cdev->bar_size);
-	cdev->edu.bar = NULL;
+	dma_device_close(&cdev->dma);
 	vfio_close(&cdev->file);
 }
 

@@ -11,7 +11,7 @@
 #include <linux/types.h>
 #include <stddef.h>
 
-#include "edu.h"
+#include "dma_device.h"
 #include "testbed.h"
 
 struct iommu_iova_range;
@@ -100,14 +100,12 @@ long iommufd_hw_info(int iommufd, __u32 device, struct hw_info_windows *info);
  * struct cdev - PCI function behind a device file
  * @file: the device file, -1 when it is not open
  * @id: of the function in the iommufd that it is bound to
- * @edu: its registers when they are mapped and it is an edu
- * @bar_size: of the registers in bytes
+ * @dma: the function's driver and registers, once it is started
  */
 struct cdev {
 	int file;
 	__u32 id;
-	struct edu edu;
-	size_t bar_size;
+	struct dma_device dma;
 };
 
 /* Open the device file of the function at @address, bound to vfio-pci */
@@ -117,8 +115,8 @@ long cdev_bind(struct cdev *cdev, int iommufd);
 long cdev_attach(struct cdev *cdev, __u32 to);
 long cdev_detach(struct cdev *cdev);
 
-/* Map the registers of a bound edu function and make it a bus master */
-void cdev_start_edu(struct cdev *cdev);
+/* Make a bound function ready for DMA that needs no memory for it */
+void cdev_start_dma(struct cdev *cdev);
 
 /*
  * VFIO_DEVICE_FEATURE_EEH_PE, see <linux/vfio.h>, which not all kernels have.

@@ -148,16 +148,16 @@ expect_directions(struct __test_metadata *_metadata, struct testbed *bed,
 	for (flags = READ_ONLY; flags <= READ_WRITE; flags++) {
 		EXPECT_EQ(0, container_map(c, BASE_PAGES, bed->start, TCE_PAGE,
 					   flags));
-		found = edu_reach(&bed->edu[0], bed->start, bed->memory,
+		found = dma_reach(&bed->dma[0], bed->start, bed->memory,
 				  scratch, scratch_memory);
 		if (flags & READ_ONLY)
-			EXPECT_EQ(EDU_READS, found & EDU_READS);
-		EXPECT_EQ(!!(flags & WRITE_ONLY), !!(found & EDU_WRITES));
+			EXPECT_EQ(DMA_READS, found & DMA_READS);
+		EXPECT_EQ(!!(flags & WRITE_ONLY), !!(found & DMA_WRITES));
 
 		EXPECT_EQ(0, container_unmap(c, bed->start, TCE_PAGE));
-		found = edu_reach(&bed->edu[0], bed->start, bed->memory,
+		found = dma_reach(&bed->dma[0], bed->start, bed->memory,
 				  scratch, scratch_memory);
-		EXPECT_EQ(0, found & (EDU_READS | EDU_WRITES));
+		EXPECT_EQ(0, found & (DMA_READS | DMA_WRITES));
 	}
 }
 

@@ -6,57 +6,65 @@
  * POWER whatever the kernel runs in.
  */
 #include <endian.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "edu.h"
-#include "transcript.h"
 
 #define REG_ID		0x00
+#define REG_INTERRUPT	0x60		/* sets bits of its status */
+#define REG_ACKNOWLEDGE	0x64		/* clears them */
 #define REG_SOURCE	0x80
 #define REG_DESTINATION	0x88
 #define REG_COUNT	0x90
 #define REG_COMMAND	0x98
 
 #define ID_LOW		0xed		/* the rest is a version */
+#define STATUS_TEST	0x1		/* no interrupt of the device's own */
 #define COMMAND_RUN	0x1
 #define COMMAND_TO_BUS	0x2
 
 #define BUFFER		0x40000		/* as the device itself sees it */
 
-static void write64(const struct edu *edu, unsigned int reg, __u64 value)
+static void write32(const struct dma_device *dma, unsigned int reg,
+		    __u32 value)
 {
-	*(volatile __u64 *)(edu->bar + reg) = htobe64(value);
+	*(volatile __u32 *)(dma->bar + reg) = htobe32(value);
 }
 
-static __u32 read32(const struct edu *edu, unsigned int reg)
+static void write64(const struct dma_device *dma, unsigned int reg,
+		    __u64 value)
 {
-	return be32toh(*(volatile __u32 *)(edu->bar + reg));
+	*(volatile __u64 *)(dma->bar + reg) = htobe64(value);
 }
 
-bool edu_alive(const struct edu *edu)
+static __u32 read32(const struct dma_device *dma, unsigned int reg)
 {
-	__u32 id = read32(edu, REG_ID);
+	return be32toh(*(volatile __u32 *)(dma->bar + reg));
+}
+
+static bool edu_alive(const struct dma_device *dma)
+{
+	__u32 id = read32(dma, REG_ID);
 
 	return id != ~0U && (id & 0xff) == ID_LOW;
 }
 
-static bool run(const struct edu *edu, __u64 source, __u64 destination,
+static bool run(const struct dma_device *dma, __u64 source, __u64 destination,
 		unsigned int count, unsigned int direction)
 {
 	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
 	int polls;
 
-	write64(edu, REG_SOURCE, source);
-	write64(edu, REG_DESTINATION, destination);
-	write64(edu, REG_COUNT, count);
-	write64(edu, REG_COMMAND, COMMAND_RUN | direction);
+	write64(dma, REG_SOURCE, source);
+	write64(dma, REG_DESTINATION, destination);
+	write64(dma, REG_COUNT, count);
+	write64(dma, REG_COMMAND, COMMAND_RUN | direction);
 
 	for (polls = 0; polls < 400; polls++) {
 		__u32 command;
 
 		nanosleep(&pause, NULL);
-		command = be64toh(*(volatile __u64 *)(edu->bar + REG_COMMAND));
+		command = be64toh(*(volatile __u64 *)(dma->bar + REG_COMMAND));
 		if (command == ~0U)
 			return false;
 		if (!(command & COMMAND_RUN))
@@ -65,64 +73,40 @@ static bool run(const struct edu *edu, __u64 source, __u64 destination,
 	return false;
 }
 
-bool edu_load(const struct edu *edu, __u64 bus, unsigned int offset,
-	      unsigned int count)
+static bool edu_load(const struct dma_device *dma, __u64 bus,
+		     unsigned int offset, unsigned int count)
 {
-	return run(edu, bus, BUFFER + offset, count, 0);
+	return run(dma, bus, BUFFER + offset, count, 0);
 }
 
-bool edu_store(const struct edu *edu, __u64 bus, unsigned int offset,
-	       unsigned int count)
+static bool edu_store(const struct dma_device *dma, __u64 bus,
+		      unsigned int offset, unsigned int count)
 {
-	return run(edu, BUFFER + offset, bus, count, COMMAND_TO_BUS);
+	return run(dma, BUFFER + offset, bus, count, COMMAND_TO_BUS);
 }
 
-static unsigned int reach(const struct edu *edu, __u64 bus,
-			  volatile __u64 *memory, __u64 scratch_bus,
-			  volatile __u64 *scratch)
+static void edu_interrupt(const struct dma_device *dma, unsigned int vector)
 {
-	static __u64 serial = 0x5341505200000000;
-	const __u64 sent = ++serial, left = ++serial;
-	unsigned int found = 0;
-
-	*memory = sent;
-	if (!edu_load(edu, bus, 0, sizeof(sent)))
-		return EDU_SILENT;
-	*memory = left;
-	if (!edu_store(edu, bus, 0, sizeof(sent)))
-		return EDU_SILENT;
-	if (*memory == sent)
-		return EDU_READS | EDU_WRITES;
-	if (*memory != left)
-		found |= EDU_WRITES;
-	if (!scratch)
-		return found;
-
-	*scratch = left;
-	if (!edu_store(edu, scratch_bus, 0, sizeof(sent)))
-		return found | EDU_SILENT;
-	if (*scratch == sent)
-		found |= EDU_READS;
-	return found;
+	write32(dma, REG_INTERRUPT, STATUS_TEST);
 }
 
-unsigned int edu_reach(const struct edu *edu, __u64 bus,
-		       volatile void *memory, __u64 scratch_bus,
-		       volatile void *scratch)
+static void edu_quiet(const struct dma_device *dma)
 {
-	static const char *const reaches[] = {
-		"nothing", "reads", "writes", "reads and writes",
-	};
-	const __u64 before = *(volatile __u64 *)memory;
-	unsigned int found;
-	char question[96];
-
-	found = reach(edu, bus, memory, scratch_bus, scratch);
-	*(volatile __u64 *)memory = before;
-
-	snprintf(question, sizeof(question), "device at %#llx to %p",
-		 (unsigned long long)bus, (void *)memory);
-	transcript_see(question, "%s%s", reaches[found & 3],
-		       found & EDU_SILENT ? ", hangs" : "");
-	return found;
+	write32(dma, REG_ACKNOWLEDGE, ~0U);
 }
+
+static const struct dma_device_id edu_ids[] = {
+	{ 0x1234, 0x11e8 },
+	{}
+};
+
+const struct dma_device_ops edu_ops = {
+	.name = "edu",
+	.ids = edu_ids,
+	.abilities = DMA_NO_MEMORY | DMA_TAKES_TIME,
+	.alive = edu_alive,
+	.load = edu_load,
+	.store = edu_store,
+	.interrupt = edu_interrupt,
+	.quiet = edu_quiet,
+};

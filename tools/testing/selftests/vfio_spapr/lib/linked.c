@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A guest linked to a group with an edu device, see linked.h. */
+/* A guest linked to a group with a device, see linked.h. */
 #include <endian.h>
 #include <errno.h>
 #include <linux/iommufd.h>
@@ -73,8 +73,8 @@ static void start_nested(struct linked *l)
 
 	ret = cdev_bind(&l->cdev, l->iommufd);
 	VFIO_REQUIRE(!ret, "BIND: %ld", ret);
-	cdev_start_edu(&l->cdev);
-	l->bed.edu[0] = l->cdev.edu;
+	cdev_start_dma(&l->cdev);
+	l->bed.dma[0] = l->cdev.dma;
 	ret = iommufd_hw_info(l->iommufd, l->cdev.id, &info);
 	VFIO_REQUIRE(!ret, "GET_HW_INFO: %ld", ret);
 	l->start32 = info.window_start[0];
@@ -131,7 +131,7 @@ static void close_cdev(struct linked *l)
 {
 	if (!l->nested)
 		return;
-	l->bed.edu[0].bar = NULL;
+	l->bed.dma[0].bar = NULL;
 	cdev_close(&l->cdev);
 	vfio_close(&l->iommufd);
 }
@@ -262,7 +262,7 @@ int linked_table(struct linked *l, __u64 liobn, unsigned int page_shift,
 unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
 			  __u64 scratch_bus, __u64 scratch)
 {
-	return edu_reach(&l->bed.edu[0], bus, kvm_ppc_mem(&l->vm, gpa),
+	return dma_reach(&l->bed.dma[0], bus, kvm_ppc_mem(&l->vm, gpa),
 			 scratch_bus,
 			 scratch_bus ? kvm_ppc_mem(&l->vm, scratch) : NULL);
 }

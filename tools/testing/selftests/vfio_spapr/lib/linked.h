@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A guest of a few instructions whose TCE tables are linked to the windows of
- * an IOMMU group, with an edu device in that group to see what they let
+ * an IOMMU group, with a device in that group to see what they let
  * through. The windows are those of a container, or of a nested page table of an
  * iommufd.
  */
@@ -26,7 +26,7 @@
  * @start32:	bus address where the default window begins
  * @size32:	the default window's size in bytes
  * @iommufd:	of a nested one, its file, and what follows is of it
- * @cdev:	the first edu
+ * @cdev:	the first device
  * @ioas:	the guest's memory, and its tables from LINKED_TABLES_AT on
  * @parent:	the page table that has it
  * @hwpt:	the nested page table
@@ -63,7 +63,7 @@ struct linked {
 const char *linked_find(struct linked *l);
 
 /**
- * linked_open() - Start a guest that has the first edu
+ * linked_open() - Start a guest that has the first device
  * @l: with the devices that linked_find() found in its @bed
  * @pr: KVM-PR rather than KVM-HV
  * @mem_size: see kvm_ppc_vm_init(); this memory is registered with the
@@ -113,7 +113,7 @@ int linked_table(struct linked *l, __u64 liobn, unsigned int page_shift,
 
 /*
  * What the device can do at bus address @bus with the guest's memory at @gpa;
- * see edu_reach(). Where the device may only read takes a bus address
+ * see dma_reach(). Where the device may only read takes a bus address
  * @scratch_bus that lets it write to @scratch, 0 for none.
  */
 unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,

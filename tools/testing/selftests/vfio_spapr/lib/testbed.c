@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Three edu functions in two IOMMU groups, see testbed.h. */
-#include <linux/pci_regs.h>
+/* Three devices in two IOMMU groups, see testbed.h. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,13 +54,10 @@ bool testbed_find(struct testbed *bed)
 		bed->device[i] = -1;
 
 	for (i = 0; i < TESTBED_DEVICES; i++)
-		if (__pci_find(EDU_VENDOR, EDU_DEVICE, i, bed->address[i])) {
-			printf("# edu functions: %d of %d\n", i,
-			       TESTBED_DEVICES);
+		if (dma_device_find(i, DMA_NO_MEMORY, bed->address[i]))
 			return false;
-		}
 	if (!sort_by_group(bed)) {
-		printf("# the edu functions must be two in a group and one\n");
+		printf("# the devices must be two in a group and one\n");
 		return false;
 	}
 	for (i = 0; i < TESTBED_DEVICES; i++)
@@ -117,20 +113,14 @@ void testbed_open_device(struct testbed *bed, unsigned int device)
 {
 	int fd = vfio_device_open(bed->group[GROUP_OF(device)],
 				  bed->address[device]);
-	__u32 command = vfio_device_config_read(fd, PCI_COMMAND, 2);
 
-	vfio_device_config_write(fd, PCI_COMMAND,
-				 command | PCI_COMMAND_MEMORY |
-				 PCI_COMMAND_MASTER, 2);
 	bed->device[device] = fd;
-	bed->edu[device].bar = vfio_device_map_bar(fd, 0, &bed->bar_size);
+	dma_device_start(&bed->dma[device], fd);
 }
 
 void testbed_close_device(struct testbed *bed, unsigned int device)
 {
-	if (bed->edu[device].bar)
-		munmap((void *)bed->edu[device].bar, bed->bar_size);
-	bed->edu[device].bar = NULL;
+	dma_device_close(&bed->dma[device]);
 	vfio_close(&bed->device[device]);
 }
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the container's tests start from: three edu functions, the first two in
- * one IOMMU group, the third in another.
+ * What the container's tests start from: three devices that do DMA, the first
+ * two in one IOMMU group, the third in another.
  */
 #ifndef VFIO_SPAPR_TESTBED_H
 #define VFIO_SPAPR_TESTBED_H
 
 #include <stdbool.h>
 
-#include "edu.h"
+#include "dma_device.h"
 #include "vfio_pci.h"
 
 #define TESTBED_DEVICES	3
@@ -21,8 +21,7 @@ struct testbed {
 	int container;
 	int group[TESTBED_GROUPS];
 	int device[TESTBED_DEVICES];
-	struct edu edu[TESTBED_DEVICES];
-	size_t bar_size;
+	struct dma_device dma[TESTBED_DEVICES];
 	/* Size of the kernel's pages, and memory for DMA */
 	size_t page;
 	char *memory;

@@ -128,6 +128,41 @@ bool pci_present(const char *address)
 	return !access(path, F_OK);
 }
 
+int __pci_ids(const char *address, __u16 *vendor, __u16 *device)
+{
+	*vendor = pci_read_id(address, "vendor");
+	*device = pci_read_id(address, "device");
+	return *vendor ? 0 : -ENODEV;
+}
+
+static const char *names(void)
+{
+	return getenv("VFIO_SPAPR_DEVICES");
+}
+
+bool pci_are_named(void)
+{
+	return names();
+}
+
+int __pci_named(unsigned int nth, char address[PCI_ADDRESS_LEN])
+{
+	const char *at = names();
+	size_t length;
+
+	while (at) {
+		at += strspn(at, " ");
+		length = strcspn(at, " ");
+		if (!length || length >= PCI_ADDRESS_LEN)
+			break;
+		snprintf(address, PCI_ADDRESS_LEN, "%.*s", (int)length, at);
+		if (!nth--)
+			return 0;
+		at += length;
+	}
+	return -ENODEV;
+}
+
 void pci_driver(const char *address, char *name, size_t len)
 {
 	if (__pci_link(address, "driver", name, len))

@@ -40,6 +40,17 @@ int __pci_find(__u16 vendor, __u16 device, unsigned int nth,
 	       char address[PCI_ADDRESS_LEN]);
 bool pci_present(const char *address);
 
+/* The function's IDs: 0 or -ENODEV */
+int __pci_ids(const char *address, __u16 *vendor, __u16 *device);
+
+/*
+ * The environment variable VFIO_SPAPR_DEVICES names the functions to test, by
+ * their addresses with spaces between them: whether it is set, and the
+ * function number @nth (from 0) in it.  Returns -ENODEV when there is none.
+ */
+bool pci_are_named(void);
+int __pci_named(unsigned int nth, char address[PCI_ADDRESS_LEN]);
+
 /* Name of the function's driver; an empty string when it has none. */
 void pci_driver(const char *address, char *name, size_t len);
 
