@@ -14,7 +14,7 @@
 /* Users expect to find room for their memory at the address it has for them */
 #define TCE_APERTURE_MIN_LG2	47
 
-/* The table that window @num of the PE gets from @td, if any */
+/* Return the table of @td for window @num of a PE, or NULL */
 static struct pt_iommu_tce *tce_table_for(struct tce_domain *td, int num)
 {
 	unsigned int w;

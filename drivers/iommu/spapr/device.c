@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Devices and PEs, the platform and the blocked domain, see spapr-iommu.h. */
+/*
+ * Devices and their PEs
+ *
+ * Makes each bridge known to the IOMMU core, finds the PE of a device, and
+ * moves PEs between the DMA API (the platform domain) and users (the blocked
+ * domain).
+ * spapr-iommu.h explains these terms.
+ */
 
 #include <linux/iommu.h>
 #include <linux/pci.h>
@@ -14,7 +21,7 @@
 static struct iommu_domain tce_platform_domain;
 
 /**
- * tce_is_platform_domain() - Does the DMA API own PEs in a domain?
+ * tce_is_platform_domain() - Tell whether the DMA API owns the PEs of a domain
  * @domain: Any domain
  *
  * Context: any.
@@ -26,7 +33,7 @@ bool tce_is_platform_domain(const struct iommu_domain *domain)
 }
 
 /**
- * tce_group() - The PE of a device
+ * tce_group() - Get the PE of a device
  * @dev: The device
  *
  * Context: the mutex of the device's group is held.
@@ -46,7 +53,7 @@ struct iommu_table_group *tce_group(struct device *dev)
  * @dev: The device
  * @old: The domain that the core says @dev is in, NULL for a new device
  *
- * Does nothing but count the device when the PE has been taken with another.
+ * Where the PE has been taken with another device, only counts the device.
  *
  * Context: the group's mutex is held.
  * Return: 0, or -errno of the platform with the PE as it was.
@@ -71,7 +78,7 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 }
 
 /*
- * The domain of a device that a driver of the host uses, with the DMA API of
+ * Attach a device to the domain in which drivers of the host use the DMA API of
  * the architecture
  */
 static int tce_platform_attach_dev(struct iommu_domain *domain,
@@ -177,8 +184,8 @@ static struct iommu_device *tce_probe_device(struct device *dev)
 }
 
 /*
- * The PE goes on with the devices that it has left. After the last one nothing
- * may lead from it to the domain, which will be freed.
+ * The PE keeps its domain while it has devices. The last device takes the PE
+ * out of the domain, which will be freed.
  */
 static void tce_release_device(struct device *dev)
 {

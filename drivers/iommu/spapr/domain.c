@@ -42,7 +42,7 @@ static struct tce_attachment *tce_attach(struct tce_domain *td,
 	return attachment;
 }
 
-/* The PE must have no TCE of the domain any more */
+/* The caller has cleared all TCEs of the domain in the PE */
 static void tce_detach(struct tce_attachment *attachment)
 {
 	unsigned long flags;
@@ -86,8 +86,8 @@ void tce_leave_domain(struct iommu_table_group *group, struct device *dev)
  * its TCEs, so it is known to both for a while.
  *
  * Context: the group's mutex is held.
- * Return: 0 or -errno. The PE is where it was then, or, where the platform does
- *	not give it its windows back, has none.
+ * Return: 0 or -errno. After an error the PE is where it was, or has no windows
+ *	where the platform does not restore them.
  */
 int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 		    struct device *dev)
@@ -114,7 +114,7 @@ int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 	return 0;
 }
 
-/* Can the PE have windows as @td has them? */
+/* Return true if the PE can have the windows of @td */
 static bool tce_domain_fits(const struct tce_domain *td,
 			    struct iommu_table_group *group)
 {
@@ -245,7 +245,7 @@ static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
 	return 0;
 }
 
-/* The same for the part of a range that is in each window */
+/* Do so for the part of the range that is in each window */
 static int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
 			   int (*told)(struct tce_attachment *attachment,
 				       unsigned int w, unsigned long start,
@@ -313,9 +313,9 @@ static void tce_domain_flush_all(struct iommu_domain *domain)
  * @domain: The domain
  * @gather: Where they were, and the levels to free
  *
- * A bridge does not tell a level from a TCE: after a level all has to go. Who
- * reads the table for a hypervisor holds the lock, and so has done with a level
- * before it is freed.
+ * A bridge caches levels as it caches TCEs, and cannot forget a single one. So
+ * it forgets everything when a level is freed. A hypervisor's TCEs are read from
+ * the table under the lock, which this function takes before it frees a level.
  *
  * Context: any.
  */
@@ -334,8 +334,9 @@ void tce_domain_sync(struct iommu_domain *domain,
 }
 
 /*
- * The table of one of two windows is about to mix ranges that are apart. The
- * windows' places in the array are their numbers.
+ * The page table code flushes what it has gathered before it gathers a range
+ * that is apart. In a domain with two windows it does so for the table of one.
+ * The index of a window in the array is its number.
  */
 static void tce_window_sync(struct iommu_domain *window,
 			    struct iommu_iotlb_gather *gather)

@@ -7,9 +7,9 @@
  * core maps into, is the log of what those tables hold: a PE that joins gets
  * all of it, and after each change the PEs that are there get the change.
  *
- * Both go by the log at the time, under the domain's lock, so it does not
- * matter which comes first: a TCE that was unmapped in the meantime is either
- * not in the log any more, or is cleared after it was written.
+ * Both read the log under the domain's lock, so their order does not matter: a
+ * TCE that was unmapped in the meantime is either gone from the log, or is
+ * cleared after it was written.
  */
 
 #define pr_fmt(fmt) "spapr-iommu: " fmt
@@ -25,7 +25,7 @@
 
 /*
  * A hypervisor that does not clear a TCE leaves the device access to a page
- * that is about to be given to others. Nothing but the log can tell of it.
+ * that is about to be given to others. All that is left to do is to report it.
  */
 static void tce_report_lost(const struct iommu_table *tbl, unsigned long start,
 			    unsigned long npages, long rc)
@@ -98,7 +98,7 @@ static int tce_hypervisor_map(struct tce_attachment *attachment,
 	return min(n, 0);
 }
 
-/* The same for all of a window, with others having their turn in between */
+/* Write all of a window, a list at a time, and drop the lock in between */
 static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 {
 	struct tce_domain *td = attachment->domain;
@@ -116,8 +116,8 @@ static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 }
 
 /*
- * Clear the TCEs that the log has, or, for @all, every one. The latter include
- * those whose removal the core has not told yet, and that the log has no more.
+ * Clear the TCEs that the log has or, for @all, every TCE of the window. The core
+ * may have removed TCEs from the log that it has not told of yet.
  */
 static void tce_clear_window(struct tce_attachment *attachment, unsigned int w,
 			     bool all)
@@ -150,7 +150,7 @@ static void tce_set_hypervisor_table(struct tce_attachment *attachment,
 	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
 }
 
-/* The window is where the hypervisor puts it: that must be where it shall be */
+/* The hypervisor chooses where the window is. Fail unless @td has it there */
 static int tce_open_window(struct tce_attachment *attachment, unsigned int w,
 			   struct pci_dev *pdev)
 {
@@ -192,7 +192,7 @@ static void tce_close_window(struct tce_attachment *attachment, unsigned int w,
 	if (!tbl)
 		return;
 
-	/* The default window may outlast us. Others go with all their TCEs */
+	/* The default window may stay. Others are removed with all their TCEs */
 	tce_clear_window(attachment, w, outlasts);
 	if (group->ops->close_window(group, pdev, attachment->number[w])) {
 		pr_err("LIOBN %lx: the window stays\n", tbl->it_index);

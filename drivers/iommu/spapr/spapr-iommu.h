@@ -215,14 +215,15 @@ tce_kind_of(const struct iommu_table_group *group)
 					  &tce_kind_hypervisor;
 }
 
-/* Which of the PE's windows is at @start? */
+/* Return the number of the window at bus address @start */
 static inline int tce_window_number(u64 start)
 {
 	return start & TCE_SECOND_WINDOW ? 1 : 0;
 }
 
 /* Fewest levels that a table for @size_lg2 bytes needs; each is a page */
-static inline unsigned int tce_levels(unsigned int size_lg2, unsigned int page_shift)
+static inline unsigned int tce_levels(unsigned int size_lg2,
+				      unsigned int page_shift)
 {
 	return DIV_ROUND_UP(size_lg2 - page_shift,
 			    PAGE_SHIFT - ilog2(sizeof(u64)));

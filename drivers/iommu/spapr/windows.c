@@ -2,8 +2,8 @@
 /*
  * Windows that a user chooses
  *
- * A user learns here which windows a PE can have, and what is checked here is all
- * that a domain is made of.
+ * Reports which windows a PE can have, and checks those that a user asks for. A
+ * domain is only made of windows that this file has checked.
  */
 
 #include <linux/slab.h>
@@ -27,14 +27,14 @@ static int tce_check_window(const struct iommu_table_group *group,
 		return -EINVAL;
 	if (w->levels > group->max_levels)
 		return -EINVAL;
-	/* A hypervisor's table is not made of levels of ours */
+	/* The levels of a hypervisor's table are its own */
 	if (group->ops->attach_table && w->levels &&
 	    w->levels < tce_levels(ilog2(w->size), w->page_shift))
 		return -EINVAL;
 	return 0;
 }
 
-/* How many windows the PE can have at a time */
+/* Return how many windows the PE can have at a time */
 static unsigned int tce_windows_max(const struct iommu_table_group *group)
 {
 	return clamp_t(int, group->max_dynamic_windows_supported, 1,
@@ -42,7 +42,7 @@ static unsigned int tce_windows_max(const struct iommu_table_group *group)
 }
 
 /**
- * tce_check_windows() - Can a PE have these windows?
+ * tce_check_windows() - Check that a PE can have windows
  * @group: The PE
  * @data: The windows as a user wants them
  * @max_page_shift: Log2 of the largest page in bytes that the caller can map
