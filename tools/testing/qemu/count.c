@@ -17,55 +17,14 @@
  * FILE of profile gets, at each end, a line for each block of code executed
  * since the begin: its address and the instructions executed in it; then an
  * empty line. The emulator may be killed at any time after that.
- *
- * QEMU's plugin interface is declared here as far as it is used, since
- * distributions ship QEMU without its header: version 1 (up to QEMU 8.1) or, with
- * -DPLUGIN_VERSION=3, that and later ones.
  */
 #include <inttypes.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#ifndef PLUGIN_VERSION
-#define PLUGIN_VERSION	1
-#endif
-
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_info_t;
-
-enum { QEMU_PLUGIN_CB_NO_REGS };
-enum { QEMU_PLUGIN_INLINE_ADD_U64 };
-
-typedef uint64_t qemu_plugin_id_t;
-typedef void (*translated_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*executed_cb)(unsigned int vcpu, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-					   translated_cb cb);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-					  executed_cb cb, int flags,
-					  void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    executed_cb cb, int flags,
-					    void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
-						 size_t index);
-
-__attribute__((visibility("default")))
-int qemu_plugin_version = PLUGIN_VERSION;
+#include "plugin.h"
 
 #if PLUGIN_VERSION < 3
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb,
-					      int op, void *at, uint64_t add);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-
 static uint64_t total;
 
 static void count_block(struct qemu_plugin_tb *tb, uint64_t insns)
@@ -78,30 +37,7 @@ static uint64_t executed(void)
 {
 	return total;
 }
-
-static uint32_t insn_word(const struct qemu_plugin_insn *insn)
-{
-	uint32_t word;
-
-	memcpy(&word, qemu_plugin_insn_data(insn), sizeof(word));
-	return word;
-}
 #else
-struct qemu_plugin_scoreboard;
-
-typedef struct {
-	struct qemu_plugin_scoreboard *score;
-	size_t offset;
-} qemu_plugin_u64;
-
-struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
-uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry);
-void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
-		struct qemu_plugin_tb *tb, int op, qemu_plugin_u64 entry,
-		uint64_t add);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *data,
-			     size_t size);
-
 static qemu_plugin_u64 total;
 
 static void count_block(struct qemu_plugin_tb *tb, uint64_t insns)
@@ -116,19 +52,7 @@ static uint64_t executed(void)
 {
 	return qemu_plugin_u64_sum(total);
 }
-
-static uint32_t insn_word(const struct qemu_plugin_insn *insn)
-{
-	uint32_t word;
-
-	qemu_plugin_insn_data(insn, &word, sizeof(word));
-	return word;
-}
 #endif
-
-/* xori RS,RA,0 with RS = RA, as the bytes of a big-endian instruction */
-#define MARK_BEGIN	0x6b5a0000u
-#define MARK_END	0x6b7b0000u
 
 /* A block of translated code; found again by address when translated anew */
 struct block {
@@ -206,12 +130,6 @@ static struct block *block_at(uint64_t address, uint64_t insns)
 	return *at;
 }
 
-/* The same marker in either byte order of the emulated processor */
-static bool is_marker(uint32_t word, uint32_t marker)
-{
-	return word == marker || word == __builtin_bswap32(marker);
-}
-
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
@@ -224,9 +142,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		uint32_t word = insn_word(insn);
-		executed_cb cb = is_marker(word, MARK_BEGIN) ? begin :
-				 is_marker(word, MARK_END) ? end : NULL;
+		executed_cb cb = cb_of(insn, begin, end);
 
 		if (cb)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, cb,

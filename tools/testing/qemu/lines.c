@@ -15,58 +15,13 @@
  * LINE is a physical address and ADDRESS that of the instruction, in
  * hexadecimal; an empty line ends the rows. A line is as long as a POWER
  * processor's, 128 bytes.
- *
- * QEMU's plugin interface, version 1, is declared here as far as it is used,
- * since distributions ship QEMU without its header.
  */
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_plugin_hwaddr;
-struct qemu_info_t;
-
-enum { QEMU_PLUGIN_CB_NO_REGS };
-enum { QEMU_PLUGIN_MEM_RW = 3 };
-
-typedef uint64_t qemu_plugin_id_t;
-typedef uint32_t qemu_plugin_meminfo_t;
-typedef void (*translated_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*executed_cb)(unsigned int vcpu, void *data);
-typedef void (*accessed_cb)(unsigned int vcpu, qemu_plugin_meminfo_t info,
-			    uint64_t address, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-					   translated_cb cb);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    executed_cb cb, int flags,
-					    void *data);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
-				      accessed_cb cb, int flags, int rw,
-				      void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
-						 size_t index);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
-struct qemu_plugin_hwaddr *qemu_plugin_get_hwaddr(qemu_plugin_meminfo_t info,
-						  uint64_t address);
-bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *hwaddr);
-uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *hwaddr);
-
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
-
-/* xori RS,RA,0 with RS = RA, as the bytes of a big-endian instruction */
-#define MARK_BEGIN	0x6b5a0000u
-#define MARK_END	0x6b7b0000u
+#include "plugin.h"
 
 #define LINE_SHIFT	7
 #define NR_BUCKETS	(1u << 18)
@@ -185,24 +140,14 @@ static void accessed(unsigned int vcpu, qemu_plugin_meminfo_t info,
 	pthread_mutex_unlock(&bucket->lock);
 }
 
-/* The same marker in either byte order of the emulated processor */
-static bool is_marker(uint32_t word, uint32_t marker)
-{
-	return word == marker || word == __builtin_bswap32(marker);
-}
-
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
 
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		executed_cb cb;
-		uint32_t word;
+		executed_cb cb = cb_of(insn, begin, end);
 
-		memcpy(&word, qemu_plugin_insn_data(insn), sizeof(word));
-		cb = is_marker(word, MARK_BEGIN) ? begin :
-		     is_marker(word, MARK_END) ? end : NULL;
 		if (cb)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, cb,
 					QEMU_PLUGIN_CB_NO_REGS, NULL);
