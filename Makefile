@@ -239,8 +239,8 @@ test-deb: deb $(busybox)
 ##                    LINES=1 counts cache lines that processors share instead
 bench: kernel kernel-base rootfs
 	@tools/build/selftests $(B)
-	@tools/testing/qemu/bench -m '$(M)' -p '$(PROFILE)' $(if $(FLUSH),-f) \
-		$(if $(KEEP),-b) $(if $(LINES),-l)
+	@tools/testing/qemu/$(if $(LINES),lines -m '$(M)',bench -m '$(M)' \
+		-p '$(PROFILE)' $(if $(FLUSH),-f) $(if $(KEEP),-b))
 
 ## make series        $B/series: the patches to be mailed, with a cover letter
 series: tree
