@@ -960,8 +960,8 @@ static int do_io_nested(struct picks *p)
 	const struct nested_windows windows = {
 		.num_windows = around(p, 2 - pick(p) % 2),
 		.windows = {
-			{ fuzz.window32.start, 16 * MiB, 12, 0, pick_iova(p) },
-			{ 1ULL << 59, around(p, 64 * MiB), shift, 0,
+			{ { fuzz.window32.start, 16 * MiB, 12 }, pick_iova(p) },
+			{ { 1ULL << 59, around(p, 64 * MiB), shift },
 			  pick_iova(p) },
 		},
 	};
