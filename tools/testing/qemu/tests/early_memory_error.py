@@ -129,6 +129,6 @@ def raise_errors(folder, addresses, length):
 
 
 if __name__ == "__main__":
-    sys.exit(early.run(f"/hcall_memory_error {ERRORS} "
-                       + " ".join(map(str, LENGTHS)), (CALLER, COPY),
-                       raise_errors))
+    sys.exit(early.run(" ".join(map(str, ("/hcall_memory_error", ERRORS,
+                                          *LENGTHS, *sys.argv[1:]))),
+                       (CALLER, COPY), raise_errors))

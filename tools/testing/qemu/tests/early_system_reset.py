@@ -101,4 +101,5 @@ def run(command, symbols, disturb):
 
 
 if __name__ == "__main__":
-    sys.exit(run(f"/hcall_system_reset {RESETS}", (SYMBOL,), raise_resets))
+    sys.exit(run(" ".join(("/hcall_system_reset", str(RESETS), *sys.argv[1:])),
+                 (SYMBOL,), raise_resets))

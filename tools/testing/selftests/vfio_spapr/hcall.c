@@ -949,14 +949,14 @@ static void skip_table(const struct table *t)
 		ksft_test_result_skip("%s.%s: no devices\n", kind, t->name);
 }
 
-/* "nested": linked tables, to a nested page table's windows */
+/* In a variant only the tables with a window */
 int main(int argc, char **argv)
 {
 	const bool has[] = { kvm_ppc_has_hv(), kvm_ppc_has_pr() };
 	bool devices;
 	unsigned int i, pr, first = 0;
 
-	guest.nested = argc > 1 && !strcmp(argv[1], "nested");
+	linked_variant(&guest, &argc, argv);
 	ksft_print_header();
 	if (!has[0] && !has[1])
 		ksft_exit_skip("no KVM\n");

@@ -2,7 +2,7 @@
 /*
  * Memory errors in a list of TCEs:
  *
- *	hcall_memory_error [ERRORS [LENGTH...]]
+ *	hcall_memory_error [ERRORS [LENGTH...]] [VARIANT]
  *
  * A vCPU makes H_PUT_TCE_INDIRECT and nothing else, while something outside of
  * the machine has the loads from its list fail where the list is read first.
@@ -104,14 +104,16 @@ static void test(unsigned int wanted, unsigned int length)
 
 int main(int argc, char **argv)
 {
-	unsigned int wanted = argc > 1 ? atoi(argv[1]) : 1;
+	const char *lacking;
+	unsigned int wanted;
 	int i;
 
+	linked_variant(&guest, &argc, argv);
+	wanted = argc > 1 ? atoi(argv[1]) : 1;
 	ksft_print_header();
-	if (!kvm_ppc_has_hv())
-		ksft_exit_skip("no KVM\n");
-	if (!testbed_find(&guest.bed))
-		ksft_exit_skip("no devices\n");
+	lacking = linked_find(&guest);
+	if (lacking)
+		ksft_exit_skip("%s\n", lacking);
 
 	ksft_set_plan(argc > 2 ? 3 * (argc - 2) : 3);
 	transcript_mute(1);

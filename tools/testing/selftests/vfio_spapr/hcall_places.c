@@ -173,8 +173,8 @@ int main(int argc, char **argv)
 	unsigned int traced = 1 << TCE_VIRTUAL;
 	const char *lacking;
 
+	linked_variant(&guest, &argc, argv);
 	kvm_ppc_hash = argc > 1 && !strcmp(argv[1], "hash");
-	guest.nested = argc > 1 && !strcmp(argv[1], "nested");
 	ksft_print_header();
 	lacking = linked_find(&guest);
 	if (lacking)

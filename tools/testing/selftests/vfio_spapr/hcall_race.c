@@ -2,7 +2,7 @@
 /*
  * Hypercalls against all that can happen to what they use, for a bounded time:
  *
- *	hcall_race [SECONDS a race]
+ *	hcall_race [SECONDS a race] [VARIANT]
  *
  * Several vCPUs make TCE hypercalls without leaving the guest more than these
  * need, while the monitor links and unlinks, closes and removes. Each race runs
@@ -150,14 +150,13 @@ static int end(void)
 	struct kvm_ppc_slot *slot = guest.vm.slots;
 	int i, ret = stop_all();
 
-	container_unmap(bed->container, guest.start32, TCES * 4096ul);
+	linked_empty(&guest, TCES * 4096ul);
 	for (i = 0; i < 8; i++)
 		if (dma_reach(&bed->dma[0], guest.start32 + i * 61 * 4096,
 			      slot[0].mem + PAGES, 0, NULL))
 			ret |= 1;
 	for (i = 0; i < 2; i++)
-		if (container_unregister(bed->container, (__u64)slot[i].mem,
-					 slot[i].size))
+		if (__linked_take(&guest, i))
 			ret |= 2;
 	vfio_close(&table);
 	linked_close(&guest);
@@ -166,7 +165,7 @@ static int end(void)
 
 static int link_again(void)
 {
-	return __kvm_ppc_link(guest.kvm_vfio, bed->group[0], table);
+	return linked_link(&guest, table);
 }
 
 static int race_unlink(void)
@@ -176,9 +175,7 @@ static int race_unlink(void)
 
 	begin();
 	while (!ret && time_left(&until))
-		ret = __kvm_ppc_group_del(guest.kvm_vfio, bed->group[0]) ?:
-		      __kvm_ppc_group_add(guest.kvm_vfio, bed->group[0]) ?:
-		      link_again();
+		ret = linked_del(&guest) ?: linked_add(&guest) ?: link_again();
 	return end() ?: -ret;
 }
 
@@ -201,13 +198,11 @@ static int race_window(void)
 {
 	time_t until = 0;
 	int ret = 0;
-	__u64 start;
 
 	begin();
 	while (!ret && time_left(&until)) {
-		ret = container_remove_window(bed->container, guest.start32);
-		if (ret || container_create_window(bed->container, 12,
-						   guest.size32, 1, &start))
+		ret = linked_remove_window(&guest);
+		if (ret || linked_make_window(&guest))
 			break;		/* a partition has it only once */
 		ret = link_again();
 	}
@@ -216,20 +211,14 @@ static int race_window(void)
 
 static int race_memory(void)
 {
-	struct kvm_ppc_slot *slot = &guest.vm.slots[1];
 	time_t until = 0;
-	int ret, gone;
+	int ret = 0;
 
 	begin();
-	while (time_left(&until)) {
-		gone = container_unregister(bed->container, (__u64)slot->mem,
-					    slot->size);
-		if (!gone)
-			container_register(bed->container, (__u64)slot->mem,
-					   slot->size);
-	}
-	ret = end();
-	return ret;
+	while (!ret && time_left(&until))
+		if (!__linked_take(&guest, 1))
+			ret = __linked_give(&guest, 1, MEM1_SIZE);
+	return end() ?: -ret;
 }
 
 static int race_slots(void)
@@ -265,22 +254,12 @@ static int race_list(void)
 	return end();
 }
 
-/* reopen - files of the group again, after it has been taken away */
+/* reopen - the device's files again, after it has been taken away */
 static int reopen(void)
 {
-	int i;
-
-	__kvm_ppc_group_del(guest.kvm_vfio, bed->group[0]);
-	testbed_close(bed);
-	testbed_open(bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	testbed_open_device(bed, 0);
-	for (i = 0; i < 2; i++)
-		container_register(bed->container,
-				   (__u64)guest.vm.slots[i].mem,
-				   guest.vm.slots[i].size);
-	container_unmap(bed->container, guest.start32, 4096);
-	return __kvm_ppc_group_add(guest.kvm_vfio, bed->group[0]) ?:
-	       link_again();
+	linked_del(&guest);
+	linked_again(&guest);
+	return linked_add(&guest) ?: link_again();
 }
 
 static int race_unbind(void)
@@ -290,7 +269,7 @@ static int race_unbind(void)
 
 	begin();
 	while (!ret && time_left(&until)) {
-		testbed_close_device(bed, 0);
+		linked_close_device(&guest);
 		for (i = 0; i < 2; i++)
 			pci_unbind(bed->address[i]);
 		for (i = 0; i < 2; i++)
@@ -351,7 +330,7 @@ static void *take_table(void *unused)
 
 static void *take_group(void *unused)
 {
-	__kvm_ppc_group_del(guest.kvm_vfio, bed->group[0]);
+	linked_del(&guest);
 	taken = true;
 	return NULL;
 }
@@ -475,15 +454,16 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	const char *lacking;
 	unsigned int i;
 	int status;
 	long lost;
 
+	linked_variant(&guest, &argc, argv);
 	ksft_print_header();
-	if (!kvm_ppc_has_hv())
-		ksft_exit_skip("no KVM\n");
-	if (!testbed_find(bed))
-		ksft_exit_skip("no devices\n");
+	lacking = linked_find(&guest);
+	if (lacking)
+		ksft_exit_skip("%s\n", lacking);
 	if (argc > 1)
 		seconds = atoi(argv[1]);
 	nvcpus = sysconf(_SC_NPROCESSORS_ONLN);

@@ -51,15 +51,17 @@ static bool answered(const struct kvm_ppc_vcpu *vcpu)
 
 int main(int argc, char **argv)
 {
-	unsigned int i, wanted = argc > 1 ? atoi(argv[1]) : 1, seconds = 0;
+	unsigned int i, wanted, seconds = 0;
 	struct kvm_ppc_spin spin;
+	const char *lacking;
 	int ret;
 
+	linked_variant(&guest, &argc, argv);
+	wanted = argc > 1 ? atoi(argv[1]) : 1;
 	ksft_print_header();
-	if (!kvm_ppc_has_hv())
-		ksft_exit_skip("no KVM\n");
-	if (!testbed_find(&guest.bed))
-		ksft_exit_skip("no devices\n");
+	lacking = linked_find(&guest);
+	if (lacking)
+		ksft_exit_skip("%s\n", lacking);
 	if (access(TAKEN, R_OK))
 		ksft_exit_skip("no module system_reset\n");
 

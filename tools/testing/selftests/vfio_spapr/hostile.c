@@ -219,11 +219,11 @@ static void other_guest(void)
 int main(int argc, char **argv)
 {
 	unsigned int n = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int seed = argc > 2 ? atoi(argv[2]) : 1;
-
 	const char *lacking;
+	unsigned int seed;
 
-	guest.nested = argc > 3 && !strcmp(argv[3], "nested");
+	linked_variant(&guest, &argc, argv);
+	seed = argc > 2 ? atoi(argv[2]) : 1;
 	ksft_print_header();
 	lacking = linked_find(&guest);
 	if (lacking)

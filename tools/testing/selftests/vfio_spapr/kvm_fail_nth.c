@@ -2,7 +2,8 @@
 /*
  * Each allocation and each copy from and to user space fails in turn, in all
  * that KVM does about LIOBN tables (lib/fault.h): tables come, are mapped and
- * filled by the guest, groups join the KVM-VFIO device, are linked and leave.
+ * filled by the guest, groups or devices join the KVM-VFIO device, are linked and
+ * leave.
  */
 #include <errno.h>
 #include <string.h>
@@ -97,12 +98,12 @@ static int create_and_put(void)
 
 static int group_add(void)
 {
-	return fault_result(__kvm_ppc_group_add(l.kvm_vfio, l.bed.group[0]));
+	return fault_result(linked_add(&l));
 }
 
 static int group_del(void)
 {
-	return fault_result(__kvm_ppc_group_del(l.kvm_vfio, l.bed.group[0]));
+	return fault_result(linked_del(&l));
 }
 
 static void del(void)
@@ -112,7 +113,7 @@ static void del(void)
 
 static int set_table(void)
 {
-	return fault_result(__kvm_ppc_link(l.kvm_vfio, l.bed.group[0], table));
+	return fault_result(linked_link(&l, table));
 }
 
 /* The only way to end a link and keep the table and the group */
@@ -149,26 +150,29 @@ static bool entry_in_place(void)
 	       tce == (KVM_PPC_FREE | TCE_RW);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const char *lacking;
+
+	linked_variant(&l, &argc, argv);
 	ksft_print_header();
-	if (!kvm_ppc_has_hv())
-		ksft_exit_skip("no KVM-HV\n");
 	fault_allow();
-	if (!testbed_find(&l.bed))
-		ksft_exit_skip("no devices\n");
+	lacking = linked_find(&l);
+	if (lacking)
+		ksft_exit_skip("%s\n", lacking);
 	ksft_set_plan(9);
 	linked_open(&l, false, MEM_SIZE);
+	/* With a device that is not linked user space fills tables */
+	VFIO_REQUIRE(!group_del(), "KVM_DEV_VFIO_GROUP_DEL");
 
 	fault_test("KVM_CREATE_SPAPR_TCE", create_small, close_table);
 	fault_test("KVM_CREATE_SPAPR_TCE_64", create, close_table);
 	fault_test("a table is mapped", create_and_map, close_table);
 	fault_test("the guest fills a table", create_and_put, close_table);
 
-	VFIO_REQUIRE(!group_del(), "KVM_DEV_VFIO_GROUP_DEL");
+	make_table();
 	fault_test("KVM_DEV_VFIO_GROUP_ADD", group_add, del);
 	VFIO_REQUIRE(!group_add(), "KVM_DEV_VFIO_GROUP_ADD");
-	make_table();
 	fault_test("KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE", set_table, unset_table);
 	ksft_test_result(entry_in_place(), "the guest's entry is as it was\n");
 	VFIO_REQUIRE(!set_table(), "KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The life of a link between a guest's TCE table and an IOMMU group: what may
- * be linked, and that a link ends wholly, however it ends, while a vCPU goes on
- * making hypercalls. Afterwards neither the guest's hypercalls nor its device
- * reach anything. Needs the devices of lib/testbed.h.
+ * The life of a link between a guest's TCE table and an IOMMU group, or in a
+ * variant the nested page table of a device: what may be linked, and that a link
+ * ends wholly, however it ends, while a vCPU goes on making hypercalls. Afterwards
+ * neither the guest's hypercalls nor its device reach anything. Needs the
+ * devices of lib/testbed.h.
  */
 #include <endian.h>
 #include <errno.h>
@@ -37,6 +38,9 @@
 
 #define ALL		(DMA_READS | DMA_WRITES)
 
+/* What the program runs as: linked_variant() of it, before there is a guest */
+static struct linked program;
+
 static __s64 put(struct linked *l, __u64 ioba, __u64 tce)
 {
 	return kvm_ppc_hcall(l->vcpu, H_PUT_TCE, LIOBN, l->start32 + ioba, tce,
@@ -61,10 +65,13 @@ FIXTURE(link) {
 
 FIXTURE_SETUP(link)
 {
-	const char *lacking = linked_find(&self->l);
+	const char *lacking;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
+	self->table = -1;
 	self->bed = &self->l.bed;
+	self->l.nested = program.nested;
+	lacking = linked_find(&self->l);
 	if (lacking)
 		SKIP(return, "%s", lacking);
 	linked_open(&self->l, false, MEM_SIZE);
@@ -78,16 +85,21 @@ FIXTURE_TEARDOWN(link)
 	linked_close(&self->l);
 }
 
-#define link_table(self)						\
-	__kvm_ppc_link((self)->l.kvm_vfio, (self)->bed->group[0], (self)->table)
+static int link_table(SELF(link) self)
+{
+	return linked_link(&self->l, self->table);
+}
 
 /* Files that are no group, no table, or not known */
 TEST_F(link, wrong_files)
 {
 	int device = self->l.kvm_vfio, group = self->bed->group[0];
-	int null = open("/dev/null", O_RDWR), other;
 	struct kvm_ppc_vm vm;
+	int null, other;
 
+	if (self->l.nested)
+		SKIP(return, "about containers");
+	null = open("/dev/null", O_RDWR);
 	EXPECT_EQ(-EBADF, __kvm_ppc_link(device, -1, self->table));
 	EXPECT_EQ(-EBADF, __kvm_ppc_link(device, group, -1));
 	EXPECT_EQ(-ENOENT, __kvm_ppc_link(device, null, self->table));
@@ -143,8 +155,7 @@ TEST_F(link, twice)
 	EXPECT_EQ(0, link_table(self));
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
-	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
-					 self->bed->group[0]));
+	EXPECT_EQ(0, linked_del(&self->l));
 	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
 }
@@ -154,7 +165,10 @@ TEST_F(link, entries_before)
 {
 	int ret;
 
+	/* With a device that is not linked user space fills tables */
+	ASSERT_EQ(0, linked_del(&self->l));
 	ASSERT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(0, linked_add(&self->l));
 	ret = link_table(self);
 	if (!ret)
 		EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
@@ -169,8 +183,7 @@ static void *link_all(void *arg)
 {
 	struct linker *linker = arg;
 
-	linker->ret = __kvm_ppc_link(linker->l->kvm_vfio,
-				     linker->l->bed.group[0], linker->table);
+	linker->ret = linked_link(linker->l, linker->table);
 	return NULL;
 }
 
@@ -194,8 +207,7 @@ TEST_F(link, ends_while_filled)
 		view[i] = PAGE_OLD | TCE_RW;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, link_all, &linker));
 	usleep(50 * 1000);
-	EXPECT_EQ(0, container_remove_window(self->bed->container,
-					     self->l.start32));
+	EXPECT_EQ(0, linked_remove_window(&self->l));
 	pthread_join(thread, NULL);
 	EXPECT_EQ(-EINVAL, linker.ret);
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
@@ -277,32 +289,37 @@ TEST_F(link, list_across_pages)
 /* The table linked to the first group, and to the second one, too */
 #define ASSERT_LINKED_BOTH(self)					\
 do {									\
-	ASSERT_EQ(0, __kvm_ppc_group_add((self)->l.kvm_vfio,		\
-					 (self)->bed->group[1]));	\
+	ASSERT_EQ(0, add_other(&(self)->l));				\
 	ASSERT_EQ(0, link_table(self));					\
-	ASSERT_EQ(0, __kvm_ppc_link((self)->l.kvm_vfio,			\
-				    (self)->bed->group[1],		\
-				    (self)->table));			\
+	ASSERT_EQ(0, linked_link_other(&(self)->l, (self)->table));	\
 } while (0)
+
+static int add_other(struct linked *l)
+{
+	return __kvm_ppc_group_add(l->kvm_vfio, linked_other_file(l));
+}
+
+static int del_other(struct linked *l)
+{
+	return __kvm_ppc_group_del(l->kvm_vfio, linked_other_file(l));
+}
 
 /* Two groups on one table; one leaves */
 TEST_F(link, two_groups)
 {
-	int ret = testbed_join(self->bed);
+	int ret = linked_join(&self->l);
 	void *mem = kvm_ppc_mem(&self->l.vm, PAGE_NEW);
 	const __u64 at = self->l.start32 + IOBA_NEW;
 
 	if (ret)
 		SKIP(return, "a window belongs to one group here: %d", ret);
-	testbed_open_device(self->bed, 2);
 	ASSERT_LINKED_BOTH(self);
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
 	EXPECT_EQ(ALL, dma_reach(&self->bed->dma[2], at, mem, 0, NULL));
 
 	/* Both have the same window, so one link is left for it. */
-	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
-					 self->bed->group[1]));
+	EXPECT_EQ(0, del_other(&self->l));
 	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
 }
@@ -314,47 +331,29 @@ TEST_F(link, two_groups)
  */
 TEST_F(link, taken_and_returned)
 {
-	int ret = testbed_join(self->bed), device = self->l.kvm_vfio;
+	int ret = linked_join(&self->l);
 	void *mem = kvm_ppc_mem(&self->l.vm, PAGE_OLD);
-	const int *group = self->bed->group;
 
 	if (ret)
 		SKIP(return, "a window belongs to one group here: %d", ret);
-	testbed_open_device(self->bed, 2);
-	ASSERT_EQ(0, __kvm_ppc_group_add(device, group[1]));
+	ASSERT_EQ(0, add_other(&self->l));
 	ASSERT_EQ(0, link_table(self));
 
-	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[0]));
+	ASSERT_EQ(0, linked_del(&self->l));
 	EXPECT_EQ(0, put(&self->l, IOBA_OLD, PAGE_OLD | TCE_RW));
 	EXPECT_EQ(ALL, dma_reach(&self->bed->dma[2],
 				 self->l.start32 + IOBA_OLD, mem, 0, NULL));
-	ASSERT_EQ(0, __kvm_ppc_group_add(device, group[0]));
+	ASSERT_EQ(0, linked_add(&self->l));
 
-	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[1]));
+	ASSERT_EQ(0, del_other(&self->l));
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
 
 	/* The second holds nothing any more, and the first is the last one. */
-	testbed_close_device(self->bed, 2);
-	EXPECT_EQ(0, __vfio_group_unset_container(group[1]));
-	ASSERT_EQ(0, __kvm_ppc_group_del(device, group[0]));
+	EXPECT_EQ(0, linked_leave_other(&self->l));
+	ASSERT_EQ(0, linked_del(&self->l));
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, 0));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
-}
-
-/* The second group in a container, hence with a window, of its own */
-static int other_container(struct linked *l)
-{
-	struct testbed *bed = &l->bed;
-	int container = vfio_container_open();
-
-	bed->group[1] = vfio_group_open(bed->iommu_group[1]);
-	vfio_group_set_container(bed->group[1], container);
-	vfio_container_set_iommu(container, VFIO_SPAPR_TCE_v2_IOMMU);
-	container_register(container, (__u64)l->vm.slots[0].mem, MEM_SIZE);
-	container_unmap(container, l->start32, 0x1000);
-	testbed_open_device(bed, 2);
-	return container;
 }
 
 /* Two groups on one table, a window each: what is written is in both */
@@ -363,8 +362,8 @@ TEST_F(link, two_windows)
 	const __u64 at = self->l.start32 + IOBA_NEW;
 	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
 	void *mem = kvm_ppc_mem(&self->l.vm, PAGE_NEW);
-	int container = other_container(&self->l);
 
+	linked_other(&self->l);
 #define reach_both()							\
 	(reach(&self->l, IOBA_NEW, PAGE_NEW) |				\
 	 dma_reach(&self->bed->dma[2], at, mem, 0, NULL) << 8)
@@ -385,12 +384,10 @@ TEST_F(link, two_windows)
 	EXPECT_EQ(ALL | ALL << 8, reach_both());
 
 	/* What leaves takes its window's link along, and no other */
-	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
-					 self->bed->group[0]));
+	EXPECT_EQ(0, linked_del(&self->l));
 	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_STUFF_TCE, LIOBN,
 				   self->l.start32 + IOBA_OLD, 0, 2, NULL));
 	EXPECT_EQ(ALL, reach_both());
-	vfio_close(&container);
 }
 
 /* The group's container stays while the link lasts. */
@@ -398,6 +395,8 @@ TEST_F(link, unset_container)
 {
 	struct kvm_ppc_spin s;
 
+	if (self->l.nested)
+		SKIP(return, "about containers");
 	ASSERT_EQ(0, link_table(self));
 	testbed_close_device(self->bed, 0);
 	spin(&self->l, &s);
@@ -413,6 +412,8 @@ TEST_F(link, only_owned)
 {
 	int group, table;
 
+	if (self->l.nested)
+		SKIP(return, "about containers");
 	/* No container at all; pages as large as those of the host's window */
 	table = kvm_ppc_table(&self->l.vm, 2, 16, self->l.start32 >> 16, TCES);
 	testbed_close_device(self->bed, 0);
@@ -439,10 +440,8 @@ TEST_F(link, only_owned)
 /* Never linked, removed all the same */
 TEST_F(link, del_without_link)
 {
-	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
-					 self->bed->group[0]));
-	EXPECT_EQ(-ENOENT, __kvm_ppc_group_del(self->l.kvm_vfio,
-					       self->bed->group[0]));
+	EXPECT_EQ(0, linked_del(&self->l));
+	EXPECT_EQ(-ENOENT, linked_del(&self->l));
 }
 
 /*
@@ -466,10 +465,13 @@ FIXTURE(end) {
 
 FIXTURE_SETUP(end)
 {
-	const char *lacking = linked_find(&self->l);
+	const char *lacking;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
+	self->table = -1;
 	self->bed = &self->l.bed;
+	self->l.nested = program.nested;
+	lacking = linked_find(&self->l);
 	if (lacking)
 		SKIP(return, "%s", lacking);
 	linked_open(&self->l, false, MEM_SIZE);
@@ -489,20 +491,9 @@ FIXTURE_TEARDOWN(end)
 	linked_close(&self->l);
 }
 
-/* again - the group in a container of its own, as if nothing had been */
-static void again(struct linked *l)
-{
-	testbed_close(&l->bed);
-	testbed_open(&l->bed, VFIO_SPAPR_TCE_v2_IOMMU);
-	testbed_open_device(&l->bed, 0);
-	container_register(l->bed.container, (__u64)l->vm.slots[0].mem,
-			   l->vm.slots[0].size);
-	container_unmap(l->bed.container, l->start32, 0x1000);
-}
-
 #define NOTHING_IN_NEXT_CONTAINER(self)					\
 	do {								\
-		again(&(self)->l);					\
+		linked_again(&(self)->l);				\
 		EXPECT_EQ(0, reach(&(self)->l, IOBA_OLD, PAGE_OLD));	\
 		GUEST_REACHES_NOTHING(self);				\
 		usleep(50 * 1000);					\
@@ -511,8 +502,7 @@ static void again(struct linked *l)
 
 TEST_F(end, group_del)
 {
-	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
-					 self->bed->group[0]));
+	EXPECT_EQ(0, linked_del(&self->l));
 	GUEST_REACHES_NOTHING(self);
 	NOTHING_IN_NEXT_CONTAINER(self);
 }
@@ -523,8 +513,7 @@ TEST_F(end, table_close)
 	/* No table: user space is asked. */
 	EXPECT_EQ(KVM_PPC_TO_USER, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(0, reach(&self->l, IOBA_NEW, PAGE_NEW));
-	EXPECT_EQ(0, __kvm_ppc_group_del(self->l.kvm_vfio,
-					 self->bed->group[0]));
+	EXPECT_EQ(0, linked_del(&self->l));
 	NOTHING_IN_NEXT_CONTAINER(self);
 }
 
@@ -537,12 +526,10 @@ TEST_F(end, vfio_device_close)
 
 TEST_F(end, window_removed)
 {
-	EXPECT_EQ(0, container_remove_window(self->bed->container,
-					     self->l.start32));
+	EXPECT_EQ(0, linked_remove_window(&self->l));
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
 	GUEST_REACHES_NOTHING(self);
-	if (container_create_window(self->bed->container, 12,
-				    self->l.size32, 1, NULL))
+	if (linked_make_window(&self->l))
 		return;		/* a partition has the default one once */
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
 	GUEST_REACHES_NOTHING(self);
@@ -553,18 +540,23 @@ TEST_F(end, window_removed)
 /* The link alone keeps the window and what is mapped there. */
 TEST_F(end, files_close)
 {
-	vfio_close(&self->bed->container);
+	int *files[LINKED_FILES];
+
+	linked_files(&self->l, files);
+	vfio_close(files[0]);
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
 	EXPECT_EQ(0, put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_NEW, PAGE_NEW));
-	vfio_close(&self->bed->group[0]);
+	/* The device works on while its registers are mapped */
+	vfio_close(files[1]);
 	EXPECT_EQ(ALL, reach(&self->l, IOBA_OLD, PAGE_OLD));
-	testbed_close_device(self->bed, 0);
+	if (!self->l.nested)
+		testbed_close_device(self->bed, 0);
 	EXPECT_EQ(0, kvm_ppc_spin_stop(&self->s));
 	self->spins = false;
 	vfio_close(&self->l.kvm_vfio);
 	vfio_close(&self->table);
-	again(&self->l);
+	linked_again(&self->l);
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
 }
 
@@ -572,7 +564,7 @@ TEST_F(end, unbind)
 {
 	int i;
 
-	testbed_close_device(self->bed, 0);
+	linked_close_device(&self->l);
 	for (i = 0; i < 2; i++)
 		pci_unbind(self->bed->address[i]);
 	put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW);
@@ -585,7 +577,7 @@ TEST_F(end, hot_remove)
 {
 	int i;
 
-	testbed_close_device(self->bed, 0);
+	linked_close_device(&self->l);
 	for (i = 0; i < 2; i++)
 		pci_remove(self->bed->address[i]);
 	put(&self->l, IOBA_NEW, PAGE_NEW | TCE_RW);
@@ -608,6 +600,7 @@ TEST(killed)
 	const char *lacking;
 
 	transcript_begin("killed", NULL);
+	l.nested = program.nested;
 	lacking = linked_find(&l);
 	if (lacking)
 		SKIP(return, "%s", lacking);
@@ -637,11 +630,12 @@ TEST(killed)
 TEST(any_order)
 {
 	static struct linked l;
-	int round, i, n, order[6], table, *file[6], swap;
+	int round, i, n, order[6], table, *file[6] = { NULL }, swap;
 	unsigned int seed = 1;
 	const char *lacking;
 
 	transcript_begin("any_order", NULL);
+	l.nested = program.nested;
 	lacking = linked_find(&l);
 	if (lacking)
 		SKIP(return, "%s", lacking);
@@ -649,13 +643,12 @@ TEST(any_order)
 		linked_open(&l, false, MEM_SIZE);
 		table = linked_table(&l, LIOBN, 12, l.start32, TCES);
 		put(&l, IOBA_OLD, PAGE_OLD | TCE_RW);
-		dma_device_close(&l.bed.dma[0]);
-		file[0] = &l.bed.container;
-		file[1] = &l.bed.group[0];
-		file[2] = &l.bed.device[0];
+		dma_device_close(l.nested ? &l.cdev.dma : &l.bed.dma[0]);
+		l.bed.dma[0].bar = NULL;
+		linked_files(&l, file);
 		file[3] = &l.kvm_vfio;
 		file[4] = &table;
-		file[5] = NULL;		/* VM and vCPUs */
+		/* What is left is the VM and its vCPUs, also twice */
 		for (i = 0; i < 6; i++)
 			order[i] = i;
 		for (n = 6; n > 1; n--) {
@@ -670,8 +663,7 @@ TEST(any_order)
 			else
 				kvm_ppc_vm_close(&l.vm);
 		}
-		testbed_close(&l.bed);
-		kvm_ppc_vm_free(&l.vm);
+		linked_close(&l);
 	}
 	linked_open(&l, false, MEM_SIZE);
 	EXPECT_EQ(0, reach(&l, IOBA_OLD, PAGE_OLD));
@@ -690,8 +682,7 @@ static int link_twice_over(void)
 		linked_open(&leaking, false, MEM_SIZE);
 		table = linked_table(&leaking, LIOBN, 12, leaking.start32, TCES);
 		put(&leaking, IOBA_OLD, PAGE_OLD | TCE_RW);
-		if (__kvm_ppc_link(leaking.kvm_vfio, leaking.bed.group[0],
-				   table))
+		if (linked_link(&leaking, table))
 			return 1;
 		close(table);
 		linked_close(&leaking);
@@ -705,6 +696,7 @@ TEST(twice_leaks_nothing)
 	const char *lacking;
 
 	transcript_begin("twice_leaks_nothing", NULL);
+	leaking.nested = program.nested;
 	lacking = linked_find(&leaking);
 	if (lacking)
 		SKIP(return, "%s", lacking);
@@ -712,4 +704,8 @@ TEST(twice_leaks_nothing)
 	EXPECT_EQ(0, status);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	linked_variant(&program, &argc, argv);
+	return test_harness_run(argc, argv);
+}

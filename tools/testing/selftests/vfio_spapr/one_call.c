@@ -3,7 +3,7 @@
  * One hypercall, or one ioctl, that must not hurt the host. Each test stands
  * for a defect that Linux had: a guest could stop the host or keep its memory
  * for ever with the arguments used here. An argument names the only test to
- * run, as a kernel with the defect may not survive it.
+ * run, as a kernel with the defect may not survive it; one after it the variant.
  */
 #include <endian.h>
 #include <errno.h>
@@ -121,8 +121,7 @@ static int put_across_end(void)
 	linked_open(&guest, false, MEM_SIZE);
 	linked_table(&guest, LIOBN, 24, guest.start32, 4);
 	kvm_ppc_slot(&guest.vm, 1, 2 * MEM_SIZE, 2 * page, NULL);
-	if (container_register(guest.bed.container,
-			       (__u64)guest.vm.slots[1].mem, page + MIB))
+	if (__linked_give(&guest, 1, page + MIB))
 		return 1;
 	memset(guest.vm.slots[1].mem, 1, 2 * page);
 
@@ -292,10 +291,11 @@ static bool passes(bool (*run)(void))
 
 int main(int argc, char **argv)
 {
-	const char *only = argc > 1 ? argv[1] : NULL;
+	const char *only, *lacking;
 	unsigned int i, n = 0;
-	bool devices;
 
+	linked_variant(&guest, &argc, argv);
+	only = argc > 1 ? argv[1] : NULL;
 	ksft_print_header();
 	if (!kvm_ppc_has_hv())
 		ksft_exit_skip("no KVM\n");
@@ -305,13 +305,13 @@ int main(int argc, char **argv)
 		ksft_exit_fail_msg("what is %s?\n", only);
 	ksft_set_plan(n);
 
-	devices = testbed_find(&guest.bed);
+	lacking = linked_find(&guest);
 	for (i = 0; i < ARRAY_SIZE(tests); i++) {
 		if (only && strcmp(only, tests[i].name))
 			continue;
-		if (tests[i].needs_device && !devices)
-			ksft_test_result_skip("%s: no devices\n",
-					      tests[i].name);
+		if (tests[i].needs_device && lacking)
+			ksft_test_result_skip("%s: %s\n", tests[i].name,
+					      lacking);
 		else
 			ksft_test_result(passes(tests[i].run), "%s\n",
 					 tests[i].name);

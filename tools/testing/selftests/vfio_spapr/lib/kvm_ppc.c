@@ -244,6 +244,7 @@ void kvm_ppc_vm_close(struct kvm_ppc_vm *vm)
 		vcpu->run = NULL;
 	}
 	close(vm->fd);
+	vm->fd = -1;
 }
 
 void kvm_ppc_vm_free(struct kvm_ppc_vm *vm)

@@ -15,10 +15,19 @@
 #define GUEST_TABLES_SIZE	(8 << 20)
 #define SPIN_TCES		16
 
+void linked_variant(struct linked *l, int *argc, char **argv)
+{
+	l->nested = *argc > 1 && !strcmp(argv[*argc - 1], "nested");
+	if (l->nested)
+		argv[--*argc] = NULL;
+}
+
 const char *linked_find(struct linked *l)
 {
+	l->container = -1;
 	l->iommufd = -1;
 	l->cdev.file = -1;
+	l->other.file = -1;
 	l->kvm_vfio = -1;
 	l->ntables = 0;
 	if (!kvm_ppc_has_hv())
@@ -28,30 +37,84 @@ const char *linked_find(struct linked *l)
 	return testbed_find(&l->bed) ? NULL : "no devices";
 }
 
-static void map_memory(struct linked *l, void *memory, __u64 gpa, size_t size,
-		       __u32 flags)
+static int give(struct linked *l, const struct kvm_ppc_slot *memory)
 {
-	long ret = iommufd_map(l->iommufd, l->ioas, memory, gpa, size, flags);
-
-	VFIO_REQUIRE(!ret, "IOAS_MAP: %ld", ret);
+	if (l->nested)
+		return iommufd_map(l->iommufd, l->ioas, memory->mem,
+				   memory->gpa, memory->size,
+				   IOMMU_IOAS_MAP_READABLE |
+				   IOMMU_IOAS_MAP_WRITEABLE);
+	return container_register(l->bed.container, (__u64)memory->mem,
+				  memory->size);
 }
 
-static void map_slot(struct linked *l, const struct kvm_ppc_slot *slot)
+int __linked_give(struct linked *l, unsigned int slot, size_t size)
 {
-	map_memory(l, slot->mem, slot->gpa, slot->size,
-		   IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE);
+	struct kvm_ppc_slot memory = l->vm.slots[slot];
+	int ret;
+
+	memory.size = size;
+	ret = give(l, &memory);
+	if (!ret)
+		l->given[slot] = memory;
+	return ret;
+}
+
+int __linked_take(struct linked *l, unsigned int slot)
+{
+	const struct kvm_ppc_slot *memory = &l->given[slot];
+	int ret;
+
+	if (l->nested)
+		ret = iommufd_unmap(l->iommufd, l->ioas, memory->gpa,
+				    memory->size);
+	else
+		ret = container_unregister(l->bed.container,
+					   (__u64)memory->mem, memory->size);
+	if (!ret)
+		l->given[slot].size = 0;
+	return ret;
+}
+
+/* A new container or IOAS gets what the one before had */
+static void give_all(struct linked *l)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < KVM_PPC_MAX_SLOTS; i++) {
+		ret = l->given[i].size ? give(l, &l->given[i]) : 0;
+		VFIO_REQUIRE(!ret, "memory of slot %u: %d", i, ret);
+	}
+}
+
+static void give_first(struct linked *l)
+{
+	memset(l->given, 0, sizeof(l->given));
+	l->given[0] = l->vm.slots[0];
+}
+
+static void allocate_page_table(struct linked *l, struct cdev *cdev, __u32 *id)
+{
+	long ret = iommufd_hwpt_alloc_nested(l->iommufd, cdev->id, l->parent,
+					     &l->windows, id);
+
+	VFIO_REQUIRE(!ret, "HWPT_ALLOC: %ld", ret);
+}
+
+static void attach(struct cdev *cdev, __u32 page_table)
+{
+	long ret = cdev_attach(cdev, page_table);
+
+	VFIO_REQUIRE(!ret, "ATTACH: %ld", ret);
 }
 
 void linked_attach(struct linked *l)
 {
 	__u32 old = l->hwpt;
-	long ret;
 
-	ret = iommufd_hwpt_alloc_nested(l->iommufd, l->cdev.id, l->parent,
-					&l->windows, &l->hwpt);
-	VFIO_REQUIRE(!ret, "HWPT_ALLOC: %ld", ret);
-	ret = cdev_attach(&l->cdev, l->hwpt);
-	VFIO_REQUIRE(!ret, "ATTACH: %ld", ret);
+	allocate_page_table(l, &l->cdev, &l->hwpt);
+	attach(&l->cdev, l->hwpt);
 	if (old)
 		iommufd_destroy(l->iommufd, old);
 }
@@ -89,9 +152,11 @@ static void start_nested(struct linked *l)
 
 	ret = iommufd_ioas_alloc(l->iommufd, &l->ioas);
 	VFIO_REQUIRE(!ret, "IOAS_ALLOC: %ld", ret);
-	map_memory(l, l->guest_tables, LINKED_TABLES_AT, GUEST_TABLES_SIZE,
-		   IOMMU_IOAS_MAP_READABLE);
-	map_slot(l, &l->vm.slots[0]);
+	ret = iommufd_map(l->iommufd, l->ioas, l->guest_tables,
+			  LINKED_TABLES_AT, GUEST_TABLES_SIZE,
+			  IOMMU_IOAS_MAP_READABLE);
+	VFIO_REQUIRE(!ret, "IOAS_MAP: %ld", ret);
+	give_all(l);
 	ret = iommufd_hwpt_alloc(l->iommufd, l->cdev.id, l->ioas,
 				 IOMMU_HWPT_ALLOC_NEST_PARENT, &l->parent);
 	VFIO_REQUIRE(!ret, "parent: %ld", ret);
@@ -108,6 +173,7 @@ static void open_nested(struct linked *l, bool pr, size_t mem_size)
 	VFIO_REQUIRE(l->guest_tables != MAP_FAILED, "no memory");
 	kvm_ppc_vm_init(&l->vm, pr, mem_size);
 	l->vcpu = kvm_ppc_vcpu(&l->vm, 0);
+	give_first(l);
 	open_cdev(l);
 	l->kvm_vfio = kvm_ppc_vfio_device(&l->vm);
 	ret = __kvm_ppc_group_add(l->kvm_vfio, l->cdev.file);
@@ -120,11 +186,36 @@ int linked_file(const struct linked *l)
 	return l->nested ? l->cdev.file : l->bed.group[0];
 }
 
-int linked_link(struct linked *l, int table)
+int linked_other_file(const struct linked *l)
+{
+	return l->nested ? l->other.file : l->bed.group[1];
+}
+
+int linked_add(struct linked *l)
+{
+	return __kvm_ppc_group_add(l->kvm_vfio, linked_file(l));
+}
+
+int linked_del(struct linked *l)
+{
+	return __kvm_ppc_group_del(l->kvm_vfio, linked_file(l));
+}
+
+static int link_file(struct linked *l, int file, int table)
 {
 	if (l->nested)
-		return __kvm_ppc_file_link(l->kvm_vfio, l->cdev.file, table);
-	return __kvm_ppc_link(l->kvm_vfio, l->bed.group[0], table);
+		return __kvm_ppc_file_link(l->kvm_vfio, file, table);
+	return __kvm_ppc_link(l->kvm_vfio, file, table);
+}
+
+int linked_link(struct linked *l, int table)
+{
+	return link_file(l, linked_file(l), table);
+}
+
+int linked_link_other(struct linked *l, int table)
+{
+	return link_file(l, linked_other_file(l), table);
 }
 
 static void close_cdev(struct linked *l)
@@ -132,8 +223,31 @@ static void close_cdev(struct linked *l)
 	if (!l->nested)
 		return;
 	l->bed.dma[0].bar = NULL;
+	l->bed.dma[2].bar = NULL;
 	cdev_close(&l->cdev);
+	cdev_close(&l->other);
 	vfio_close(&l->iommufd);
+}
+
+void linked_close_device(struct linked *l)
+{
+	if (!l->nested) {
+		testbed_close_device(&l->bed, 0);
+		return;
+	}
+
+	if (l->kvm_vfio >= 0)
+		linked_del(l);
+	l->bed.dma[0].bar = NULL;
+	cdev_close(&l->cdev);
+}
+
+unsigned int linked_files(struct linked *l, int *files[LINKED_FILES])
+{
+	files[0] = l->nested ? &l->iommufd : &l->bed.container;
+	files[1] = l->nested ? &l->cdev.file : &l->bed.group[0];
+	files[2] = &l->bed.device[0];
+	return l->nested ? 2 : 3;
 }
 
 void linked_again(struct linked *l)
@@ -141,7 +255,7 @@ void linked_again(struct linked *l)
 	if (l->nested) {
 		/* The VM's VFIO device holds the file */
 		if (l->kvm_vfio >= 0 && l->cdev.file >= 0)
-			__kvm_ppc_group_del(l->kvm_vfio, l->cdev.file);
+			linked_del(l);
 		close_cdev(l);
 		open_cdev(l);
 		start_nested(l);
@@ -151,8 +265,7 @@ void linked_again(struct linked *l)
 	testbed_close(&l->bed);
 	testbed_open(&l->bed, VFIO_SPAPR_TCE_v2_IOMMU);
 	testbed_open_device(&l->bed, 0);
-	container_register(l->bed.container, (__u64)l->vm.slots[0].mem,
-			   l->vm.slots[0].size);
+	give_all(l);
 	container_unmap(l->bed.container, l->start32, 0x1000);
 }
 
@@ -175,15 +288,14 @@ void linked_open(struct linked *l, bool pr, size_t mem_size)
 
 	kvm_ppc_vm_init(&l->vm, pr, mem_size);
 	l->vcpu = kvm_ppc_vcpu(&l->vm, 0);
-	ret = container_register(l->bed.container, (__u64)l->vm.slots[0].mem,
-				 mem_size);
-	VFIO_REQUIRE(!ret, "REGISTER_MEMORY: %d", ret);
+	give_first(l);
+	give_all(l);
 
 	/* The container makes its default window when it is first used. */
 	container_unmap(l->bed.container, l->start32, 0x1000);
 
 	l->kvm_vfio = kvm_ppc_vfio_device(&l->vm);
-	ret = __kvm_ppc_group_add(l->kvm_vfio, l->bed.group[0]);
+	ret = linked_add(l);
 	VFIO_REQUIRE(!ret, "KVM_DEV_VFIO_GROUP_ADD: %d", ret);
 }
 
@@ -192,13 +304,100 @@ void linked_slot(struct linked *l, unsigned int slot, __u64 gpa, size_t size)
 	int ret;
 
 	kvm_ppc_slot(&l->vm, slot, gpa, size, NULL);
+	ret = __linked_give(l, slot, size);
+	VFIO_REQUIRE(!ret, "memory of slot %u: %d", slot, ret);
+}
+
+/* The tables in the IOAS are empty: let the page table be like them */
+static void empty_page_table(struct linked *l, __u64 size)
+{
+	struct nested_invalidate request = {
+		.start = l->start32, .size = size,
+	};
+	__u32 count = 1;
+	long ret = iommufd_invalidate(l->iommufd, l->hwpt,
+				      HWPT_INVALIDATE_DATA_SPAPR_TCE, &request,
+				      &count);
+
+	VFIO_REQUIRE(!ret, "HWPT_INVALIDATE: %ld", ret);
+}
+
+void linked_empty(struct linked *l, __u64 size)
+{
+	if (l->nested)
+		empty_page_table(l, size);
+	else
+		container_unmap(l->bed.container, l->start32, size);
+}
+
+int linked_remove_window(struct linked *l)
+{
+	if (l->nested)
+		return cdev_detach(&l->cdev);
+	return container_remove_window(l->bed.container, l->start32);
+}
+
+int linked_make_window(struct linked *l)
+{
+	if (!l->nested)
+		return container_create_window(l->bed.container, 12,
+					       l->size32, 1, NULL);
+	linked_attach(l);
+	return 0;
+}
+
+static void open_other_cdev(struct linked *l)
+{
+	long ret = cdev_open(&l->other, l->bed.address[2]);
+
+	VFIO_REQUIRE(!ret, "device file: %ld", ret);
+	ret = cdev_bind(&l->other, l->iommufd);
+	VFIO_REQUIRE(!ret, "BIND: %ld", ret);
+	cdev_start_dma(&l->other);
+	l->bed.dma[2] = l->other.dma;
+}
+
+int linked_join(struct linked *l)
+{
+	int ret;
+
 	if (l->nested) {
-		map_slot(l, &l->vm.slots[slot]);
+		open_other_cdev(l);
+		attach(&l->other, l->hwpt);
+		return 0;
+	}
+	ret = testbed_join(&l->bed);
+	if (!ret)
+		testbed_open_device(&l->bed, 2);
+	return ret;
+}
+
+int linked_leave_other(struct linked *l)
+{
+	if (l->nested)
+		return cdev_detach(&l->other);
+	testbed_close_device(&l->bed, 2);
+	return __vfio_group_unset_container(l->bed.group[1]);
+}
+
+void linked_other(struct linked *l)
+{
+	__u32 id;
+
+	if (l->nested) {
+		open_other_cdev(l);
+		allocate_page_table(l, &l->other, &id);
+		attach(&l->other, id);
 		return;
 	}
-	ret = container_register(l->bed.container,
-				 (__u64)l->vm.slots[slot].mem, size);
-	VFIO_REQUIRE(!ret, "REGISTER_MEMORY: %d", ret);
+	l->container = vfio_container_open();
+	l->bed.group[1] = vfio_group_open(l->bed.iommu_group[1]);
+	vfio_group_set_container(l->bed.group[1], l->container);
+	vfio_container_set_iommu(l->container, VFIO_SPAPR_TCE_v2_IOMMU);
+	container_register(l->container, (__u64)l->given[0].mem,
+			   l->given[0].size);
+	container_unmap(l->container, l->start32, 0x1000);
+	testbed_open_device(&l->bed, 2);
 }
 
 /* A page table with both windows in place of the one */
@@ -301,6 +500,7 @@ void linked_close(struct linked *l)
 	kvm_ppc_vm_close(&l->vm);
 	close_cdev(l);
 	testbed_close(&l->bed);
+	vfio_close(&l->container);
 	kvm_ppc_vm_free(&l->vm);
 	if (l->nested && l->guest_tables)
 		munmap(l->guest_tables, GUEST_TABLES_SIZE);

@@ -18,15 +18,19 @@
 
 /**
  * struct linked - a guest and a device
- * @nested:	the device is in an iommufd; to be set before linked_find()
+ * @nested:	the device is in an iommufd; to be set before linked_find(), see
+ *		linked_variant()
  * @bed:	container, groups and devices
  * @vm:		the guest
  * @vcpu:	its first vCPU
+ * @given:	by slot, the memory that the container or the IOAS has
  * @kvm_vfio:	its VFIO device, -1 when not open
  * @start32:	bus address where the default window begins
  * @size32:	the default window's size in bytes
+ * @container:	of the second group, when it has one of its own, else -1
  * @iommufd:	of a nested one, its file, and what follows is of it
  * @cdev:	the first device
+ * @other:	the first device of the second group
  * @ioas:	the guest's memory, and its tables from LINKED_TABLES_AT on
  * @parent:	the page table that has it
  * @hwpt:	the nested page table
@@ -40,11 +44,13 @@ struct linked {
 	struct testbed bed;
 	struct kvm_ppc_vm vm;
 	struct kvm_ppc_vcpu *vcpu;
+	struct kvm_ppc_slot given[KVM_PPC_MAX_SLOTS];
 	int kvm_vfio;
 	__u64 start32;
 	__u64 size32;
+	int container;
 	int iommufd;
-	struct cdev cdev;
+	struct cdev cdev, other;
 	__u32 ioas, parent, hwpt;
 	struct nested_windows windows;
 	__be64 *guest_tables;
@@ -53,6 +59,12 @@ struct linked {
 };
 
 #define LINKED_TABLES_AT	(1ULL << 46)
+
+/*
+ * The variants that a program runs in have names; the table is in the tests
+ * folder of tools/testing/qemu. Takes a name off the end of the arguments.
+ */
+void linked_variant(struct linked *l, int *argc, char **argv);
 
 /**
  * linked_find() - Find the devices and see to KVM
@@ -75,7 +87,20 @@ const char *linked_find(struct linked *l);
  */
 void linked_open(struct linked *l, bool pr, size_t mem_size);
 
-/* A further memory slot, registered with the container or mapped in the IOAS */
+/**
+ * __linked_give() - Give memory to the container or the IOAS
+ * @l: the guest
+ * @slot: a memory slot
+ * @size: the first bytes of it
+ *
+ * Return: 0 or -errno of the registration or the mapping.
+ */
+int __linked_give(struct linked *l, unsigned int slot, size_t size);
+
+/* Take it back: 0 or -errno. A container keeps what is mapped for the device */
+int __linked_take(struct linked *l, unsigned int slot);
+
+/* A further memory slot, which is given as a whole */
 void linked_slot(struct linked *l, unsigned int slot, __u64 gpa, size_t size);
 
 /*
@@ -86,11 +111,52 @@ __u64 linked_window(struct linked *l, unsigned int page_shift, __u64 size);
 
 /* What KVM's VFIO device knows the device by: the group's file, or its own */
 int linked_file(const struct linked *l);
+/* The same for the second group */
+int linked_other_file(const struct linked *l);
 
-/* Link a table of the test's: 0 or -errno */
+/* Have that file in KVM's VFIO device, and no more: 0 or -errno */
+int linked_add(struct linked *l);
+int linked_del(struct linked *l);
+
+/* Link a table of the test's, to the second group's windows as well: 0 or -errno */
 int linked_link(struct linked *l, int table);
+int linked_link_other(struct linked *l, int table);
 
-/* The device in a container or iommufd of its own, as if nothing had been */
+/* The monitor clears the first @size bytes of the default window. */
+void linked_empty(struct linked *l, __u64 size);
+
+/*
+ * The default window goes, and comes back empty: 0 or -errno. A nested one goes
+ * when the device is detached, and comes with another page table.
+ */
+int linked_remove_window(struct linked *l);
+int linked_make_window(struct linked *l);
+
+/*
+ * The second group's device, as dma[2] of the bed: with the windows of the
+ * first, or with some of its own at the same place. Return: 0, or -errno where a
+ * window belongs to one group.
+ */
+int linked_join(struct linked *l);
+void linked_other(struct linked *l);
+/* After linked_join(): it has none any more. 0 or -errno */
+int linked_leave_other(struct linked *l);
+
+/*
+ * Close what keeps the driver from leaving the first device. A nested one leaves
+ * KVM's VFIO device as well.
+ */
+void linked_close_device(struct linked *l);
+
+#define LINKED_FILES	3
+
+/* What the monitor has open of its devices. Return: how many are in @files */
+unsigned int linked_files(struct linked *l, int *files[LINKED_FILES]);
+
+/*
+ * The device in a container or iommufd of its own, as if nothing had been. KVM's
+ * VFIO device does not have it.
+ */
 void linked_again(struct linked *l);
 
 /* With a nested page table, whose windows @l has: attach the device to it */
