@@ -65,9 +65,8 @@
  * @ended: the link that ended with this claim and is freed with it
  * @file: the group's or the device's file, as a name only
  * @iommu_id: number of the IOMMU group
- * @iommu_group: of a device, its IOMMU group; a reference is held. Else NULL, and
- *	what follows is of a VFIO group
- * @vfio: VFIO's functions; a reference on its module is held
+ * @vfio: VFIO's functions; a reference on its module is held. NULL for a device,
+ *	else what follows up to @external is of the VFIO group
  * @group: the group; a reference is held
  * @external: registers for the revocation of @group
  * @window: the window; valid while there is a @link
@@ -82,7 +81,6 @@ struct kvmppc_spapr_tce_claim {
 	struct kvmppc_spapr_tce_link *ended;
 	struct file *file;
 	int iommu_id;
-	struct iommu_group *iommu_group;
 	const struct vfio_external_user_ops *vfio;
 	struct vfio_group *group;
 	struct vfio_external_user external;
@@ -239,9 +237,7 @@ static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 	claim_revoke(claim);
 	if (claim->window)
 		spapr_tce_window_put(&claim->writer);
-	if (claim->iommu_group) {
-		iommu_group_put(claim->iommu_group);
-	} else {
+	if (claim->vfio) {
 		claim->vfio->unregister_user(claim->group, &claim->external);
 		claim->vfio->put(claim->group);
 		symbol_put(vfio_external_user_ops);
@@ -309,6 +305,7 @@ static struct kvmppc_spapr_tce_claim *
 claim_create(struct kvm *kvm, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim;
+	struct iommu_group *group;
 	int ret;
 
 	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
@@ -320,9 +317,10 @@ claim_create(struct kvm *kvm, struct file *file)
 	claim->external.revoke = claim_group_revoked;
 	claim->writer.revoke = claim_window_revoked;
 	claim->writer.changed = claim_window_changed;
-	claim->iommu_group = device_group(file);
-	if (claim->iommu_group) {
-		claim->iommu_id = iommu_group_id(claim->iommu_group);
+	group = device_group(file);
+	if (group) {
+		claim->iommu_id = iommu_group_id(group);
+		iommu_group_put(group);
 		return claim;
 	}
 
@@ -356,18 +354,11 @@ static struct place place_of(const struct kvmppc_spapr_tce_table *table)
 	};
 }
 
-/* Find the window that the group has where a table is */
-static int claim_window(struct kvmppc_spapr_tce_claim *claim,
-			const struct place *at)
+static int find_window(struct kvmppc_spapr_tce_claim *claim,
+		       struct iommu_group *group, struct mm_struct *mm,
+		       const struct place *at)
 {
-	struct iommu_group *group = claim->iommu_group;
-	struct mm_struct *mm = group ? NULL : claim->kvm->mm;
 	struct spapr_tce_window *window;
-
-	if (!group)
-		group = claim->vfio->iommu_group(claim->group);
-	if (IS_ERR(group))
-		return PTR_ERR(group);
 
 	window = spapr_tce_window_get(group, mm, at->page_shift, at->start,
 				      at->size, &claim->writer);
@@ -376,6 +367,32 @@ static int claim_window(struct kvmppc_spapr_tce_claim *claim,
 
 	claim->window = window;
 	return 0;
+}
+
+/*
+ * Find the window that the group has where a table is. The caller holds the file.
+ * Of a device's group no reference is kept: once the window is revoked, the group
+ * may go before the claim is dropped.
+ */
+static int claim_window(struct kvmppc_spapr_tce_claim *claim,
+			const struct place *at)
+{
+	struct iommu_group *group;
+	int ret;
+
+	if (claim->vfio) {
+		group = claim->vfio->iommu_group(claim->group);
+		if (IS_ERR(group))
+			return PTR_ERR(group);
+		return find_window(claim, group, claim->kvm->mm, at);
+	}
+
+	group = device_group(claim->file);
+	if (!group)
+		return -EINVAL;
+	ret = find_window(claim, group, NULL, at);
+	iommu_group_put(group);
+	return ret;
 }
 
 static struct kvmppc_spapr_tce_link *
