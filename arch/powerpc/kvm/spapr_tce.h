@@ -145,6 +145,7 @@ struct kvmppc_tce_counts {
  * @links_state: TCE_LINKS_FROZEN and so on. A walk reads it, with acquire
  *	semantics, before @links. A change of the links stores it last.
  * @claims: struct kvmppc_spapr_tce_claim
+ * @nr_unlinked: claims that keep it for user space until they are linked again
  * @counts: by CPU, one structure for each possible CPU
  * @view: the guest's view, by page of TCEs in the processor's byte order. NULL
  *	reads as zeroes. A page stays until the table is freed.
@@ -163,6 +164,7 @@ struct kvmppc_spapr_tce_table {
 	struct spapr_mem *mem;
 	struct list_head links;
 	struct list_head claims;
+	unsigned int nr_unlinked;
 	struct kvmppc_tce_counts **counts;
 	u64 *view[];
 };
@@ -203,7 +205,8 @@ kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
 	u32 state = table->page_shift > PAGE_SHIFT ? TCE_LINKS_GENERAL : 0;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	if (list_empty(&table->links) && table->kvm->arch.spapr_tce_by_user)
+	if (table->nr_unlinked ||
+	    (list_empty(&table->links) && table->kvm->arch.spapr_tce_by_user))
 		state |= TCE_LINKS_BY_USER;
 	return state;
 }

@@ -17,7 +17,10 @@
  *
  * While such a device is in the KVM-VFIO device and has no live claim, hypercalls
  * for tables without a link go to user space: one of them may be for the device,
- * and only user space knows.
+ * and only user space knows. A user who is about to change the device's windows
+ * unlinks a table before. That claim dies, stays in the table's list, and all
+ * hypercalls for the table go to user space until the device is linked again or
+ * leaves the KVM-VFIO device.
  *
  * A claim is dropped when the group leaves the KVM-VFIO device or the table's
  * file is closed, whichever comes first; the guest's end implies both. User
@@ -61,7 +64,8 @@
  * @table: the table; valid while there is a @link, and for the call that makes
  *	the link, which holds the table's file
  * @link: the link, NULL before it is made and after the claim died
- * @dead: revoked, or about to be dropped
+ * @dead: revoked, unlinked, or about to be dropped
+ * @unlinked: counts in kvmppc_spapr_tce_table::nr_unlinked; only while in the list
  * @ended: the link that ended with this claim and is freed with it
  * @file: the group's or the device's file, as a name only
  * @iommu_id: number of the IOMMU group
@@ -78,6 +82,7 @@ struct kvmppc_spapr_tce_claim {
 	struct kvmppc_spapr_tce_table *table;
 	struct kvmppc_spapr_tce_link *link;
 	bool dead;
+	bool unlinked;
 	struct kvmppc_spapr_tce_link *ended;
 	struct file *file;
 	int iommu_id;
@@ -128,18 +133,27 @@ struct tce_device {
 	struct file *file;
 };
 
+/* A claim of a group for the table, the live one if there is one, or NULL */
+static struct kvmppc_spapr_tce_claim *
+file_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim, *found = NULL;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(claim, &table->claims, node)
+		if (claim->file == file && (!found || found->dead))
+			found = claim;
+
+	return found;
+}
+
 /* The live claim of a group for the table, or NULL */
 static struct kvmppc_spapr_tce_claim *
 live_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
-	struct kvmppc_spapr_tce_claim *claim;
+	struct kvmppc_spapr_tce_claim *claim = file_claim(table, file);
 
-	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	list_for_each_entry(claim, &table->claims, node)
-		if (claim->file == file && !claim->dead)
-			return claim;
-
-	return NULL;
+	return claim && !claim->dead ? claim : NULL;
 }
 
 static bool has_claims(struct kvm *kvm, struct file *file)
@@ -174,6 +188,19 @@ static void update_by_user(struct kvm *kvm)
 		update_links_state(table, 0);
 }
 
+/* Leave hypercalls for the claim's table to user space, or no longer */
+static void claim_set_unlinked(struct kvmppc_spapr_tce_claim *claim,
+			       bool unlinked)
+{
+	lockdep_assert_held(&claim->kvm->arch.spapr_tce_lock);
+	if (claim->unlinked == unlinked)
+		return;
+
+	claim->unlinked = unlinked;
+	claim->table->nr_unlinked += unlinked ? 1 : -1;
+	update_links_state(claim->table, 0);
+}
+
 /*
  * Take the link from a claim. Returns the link, to be freed after
  * spapr_tce_quiesce(), if that was its last claim.
@@ -190,6 +217,12 @@ claim_kill(struct kvmppc_spapr_tce_claim *claim)
 	if (!link || --link->nr_claims)
 		return NULL;
 
+	/*
+	 * A walk that began while there was a link writes the window as well. It
+	 * must not find the link gone and say that it has done all.
+	 */
+	update_links_state(claim->table, TCE_LINKS_FROZEN);
+	spapr_tce_quiesce();
 	list_del_rcu(&link->node);
 	update_links_state(claim->table, 0);
 	return link;
@@ -551,8 +584,12 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 	return ret;
 }
 
-/* Share the table's link to the window, or make one and set *@made */
-static int claim_join(struct kvmppc_spapr_tce_claim *claim, bool *made)
+/*
+ * Share the table's link to the window, or make one and set *@made. From then on
+ * hypercalls are not user space's any more because of @old.
+ */
+static int claim_join(struct kvmppc_spapr_tce_claim *claim,
+		      struct kvmppc_spapr_tce_claim *old, bool *made)
 {
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
 	if (claim->dead)
@@ -568,23 +605,35 @@ static int claim_join(struct kvmppc_spapr_tce_claim *claim, bool *made)
 	}
 
 	claim->link->nr_claims++;
+	if (old)
+		claim_set_unlinked(old, false);
 	return 0;
 }
 
-/* The last step of a claim: put it into the table's list */
-static int claim_link(struct kvmppc_spapr_tce_claim *claim)
+/*
+ * The last step of a claim: put it into the table's list. @old is one that was
+ * unlinked, or NULL. It leaves the list, or stays as it is on failure.
+ */
+static int claim_link(struct kvmppc_spapr_tce_claim *claim,
+		      struct kvmppc_spapr_tce_claim *old)
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
 	bool made;
 	int ret;
 
-	ret = claim_join(claim, &made);
+	ret = claim_join(claim, old, &made);
 	if (!ret && made)
 		ret = replay(claim);
-	if (ret)
-		return ret;
 
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
+	if (ret) {
+		if (old)
+			claim_set_unlinked(old, true);
+		return ret;
+	}
+
+	if (old)
+		list_del(&old->node);
 	list_add_tail(&claim->node, &table->claims);
 	update_by_user(claim->kvm);
 	return 0;
@@ -604,11 +653,29 @@ static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
 		if (file && claim->file != file)
 			continue;
 		claim->ended = claim_kill(claim);
+		claim_set_unlinked(claim, false);
 		list_move_tail(&claim->node, taken);
 	}
 }
 
-/* Does the group have a live claim for the table? Drop dead ones. */
+/* The claim of a group that has been unlinked from the table, or NULL */
+static struct kvmppc_spapr_tce_claim *
+unlinked_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
+	list_for_each_entry(claim, &table->claims, node)
+		if (claim->file == file && claim->unlinked)
+			return claim;
+
+	return NULL;
+}
+
+/*
+ * Does the group have a live claim for the table? Drop dead ones, but not one
+ * that was unlinked.
+ */
 static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	LIST_HEAD(taken);
@@ -616,11 +683,27 @@ static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
 		if (live_claim(table, file))
 			return true;
-		take_claims(table, file, &taken);
+		if (!unlinked_claim(table, file))
+			take_claims(table, file, &taken);
 	}
 	claims_drop(&taken);
 
 	return false;
+}
+
+/* Link a claim; it takes the place of one that was unlinked, if it can */
+static int claim_relink(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_table *table = claim->table;
+	struct kvmppc_spapr_tce_claim *old;
+	int ret;
+
+	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock)
+		old = unlinked_claim(table, claim->file);
+	ret = claim_link(claim, old);
+	if (!ret && old)
+		claim_drop(old);
+	return ret;
 }
 
 /**
@@ -667,11 +750,65 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 	at = place_of(table);
 	ret = claim_window(claim, &at);
 	if (!ret)
-		ret = claim_link(claim);
+		ret = claim_relink(claim);
 	if (ret)
 		claim_drop(claim);
 
 	return ret;
+}
+
+/* End the claim of a device for the table, as claim_revoke() does, and keep it */
+static int claim_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
+{
+	struct kvmppc_spapr_tce_link *link;
+	struct kvmppc_spapr_tce_claim *claim;
+
+	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
+		if (unlinked_claim(table, file))
+			return 0;
+		claim = file_claim(table, file);
+		if (!claim)
+			return -ENOENT;
+		claim_set_unlinked(claim, true);
+		link = claim_kill(claim);
+	}
+	/* Those that have not seen it yet are over before user space goes on */
+	spapr_tce_quiesce();
+	kfree(link);
+
+	/* The window's owner is about to close it */
+	spapr_tce_window_put(&claim->writer);
+	claim->window = NULL;
+	return 0;
+}
+
+/**
+ * kvm_spapr_tce_unlink_table() - leave a LIOBN's hypercalls to user space
+ * @kvm: the guest
+ * @tablefd: file descriptor of the LIOBN's table
+ * @file: file of a device in an iommufd; the caller holds it until it has called
+ *	kvm_spapr_tce_unlink_group()
+ *
+ * When this returns, hypercalls that change the table change nothing and go to
+ * user space, whatever else it is linked to. They do until @file is linked to the
+ * table again or is unlinked as a whole. What has been answered before is in the
+ * device's window. A second time this does nothing.
+ *
+ * Context: process context, may sleep; one caller at a time for @kvm. Takes
+ * locks of the TCE engine.
+ * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's; -ENOENT if
+ * it has not been linked to @file.
+ */
+int kvm_spapr_tce_unlink_table(struct kvm *kvm, int tablefd, struct file *file)
+{
+	struct kvmppc_spapr_tce_table *table;
+
+	CLASS(fd, f)(tablefd);
+	if (fd_empty(f))
+		return -EBADF;
+
+	table = kvmppc_tce_table_of_file(kvm, fd_file(f));
+	return table ? claim_unlink(table, file) : -EINVAL;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -190,7 +191,8 @@ TEST_F(iommufd_link, wrong_structures)
 } while (0)
 
 	WRONG(EINVAL, bad.argsz = 15);
-	WRONG(EINVAL, bad.flags = 1);
+	WRONG(ENOENT, bad.flags = 1);
+	WRONG(EINVAL, bad.flags = 2);
 	WRONG(EINVAL, bad.flags = 1U << 31);
 	WRONG(EFAULT, attr.addr = 8);
 #undef WRONG
@@ -619,6 +621,269 @@ TEST_F(iommufd_link, races)
 	for (i = 0; i < 16; i++)
 		EXPECT_EQ(0, reach(self, IOBA_SPIN + i * 0x1000,
 				   PAGE_SPIN + i * 0x1000));
+}
+
+/* --- Tables that are unlinked while the device's page table is replaced */
+
+static int unlink_table(SELF(iommufd_link) self)
+{
+	return __kvm_ppc_file_unlink(self->l.kvm_vfio, self->l.cdev.file,
+				     self->table);
+}
+
+/* The monitor is asked, also while other tables are linked. */
+TEST_F(iommufd_link, unlinked)
+{
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	__u64 start64, tce;
+	int other;
+
+	EXPECT_EQ(-ENOENT, unlink_table(self));
+	start64 = linked_window(&self->l, page_shift(), 64 * MiB);
+	other = linked_table(&self->l, OTHER_LIOBN, 16, start64, 16);
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+
+	EXPECT_EQ(0, unlink_table(self));
+	EXPECT_EQ(0, unlink_table(self));
+	list[0] = htobe64(PAGE_NEW | TCE_RW);
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_OLD, 0));
+	EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_PUT_TCE_INDIRECT, IOBA_NEW,
+					 LIST, 1));
+	EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_STUFF_TCE, IOBA_OLD, 0, 1));
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_GET_TCE, LIOBN,
+				   self->l.start32 + IOBA_OLD, 0, 0, &tce));
+	EXPECT_EQ(PAGE_OLD | TCE_RW, tce);
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, kvm_ppc_hcall(self->l.vcpu, H_PUT_TCE, OTHER_LIOBN,
+				   start64, PAGE_NEW | TCE_RW, 0, NULL));
+	EXPECT_EQ(ALL, linked_reach(&self->l, start64, PAGE_NEW, 0, 0));
+
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+	/* It ends with the device's file in KVM's VFIO device */
+	EXPECT_EQ(0, unlink_table(self));
+	EXPECT_EQ(0, linked_del(&self->l));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
+	EXPECT_EQ(0, linked_add(&self->l));
+	EXPECT_EQ(-ENOENT, unlink_table(self));
+	close(other);
+}
+
+/* One of two devices, whose link fails at first */
+TEST_F(iommufd_link, unlinked_by_one)
+{
+	const __u64 at = self->l.start32 + IOBA_NEW;
+	void *new = kvm_ppc_mem(&self->l.vm, PAGE_NEW);
+
+	linked_other(&self->l);
+	ASSERT_EQ(0, __kvm_ppc_group_add(self->l.kvm_vfio,
+					 linked_other_file(&self->l)));
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, linked_link_other(&self->l, self->table));
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+
+	EXPECT_EQ(0, unlink_table(self));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, cdev_detach(&self->l.cdev));
+	EXPECT_EQ(-EINVAL, link_table(self));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, dma_reach(&self->l.other.dma, at, new, 0, NULL) & ALL);
+	linked_attach(&self->l);
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, dma_reach(&self->l.other.dma, at, new, 0, NULL) & ALL);
+}
+
+/* A link that is gone can be unlinked: the table remains the monitor's. */
+TEST_F(iommufd_link, unlinked_when_gone)
+{
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(0, cdev_detach(&self->l.cdev));
+	EXPECT_EQ(0, unlink_table(self));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	linked_attach(&self->l);
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, unlink_table(self));
+	vfio_close(&self->table);
+}
+
+/*
+ * What has been answered when a table is unlinked the device sees: the last of
+ * two lists that a vCPU puts in turn.
+ */
+TEST_F(iommufd_link, unlinked_at_work)
+{
+	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&self->l.vm, 1);
+	const __u64 page[] = { PAGE_OLD, PAGE_NEW };
+	unsigned int i, j, last = 511;
+	volatile __u64 *view;
+	__be64 *list;
+	__u64 tce;
+
+	view = mmap(NULL, TCES * 8, PROT_READ, MAP_SHARED, self->table, 0);
+	ASSERT_NE(MAP_FAILED, view);
+	for (i = 0; i < 2; i++) {
+		list = kvm_ppc_mem(&self->l.vm, LIST + i * 0x1000);
+		for (j = 0; j <= last; j++)
+			list[j] = htobe64(page[i] | TCE_RW);
+		vcpu->calls[i] = (struct kvm_ppc_call){
+			.nr = H_PUT_TCE_INDIRECT,
+			.arg = { LIOBN, self->l.start32, LIST + i * 0x1000,
+				 last + 1 },
+		};
+	}
+	ASSERT_EQ(0, link_table(self));
+	kvm_ppc_spin_start(&self->s, vcpu, 2);
+	self->spins = true;
+	transcript_mute(1);
+	for (i = 0; i < 30; i++) {
+		usleep(10 * 1000);
+		ASSERT_EQ(0, unlink_table(self));
+		tce = view[last];
+		EXPECT_EQ(ALL, reach(self, last * 0x1000,
+				     tce & ~(__u64)TCE_RW));
+		EXPECT_EQ(tce, view[last]);
+		ASSERT_EQ(0, link_table(self));
+	}
+	EXPECT_LT(0, vcpu->handed);
+	munmap((void *)view, TCES * 8);
+}
+
+/* What a monitor has at hand while it changes the page table */
+struct monitor {
+	struct linked *l;
+	__u64 *view;
+	pthread_mutex_t lock;
+	/* 0 for none */
+	__u32 next;
+	unsigned int asked;
+};
+
+static void name_tce(struct monitor *m, __u32 page_table, __u64 at)
+{
+	struct nested_invalidate request = { .start = at, .size = 0x1000 };
+	__u32 count = 1;
+	long ret = iommufd_invalidate(m->l->iommufd, page_table,
+				      HWPT_INVALIDATE_DATA_SPAPR_TCE, &request,
+				      &count);
+
+	VFIO_REQUIRE(!ret && !request.out_bad, "HWPT_INVALIDATE: %ld", ret);
+}
+
+/* H_PUT_TCE, as Documentation/arch/powerpc/iommufd.rst has it */
+static __s64 answer_put(const struct kvm_ppc_call *call, void *arg)
+{
+	const __u64 at = call->arg[1];
+	struct monitor *m = arg;
+
+	pthread_mutex_lock(&m->lock);
+	m->view[(at - m->l->start32) >> 12] = call->arg[2];
+	name_tce(m, m->l->hwpt, at);
+	if (m->next)
+		name_tce(m, m->next, at);
+	m->asked++;
+	pthread_mutex_unlock(&m->lock);
+	return H_SUCCESS;
+}
+
+/* Each step takes a while, in which the guest goes on */
+static void replace_page_table(struct monitor *m, int table)
+{
+	struct linked *l = m->l;
+	__u32 old = l->hwpt;
+	long ret;
+
+	ret = __kvm_ppc_file_unlink(l->kvm_vfio, l->cdev.file, table);
+	VFIO_REQUIRE(!ret, "unlink: %ld", ret);
+	usleep(300 * 1000);
+	pthread_mutex_lock(&m->lock);
+	ret = iommufd_hwpt_alloc_nested(l->iommufd, l->cdev.id, l->parent,
+					&l->windows, &m->next);
+	pthread_mutex_unlock(&m->lock);
+	VFIO_REQUIRE(!ret, "HWPT_ALLOC: %ld", ret);
+	usleep(300 * 1000);
+	ret = cdev_attach(&l->cdev, m->next);
+	VFIO_REQUIRE(!ret, "ATTACH: %ld", ret);
+	usleep(300 * 1000);
+	pthread_mutex_lock(&m->lock);
+	ret = linked_link(l, table);
+	l->hwpt = m->next;
+	m->next = 0;
+	pthread_mutex_unlock(&m->lock);
+	VFIO_REQUIRE(!ret, "link: %ld", ret);
+	iommufd_destroy(l->iommufd, old);
+	usleep(300 * 1000);
+}
+
+struct replacer {
+	struct monitor *m;
+	int table;
+	volatile bool stop;
+};
+
+static void *replace_all_the_time(void *arg)
+{
+	struct replacer *r = arg;
+
+	while (!r->stop)
+		replace_page_table(r->m, r->table);
+	return NULL;
+}
+
+/* The device sees all that a guest has put, at once, through all of it. */
+TEST_F(iommufd_link, replaced_at_work)
+{
+	const size_t size = (self->l.size32 >> 12) * sizeof(__u64);
+	struct monitor m = {
+		.l = &self->l, .lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	struct replacer r = { .m = &m };
+	unsigned int i, answered = 0;
+	pthread_t thread;
+	__u64 page;
+
+	vfio_close(&self->table);
+	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
+				    self->l.start32 >> 12,
+				    self->l.size32 >> 12);
+	m.view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      self->table, 0);
+	ASSERT_NE(MAP_FAILED, m.view);
+	ASSERT_EQ(0, map(self, m.view, 1ULL << 45, size,
+			 IOMMU_IOAS_MAP_READABLE));
+	self->l.windows.flags = 1;
+	self->l.windows.windows[0].table = 1ULL << 45;
+	linked_attach(&self->l);
+	ASSERT_EQ(0, link_table(self));
+	self->l.vcpu->monitor = answer_put;
+	self->l.vcpu->arg = &m;
+
+	r.table = self->table;
+	transcript_mute(1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, replace_all_the_time, &r));
+	for (i = 0; i < 40; i++) {
+		page = PAGE_OLD + i * 0x1000;
+		EXPECT_EQ(0, put(self, IOBA_NEW, page | TCE_RW));
+		EXPECT_EQ(ALL, reach(self, IOBA_NEW, page));
+		EXPECT_EQ(0, put(self, IOBA_NEW, 0));
+		EXPECT_EQ(0, reach(self, IOBA_NEW, page));
+		answered += 2;
+	}
+	r.stop = true;
+	pthread_join(thread, NULL);
+	/* Both have answered */
+	EXPECT_LT(0, m.asked);
+	EXPECT_LT(m.asked, answered);
+	self->l.vcpu->monitor = NULL;
+	munmap(m.view, size);
 }
 
 TEST_HARNESS_MAIN

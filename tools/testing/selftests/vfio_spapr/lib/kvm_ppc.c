@@ -306,6 +306,8 @@ static int kvm_ppc_answer(struct kvm_ppc_vcpu *vcpu)
 		   sizeof(call->arg))) {
 		vcpu->mangled++;
 		run->papr_hcall.ret = KVM_PPC_MANGLED;
+	} else if (vcpu->monitor) {
+		run->papr_hcall.ret = vcpu->monitor(call, vcpu->arg);
 	}
 	return 0;
 }
@@ -511,6 +513,7 @@ int __kvm_ppc_link(int device, int group, int table)
 
 /* KVM_DEV_VFIO_FILE_SET_SPAPR_TCE, which not all headers have */
 #define FILE_SET_SPAPR_TCE	4
+#define FILE_SPAPR_TCE_UNLINK	1
 
 struct file_spapr_tce {
 	__u32 argsz;
@@ -519,15 +522,26 @@ struct file_spapr_tce {
 	__s32 table;
 };
 
-int __kvm_ppc_file_link(int device, int file, int table)
+static int set_spapr_tce(int device, __u32 flags, int file, int table)
 {
 	struct file_spapr_tce link = {
 		.argsz = sizeof(link),
+		.flags = flags,
 		.fd = file,
 		.table = table,
 	};
 
 	return kvm_ppc_set_attr(device, FILE_SET_SPAPR_TCE, &link);
+}
+
+int __kvm_ppc_file_link(int device, int file, int table)
+{
+	return set_spapr_tce(device, 0, file, table);
+}
+
+int __kvm_ppc_file_unlink(int device, int file, int table)
+{
+	return set_spapr_tce(device, FILE_SPAPR_TCE_UNLINK, file, table);
 }
 
 bool kvm_ppc_has_file_link(int device)

@@ -84,6 +84,8 @@ struct kvm_ppc_vm;
  * @stop:	in the guest's memory as well, ends endless rounds
  * @handed:	hypercalls that went to user space so far
  * @mangled:	those of them that had other arguments than the guest's
+ * @monitor:	what answers the others, in the vCPU's thread, or NULL
+ * @arg:	for @monitor
  */
 struct kvm_ppc_vcpu {
 	struct kvm_ppc_vm *vm;
@@ -93,6 +95,8 @@ struct kvm_ppc_vcpu {
 	volatile __u64 *stop;
 	unsigned long handed;
 	unsigned long mangled;
+	__s64 (*monitor)(const struct kvm_ppc_call *call, void *arg);
+	void *arg;
 };
 
 /**
@@ -196,6 +200,8 @@ int __kvm_ppc_group_del(int device, int group);
 int __kvm_ppc_link(int device, int group, int table);
 /* The same for a device's own file, and whether the kernel has it */
 int __kvm_ppc_file_link(int device, int file, int table);
+/* Until it is linked again, hypercalls for the table go to the monitor */
+int __kvm_ppc_file_unlink(int device, int file, int table);
 bool kvm_ppc_has_file_link(int device);
 
 #endif
