@@ -106,6 +106,7 @@ struct spapr_tce_owner {
  *	it had of that; until the table is gone
  * @memory: makes @mem ask for the window's TCEs (search.c)
  * @ref: the owner's reference, and each writer's
+ * @suspects: see forget.c; NULL unless @by_gpa
  * @mm: the process whose writers may have the window, NULL if @by_gpa
  * @lock: protects what follows, and @watched, @drained and the table while writers
  *	are told of a change; held while a writer is revoked. Nests inside the
@@ -138,6 +139,7 @@ struct spapr_tce_window {
 	struct spapr_tce_hv *left_hv;
 	struct spapr_mem_user memory;
 	struct kref ref;
+	struct spapr_tce_suspects *suspects;
 	struct mm_struct *mm;
 	struct mutex lock;	/* groups and writers */
 	struct list_head groups;

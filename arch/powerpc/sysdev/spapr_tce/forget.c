@@ -12,10 +12,15 @@
  * may point to the memory that goes. But it may be one that a walk has put just
  * now, and whose origin is not seen yet. Therefore what looks as if it had to go
  * is looked at again after the walks under way. If it is still the same it goes.
+ *
+ * Waiting costs a look at each CPU and the rest of its walk. So suspects of many
+ * walks are gathered before. There is room for as many as a hypercall has TCEs.
+ * That is 12 KiB a window, and of a gigabyte in pages of 4 KiB one waits 512 times.
  */
 #include <linux/atomic.h>
 #include <linux/errno.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 #include <asm/spapr_tce.h>
 #include "window.h"
@@ -57,24 +62,43 @@ static bool contradicts(const struct spapr_tce_window *window, u64 origin,
 			(tce & ~SPAPR_TCE_PERM);
 }
 
-/* TCEs that are looked at twice at a time */
+/* TCEs that are looked at, or cleared, in one walk */
 #define FORGET_BATCH	32
 
 /**
  * struct suspect - a TCE that may have to go
+ * @index: where it is in the window
  * @tce: the TCE, 0 if it need not
  * @origin: its origin
  */
 struct suspect {
+	unsigned long index;
 	__be64 tce;
 	u64 origin;
 };
 
-/* Read a TCE, then its origin, which is at least as new */
-static struct suspect look_at(const struct loss *loss, const __be64 *at,
-			      const u64 *origin)
+/**
+ * struct spapr_tce_suspects - TCEs of a window that may have to go
+ * @count: how many there are
+ * @list: by index
+ */
+struct spapr_tce_suspects {
+	unsigned long count;
+	struct suspect list[SPAPR_TCE_LIST_MAX];
+};
+
+/* Allocate the window's list, as forgetting cannot fail. 0 or -ENOMEM */
+int spapr_tce_suspects_init(struct spapr_tce_window *window)
 {
-	struct suspect seen = { .tce = READ_ONCE(*at) };
+	window->suspects = kzalloc_obj(*window->suspects, GFP_KERNEL_ACCOUNT);
+	return window->suspects ? 0 : -ENOMEM;
+}
+
+/* Read a TCE, then its origin, which is at least as new */
+static struct suspect look_at(const struct loss *loss, unsigned long index,
+			      const __be64 *at, const u64 *origin)
+{
+	struct suspect seen = { .index = index, .tce = READ_ONCE(*at) };
 
 	if (!seen.tce)
 		return seen;
@@ -87,58 +111,89 @@ static struct suspect look_at(const struct loss *loss, const __be64 *at,
 	return seen;
 }
 
-static bool find_suspects(const struct loss *loss, const __be64 *at,
-			  const u64 *origin, unsigned long npages,
-			  struct suspect *suspects)
+/* Add the suspects of @npages TCEs to the list, which has room for them */
+static void find_suspects(const struct loss *loss, unsigned long index,
+			  const u64 *origin, unsigned long npages)
 {
-	bool any = false;
+	struct spapr_tce_suspects *suspects = loss->window->suspects;
+	__be64 *at;
 
-	for (unsigned long i = 0; i < npages; i++) {
-		suspects[i] = look_at(loss, &at[i], &origin[i]);
-		any |= !!suspects[i].tce;
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	at = spapr_tce_address(loss->window, index);
+	for (unsigned long i = 0; at && i < npages; i++) {
+		struct suspect seen = look_at(loss, index + i, &at[i],
+					      &origin[i]);
+
+		if (seen.tce)
+			suspects->list[suspects->count++] = seen;
 	}
-	return any;
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 }
 
 /*
  * Clear one that has not changed. If only its origin has, a walk is about to
  * store the TCE that belongs to that.
  */
-static void clear_suspect(const struct loss *loss, __be64 *at, u64 *origin,
+static void clear_suspect(const struct loss *loss,
 			  const struct suspect *suspect)
 {
+	u64 *origin = spapr_sparse_find(&loss->window->origins, suspect->index);
+	u64 *at = (u64 *)spapr_tce_address(loss->window, suspect->index);
 	const u64 old = (__force u64)suspect->tce;
 	struct suspect now;
 
-	if (!old)
-		return;
-	now = look_at(loss, at, origin);
-	if (now.tce != suspect->tce || cmpxchg((u64 *)at, old, 0) != old)
+	now = look_at(loss, suspect->index, (__be64 *)at, origin);
+	if (now.tce != suspect->tce || cmpxchg(at, old, 0) != old)
 		return;
 	if (now.origin == suspect->origin)
 		cmpxchg(origin, now.origin, SPAPR_TCE_CLEARED);
 }
 
-static void forget_in_memory(const struct loss *loss, unsigned long index,
-			     u64 *origin, unsigned long npages)
+/* How many of the first suspects are not further apart than one walk's TCEs? */
+static unsigned long suspects_together(const struct suspect *suspects,
+				       unsigned long count)
 {
-	struct suspect suspects[FORGET_BATCH];
-	__be64 *at;
-	bool any;
+	unsigned long n = 1;
 
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	at = spapr_tce_address(loss->window, index);
-	any = at && find_suspects(loss, at, origin, npages, suspects);
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-	if (!any)
+	while (n < count &&
+	       suspects[n].index - suspects[0].index < FORGET_BATCH)
+		n++;
+	return n;
+}
+
+/* Clear the suspects on the list that are still as they were. It is empty then */
+static void clear_suspects(const struct loss *loss)
+{
+	struct spapr_tce_suspects *suspects = loss->window->suspects;
+	unsigned long n;
+
+	if (!suspects->count)
 		return;
 
 	spapr_tce_quiesce();
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	for (unsigned long i = 0; i < npages; i++)
-		clear_suspect(loss, &at[i], &origin[i], &suspects[i]);
-	spapr_tce_kill(loss->window, index, npages);
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+	for (unsigned long i = 0; i < suspects->count; i += n) {
+		const struct suspect *first = &suspects->list[i];
+
+		n = suspects_together(first, suspects->count - i);
+		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+		for (unsigned long j = 0; j < n; j++)
+			clear_suspect(loss, &first[j]);
+		spapr_tce_kill(loss->window, first->index,
+			       first[n - 1].index - first->index + 1);
+		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+		cond_resched();
+	}
+	suspects->count = 0;
+}
+
+static void forget_in_memory(const struct loss *loss, unsigned long index,
+			     u64 *origin, unsigned long npages)
+{
+	struct spapr_tce_suspects *suspects = loss->window->suspects;
+
+	find_suspects(loss, index, origin, npages);
+	if (suspects->count > SPAPR_TCE_LIST_MAX - FORGET_BATCH)
+		clear_suspects(loss);
 }
 
 /*
@@ -171,8 +226,8 @@ static void forget_of_hv(const struct loss *loss, unsigned long index,
  * When this returns, the device does not reach the memory by this window. Costs
  * what is populated.
  *
- * Context: process context, may sleep; after spapr_tce_quiesce(). Walks may write
- *	the window meanwhile.
+ * Context: process context, may sleep; one caller at a time; after
+ *	spapr_tce_quiesce(). Walks may write the window meanwhile.
  */
 void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 			     u64 last)
@@ -197,7 +252,9 @@ void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 		cond_resched();
 	}
 
+	if (!window->in_memory)
+		return;
+	clear_suspects(&loss);
 	/* A walk that cleared or replaced a TCE invalidates it before it ends */
-	if (window->in_memory)
-		spapr_tce_quiesce();
+	spapr_tce_quiesce();
 }

@@ -204,8 +204,11 @@ spapr_tce_window_create_by_gpa(struct iommu_table *tbl,
 
 	window->pages = pages;
 	window->by_gpa = true;
-	ret = init_window(window, tbl);
+	ret = spapr_tce_suspects_init(window);
+	if (!ret)
+		ret = init_window(window, tbl);
 	if (ret) {
+		kfree(window->suspects);
 		kfree(window);
 		return ERR_PTR(ret);
 	}
@@ -219,6 +222,7 @@ static void free_window(struct kref *ref)
 		container_of(ref, struct spapr_tce_window, ref);
 
 	mutex_destroy(&window->lock);
+	kfree(window->suspects);
 	kfree(window);
 }
 

@@ -92,6 +92,9 @@ bool spapr_tce_table_is_soft(const struct iommu_table *tbl);
 struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
 					 unsigned int page_shift, gfp_t gfp);
 
+/* forget.c */
+int spapr_tce_suspects_init(struct spapr_tce_window *window);
+
 /* walk.c */
 __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 			  unsigned long index);

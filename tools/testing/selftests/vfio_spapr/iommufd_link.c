@@ -413,6 +413,39 @@ TEST_F(iommufd_link, unmap)
 	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
 }
 
+/* All of many TCEs, of which some point to other memory, and never more */
+TEST_F(iommufd_link, unmap_many)
+{
+	static const unsigned int looked_at[] = {
+		0, 31, 32, 63, 511, 512, 513, 543, 544, 700, 1021, 1023,
+	};
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	unsigned int i, j;
+
+	/* In pieces, as what is unmapped must have been mapped as one */
+	ASSERT_EQ(0, unmap(self, 0, MEM_SIZE));
+	ASSERT_EQ(0, map_guest(self, 0, PAGE_SPIN));
+	ASSERT_EQ(0, map_guest(self, PAGE_SPIN, MiB));
+	ASSERT_EQ(0, link_table(self));
+	for (i = 0; i < TCES; i += 512) {
+		for (j = 0; j < 512; j++)
+			list[j] = htobe64((j % 7 == 6 ? PAGE_OLD : PAGE_SPIN) |
+					  TCE_RW);
+		ASSERT_EQ(0, hcall(self, H_PUT_TCE_INDIRECT, i * 0x1000, LIST,
+				   512));
+	}
+	EXPECT_EQ(0, unmap(self, PAGE_SPIN, MiB));
+	for (i = 0; i < ARRAY_SIZE(looked_at); i++) {
+		j = looked_at[i];
+		EXPECT_EQ(0, reach(self, j * 0x1000, PAGE_SPIN));
+		EXPECT_EQ(j % 512 % 7 == 6 ? ALL : 0,
+			  reach(self, j * 0x1000, PAGE_OLD));
+	}
+	EXPECT_EQ(0, map_guest(self, PAGE_SPIN, MiB));
+	for (i = 0; i < ARRAY_SIZE(looked_at); i++)
+		EXPECT_EQ(0, reach(self, looked_at[i] * 0x1000, PAGE_SPIN));
+}
+
 /* Where memory slots and parent disagree, the parent decides. */
 TEST_F(iommufd_link, slots_disagree)
 {
