@@ -81,6 +81,8 @@ struct spapr_tce_owner {
  *	Not valid if @owner pins
  * @mem: the registered memory that has @pages, else NULL
  * @flat: the TCEs, if they lie in this kernel's memory in one piece
+ * @top: the upper level, if they lie in this kernel's memory under one
+ * @leaf_shift: log2 of the TCEs below an entry of @top
  * @page_shift: log2 of the page size in bytes, the same whatever the table
  * @page_mask: bits of an address within a page
  * @offset: the first TCE's index from IOBA 0
@@ -118,6 +120,8 @@ struct spapr_tce_window {
 	struct iommu_table *tbl;
 	const struct spapr_sparse *pages;
 	__be64 *flat;
+	__be64 *top;
+	unsigned int leaf_shift;
 	unsigned int page_shift;
 	unsigned long page_mask;
 	unsigned long offset;
@@ -332,6 +336,25 @@ static __always_inline bool spapr_tce_in_memory(const struct iommu_table *tbl,
 	return true;
 }
 
+/* spapr_tce_in_memory() of a window, at less cost where there are two levels */
+static __always_inline bool
+spapr_tce_in_levels(const struct spapr_tce_window *window, unsigned long index,
+		    __be64 **tce)
+{
+	unsigned long mask = (1UL << window->leaf_shift) - 1;
+	u64 entry;
+
+	if (unlikely(!window->top))
+		return spapr_tce_in_memory(window->tbl, index, tce);
+
+	entry = spapr_tce_read(&window->top[index >> window->leaf_shift]);
+	if (!(entry & SPAPR_TCE_PERM))
+		return false;
+
+	*tce = (__be64 *)__va(entry & ~SPAPR_TCE_PERM) + (index & mask);
+	return true;
+}
+
 /**
  * spapr_tce_find() - find a TCE and its origin if their leaves are populated
  * @window: a window with a table in memory
@@ -351,11 +374,12 @@ spapr_tce_find(const struct spapr_tce_window *window, unsigned long index,
 	if (!spapr_sparse_lookup(&window->origins, index, origin))
 		return false;
 
-	if (unlikely(!window->flat))
-		return spapr_tce_in_memory(window->tbl, index, tce);
+	if (likely(window->flat)) {
+		*tce = window->flat + index;
+		return true;
+	}
 
-	*tce = window->flat + index;
-	return true;
+	return spapr_tce_in_levels(window, index, tce);
 }
 
 /**

@@ -83,6 +83,9 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 	window->kill_rm = window->in_memory ? tbl->it_ops->tce_kill_rm : NULL;
 	window->flat = window->in_memory && !tbl->it_indirect_levels ?
 		       (__be64 *)tbl->it_base : NULL;
+	window->top = window->in_memory && tbl->it_indirect_levels == 1 ?
+		      (__be64 *)tbl->it_base : NULL;
+	window->leaf_shift = window->top ? ilog2(tbl->it_level_size) : 0;
 
 	/* IODA has no TCE that can be written but not read */
 	window->perm[TCE_PCI_READ] = TCE_PCI_READ;
