@@ -486,6 +486,169 @@ TEST_F(iommufd_link, read_only)
 	munmap(other, size);
 }
 
+/* KVM's table as the guest's, in a page table that is as it is; the view of it */
+static __u64 *use_kvm_table(SELF(iommufd_link) self)
+{
+	const size_t size = (self->l.size32 >> 12) * sizeof(__u64);
+	const __u64 at = 1ULL << 45;
+	__u64 *view;
+	long ret;
+
+	vfio_close(&self->table);
+	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
+				    self->l.start32 >> 12,
+				    self->l.size32 >> 12);
+	view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    self->table, 0);
+	VFIO_REQUIRE(view != MAP_FAILED, "no view");
+	ret = map(self, view, at, size, IOMMU_IOAS_MAP_READABLE);
+	VFIO_REQUIRE(!ret, "IOAS_MAP: %ld", ret);
+	self->l.windows.flags = 1;
+	self->l.windows.windows[0].table = at;
+	linked_attach(&self->l);
+	return view;
+}
+
+static void drop_view(SELF(iommufd_link) self, __u64 *view)
+{
+	munmap(view, (self->l.size32 >> 12) * sizeof(__u64));
+}
+
+/* What only the page table's own reading can put stays when a table is linked. */
+TEST_F(iommufd_link, link_keeps)
+{
+	const size_t size = page_size();
+	const __u64 gpa = 64 * MiB, at = self->l.start32;
+	char *other = memory_get(BASE_PAGES, size, PROT_READ | PROT_WRITE);
+	__u64 *view = use_kvm_table(self);
+	void *scratch = kvm_ppc_mem(&self->l.vm, PAGE_OLD);
+
+	ASSERT_EQ(0, map(self, other, gpa, size, IOMMU_IOAS_MAP_READABLE));
+	view[IOBA_OLD >> 12] = PAGE_OLD | TCE_RW;
+	view[IOBA_NEW >> 12] = gpa | TCE_READ;
+	linked_attach(&self->l);
+	EXPECT_EQ(DMA_READS, dma_reach(&self->l.cdev.dma, at + IOBA_NEW, other,
+				       at + IOBA_OLD, scratch));
+	ASSERT_EQ(0, link_table(self));
+	EXPECT_EQ(DMA_READS, dma_reach(&self->l.cdev.dma, at + IOBA_NEW, other,
+				       at + IOBA_OLD, scratch));
+	EXPECT_EQ(0, put(self, IOBA_NEW, 0));
+	EXPECT_EQ(0, dma_reach(&self->l.cdev.dma, at + IOBA_NEW, other,
+			       at + IOBA_OLD, scratch));
+	drop_view(self, view);
+	munmap(other, size);
+}
+
+struct namer {
+	struct linked *l;
+	volatile __u64 *view;
+	__u64 tce;
+	volatile bool ready;
+	unsigned int done;
+};
+
+/* Have the table read again until the guest has begun to write it */
+static void *name_until_put(void *arg)
+{
+	struct nested_invalidate request;
+	struct namer *namer = arg;
+	__u32 count;
+
+	do {
+		request = (struct nested_invalidate){
+			.start = namer->l->start32, .size = 512 * 0x1000,
+		};
+		count = 1;
+		iommufd_invalidate(namer->l->iommufd, namer->l->hwpt,
+				   HWPT_INVALIDATE_DATA_SPAPR_TCE, &request,
+				   &count);
+		namer->done++;
+		namer->ready = true;
+	} while (*namer->view != namer->tce);
+	return NULL;
+}
+
+/*
+ * The table is read again while the guest writes it: what the guest has put stays,
+ * though it is in the table later than in the page table.
+ */
+TEST_F(iommufd_link, named_while_put)
+{
+	static const unsigned int looked_at[] = { 0, 170, 340, 511 };
+	__be64 *list = kvm_ppc_mem(&self->l.vm, LIST);
+	__u64 *view = use_kvm_table(self);
+	struct namer namer = { .l = &self->l, .view = view };
+	unsigned int i, j;
+	pthread_t thread;
+	__u64 page;
+
+	ASSERT_EQ(0, link_table(self));
+	transcript_mute(1);
+	for (i = 0; i < 30; i++) {
+		page = i % 2 ? PAGE_OLD : PAGE_NEW;
+		for (j = 0; j < 512; j++)
+			list[j] = htobe64(page | TCE_RW);
+		namer.tce = page | TCE_RW;
+		namer.ready = false;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, name_until_put,
+					    &namer));
+		while (!namer.ready)
+			;
+		EXPECT_EQ(0, hcall(self, H_PUT_TCE_INDIRECT, 0, LIST, 512));
+		pthread_join(thread, NULL);
+		for (j = 0; j < ARRAY_SIZE(looked_at); j++)
+			EXPECT_EQ(ALL, reach(self, looked_at[j] * 0x1000,
+					     page));
+	}
+	TH_LOG("read %u times", namer.done);
+	drop_view(self, view);
+}
+
+/* Two guests with a device each: neither has what the other puts or loses. */
+TEST_F(iommufd_link, two_guests)
+{
+	static struct linked other;
+	const __u64 at = self->l.start32 + IOBA_NEW;
+	char swap[PCI_ADDRESS_LEN];
+	int table;
+
+	memset(&other, 0, sizeof(other));
+	other.nested = true;
+	ASSERT_EQ(NULL, linked_find(&other));
+	memcpy(swap, other.bed.address[0], sizeof(swap));
+	memcpy(other.bed.address[0], other.bed.address[2], sizeof(swap));
+	memcpy(other.bed.address[2], swap, sizeof(swap));
+	linked_open(&other, false, MEM_SIZE);
+	table = linked_table(&other, LIOBN, 12, other.start32, TCES);
+	ASSERT_EQ(0, link_table(self));
+
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, linked_reach(&other, at, PAGE_NEW, 0, 0) & ALL);
+	EXPECT_EQ(0, kvm_ppc_hcall(other.vcpu, H_PUT_TCE, LIOBN, at,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	EXPECT_EQ(ALL, linked_reach(&other, at, PAGE_NEW, 0, 0));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	/* The same address in each is memory of its own */
+	EXPECT_EQ(0, dma_reach(&other.cdev.dma, at,
+			       kvm_ppc_mem(&self->l.vm, PAGE_NEW), 0, NULL) &
+		  ALL);
+	/* A device of the one and a table of the other */
+	EXPECT_EQ(-EINVAL, __kvm_ppc_file_link(self->l.kvm_vfio,
+					       self->l.cdev.file, table));
+	EXPECT_EQ(-ENOENT, __kvm_ppc_file_link(self->l.kvm_vfio,
+					       other.cdev.file, self->table));
+
+	EXPECT_EQ(0, unmap(self, 0, MEM_SIZE));
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, linked_reach(&other, at, PAGE_NEW, 0, 0));
+	EXPECT_EQ(0, map_guest(self, 0, MEM_SIZE));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	close(table);
+	linked_close(&other);
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+}
+
 /* A second window and a table of larger pages */
 TEST_F(iommufd_link, two_windows)
 {
@@ -622,6 +785,42 @@ TEST_F(iommufd_link, ends_by_unbind)
 	put(self, IOBA_NEW, PAGE_NEW | TCE_RW);
 	for (i = 0; i < 2; i++)
 		pci_bind(self->l.bed.address[i], "vfio-pci");
+	linked_again(&self->l);
+	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));
+}
+
+struct unbinder {
+	const char *address;
+	volatile bool done;
+};
+
+static void *unbind_device(void *arg)
+{
+	struct unbinder *u = arg;
+
+	pci_unbind(u->address);
+	u->done = true;
+	return NULL;
+}
+
+/* The driver leaves a device at work when the monitor has let it go, not before. */
+TEST_F(iommufd_link, unbind_waits)
+{
+	struct unbinder u = { .address = self->l.bed.address[0] };
+	pthread_t thread;
+
+	ASSERT_EQ(0, start(self));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, unbind_device, &u));
+	usleep(500 * 1000);
+	EXPECT_FALSE(u.done);
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+
+	linked_close_device(&self->l);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, put(self, IOBA_OLD, PAGE_NEW | TCE_RW));
+	pci_bind(self->l.bed.address[0], "vfio-pci");
 	linked_again(&self->l);
 	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
 	EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));
@@ -874,7 +1073,6 @@ static void *replace_all_the_time(void *arg)
 /* The device sees all that a guest has put, at once, through all of it. */
 TEST_F(iommufd_link, replaced_at_work)
 {
-	const size_t size = (self->l.size32 >> 12) * sizeof(__u64);
 	struct monitor m = {
 		.l = &self->l, .lock = PTHREAD_MUTEX_INITIALIZER,
 	};
@@ -883,18 +1081,7 @@ TEST_F(iommufd_link, replaced_at_work)
 	pthread_t thread;
 	__u64 page;
 
-	vfio_close(&self->table);
-	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
-				    self->l.start32 >> 12,
-				    self->l.size32 >> 12);
-	m.view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      self->table, 0);
-	ASSERT_NE(MAP_FAILED, m.view);
-	ASSERT_EQ(0, map(self, m.view, 1ULL << 45, size,
-			 IOMMU_IOAS_MAP_READABLE));
-	self->l.windows.flags = 1;
-	self->l.windows.windows[0].table = 1ULL << 45;
-	linked_attach(&self->l);
+	m.view = use_kvm_table(self);
 	ASSERT_EQ(0, link_table(self));
 	self->l.vcpu->monitor = answer_put;
 	self->l.vcpu->arg = &m;
@@ -916,7 +1103,7 @@ TEST_F(iommufd_link, replaced_at_work)
 	EXPECT_LT(0, m.asked);
 	EXPECT_LT(m.asked, answered);
 	self->l.vcpu->monitor = NULL;
-	munmap(m.view, size);
+	drop_view(self, m.view);
 }
 
 TEST_HARNESS_MAIN
