@@ -37,6 +37,18 @@ static bool exit_copy_list(const struct kvmppc_spapr_tce_table *table,
 	return true;
 }
 
+/*
+ * Does anything follow whether this CPU is in the guest? RCU and lockdep need not
+ * be told of the way out and back otherwise. To enter guest state also notes a
+ * quiescent state for RCU, which costs more than the rest of a short hypercall. The
+ * next tick brings the guest out and one is noted then.
+ */
+static __always_inline bool guest_state_is_tracked(void)
+{
+	return IS_ENABLED(CONFIG_TRACE_IRQFLAGS) ||
+	       context_tracking_enabled_this_cpu();
+}
+
 #define TCE_PLACE	TCE_PLACE_EXIT
 #define FNAME(name)	exit_##name
 #define TCE_COPY_LIST	exit_copy_list
@@ -67,6 +79,7 @@ static bool nested_guest_counts(void)
  */
 bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 {
+	const bool tracked = guest_state_is_tracked();
 	unsigned long req = vcpu->arch.regs.gpr[3];
 	long ret;
 
@@ -75,11 +88,13 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 		return false;
 
 	/* A hypervisor's window takes locks, and calls of firmware are traced */
-	guest_state_exit_irqoff();
+	if (tracked)
+		guest_state_exit_irqoff();
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	ret = exit_answer(vcpu, req);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-	guest_state_enter_irqoff();
+	if (tracked)
+		guest_state_enter_irqoff();
 	if (ret >= H_TOO_HARD)
 		return false;
 
