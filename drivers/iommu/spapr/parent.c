@@ -272,7 +272,7 @@ struct iommu_domain *tce_parent_alloc(void)
 
 	if (!parent)
 		return ERR_PTR(-ENOMEM);
-	BUILD_BUG_ON(TCE_PARENT_LG2 > SPAPR_MEM_INDEX_BITS + PAGE_SHIFT);
+	BUILD_BUG_ON(SPAPR_MEM_INDEX_BITS + PAGE_SHIFT < TCE_PARENT_LG2);
 	if (!spapr_sparse_init(&parent->pages, SPAPR_MEM_INDEX_BITS,
 			       GFP_KERNEL_ACCOUNT)) {
 		kfree(parent);
