@@ -8,9 +8,13 @@
  * (asm/spapr_domain.h, asm/spapr_tce.h, asm/spapr_mem.h). They guarantee:
  *
  *  - Ioctls of a container run one at a time, with tce_container::lock held, and
- *    so do the joining and leaving of groups. Two ioctls drop the lock meanwhile:
- *    VFIO_EEH_PE_OP, since a reset takes device locks, which rank above this
- *    one, and MAP_DMA of v1 while it faults in pages.
+ *    so do the joining and leaving of groups.
+ *  - No page of user space is faulted in with that lock held, because user space
+ *    can make a fault last. Arguments are copied in before the lock is taken and
+ *    results copied out after it is released (args.c). REGISTER_MEMORY pins
+ *    without it, and MAP_DMA of v1 drops it while it faults in pages.
+ *  - VFIO_EEH_PE_OP works without that lock, since a reset takes device locks,
+ *    which rank above it.
  *  - A container that has touched the memory of one process serves that
  *    process only.
  *  - All groups of a container have the same windows (asm/spapr_domain.h).
@@ -35,49 +39,12 @@
 #include <linux/mutex.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/xarray.h>
 #include <asm/eeh.h>
 #include <asm/spapr_mem.h>
 #include "../vfio.h"
 #include "container.h"
-
-/* Serve the current process, and no other from now on */
-int tce_bind_mm(struct tce_container *container)
-{
-	int ret;
-
-	lockdep_assert_held(&container->lock);
-
-	if (container->mm)
-		return container->mm == current->mm ? 0 : -EPERM;
-
-	ret = tce_mediated_serve(&container->mediated);
-	if (ret)
-		return ret;
-
-	mmgrab(current->mm);
-	container->mm = current->mm;
-	return 0;
-}
-
-bool tce_serves_another(const struct tce_container *container)
-{
-	return container->mm && container->mm != current->mm;
-}
-
-/*
- * Read the @size bytes of a structure that all versions of it have. Each begins
- * with argsz, how many there are; more than we know is no error.
- */
-int tce_read_args(void *args, void __user *from, size_t size)
-{
-	if (copy_from_user(args, from, size))
-		return -EFAULT;
-
-	return *(u32 *)args < size ? -EINVAL : 0;
-}
 
 /* Only v1 */
 
@@ -162,17 +129,15 @@ static long ioctl_v1(struct tce_container *container, unsigned int cmd)
 }
 
 static long ioctl_v2(struct tce_container *container, unsigned int cmd,
-		     void __user *arg)
+		     struct tce_args *args)
 {
 	switch (cmd) {
-	case VFIO_IOMMU_SPAPR_REGISTER_MEMORY:
-		return tce_register_memory(container, arg);
 	case VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY:
-		return tce_unregister_memory(container, arg);
+		return tce_unregister_memory(container, args);
 	case VFIO_IOMMU_SPAPR_TCE_CREATE:
-		return tce_create_window(container, arg);
+		return tce_create_window(container, args);
 	case VFIO_IOMMU_SPAPR_TCE_REMOVE:
-		return tce_remove_window(container, arg);
+		return tce_remove_window(container, args);
 	}
 
 	return -ENOTTY;
@@ -193,42 +158,30 @@ static long check_extension(unsigned long extension)
 #define MAP_TRIES	16
 
 /* VFIO_IOMMU_MAP_DMA: no lock is held while pages are faulted in */
-static long map_dma(struct tce_container *container, void __user *arg)
+static long map_dma(struct tce_container *container,
+		    const struct tce_args *args)
 {
-	struct vfio_iommu_type1_dma_map map;
 	int fault = 0;
 	long ret;
 
 	for (int tries = 0; tries < MAP_TRIES; tries++) {
 		scoped_guard(mutex, &container->lock)
 			ret = tce_serves_another(container) ? -EPERM :
-			      tce_map_dma(container, arg, &map);
+			      tce_map_dma(container, args);
 		if (ret != -EAGAIN)
 			return ret;
 		/* What lies before a hole has been mapped and cleared now */
 		if (fault)
 			return fault;
-		fault = tce_pins_fault_in(&map);
+		fault = tce_pins_fault_in(&args->map);
 	}
 
 	return -EFAULT;
 }
 
-static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
-			    unsigned long value)
+static long locked_ioctl(struct tce_container *container, unsigned int cmd,
+			 struct tce_args *args)
 {
-	struct tce_container *container = iommu_data;
-	void __user *arg = (void __user *)value;
-
-	/* Asked also before there is a container */
-	if (cmd == VFIO_CHECK_EXTENSION)
-		return check_extension(value);
-
-	if (cmd == VFIO_EEH_PE_OP)
-		return tce_eeh_op(container, arg);
-	if (cmd == VFIO_IOMMU_MAP_DMA)
-		return map_dma(container, arg);
-
 	guard(mutex)(&container->lock);
 
 	if (tce_serves_another(container))
@@ -236,13 +189,44 @@ static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
 
 	switch (cmd) {
 	case VFIO_IOMMU_SPAPR_TCE_GET_INFO:
-		return tce_get_info(container, arg);
+		return tce_get_info(container, args);
 	case VFIO_IOMMU_UNMAP_DMA:
-		return tce_unmap_dma(container, arg);
+		return tce_unmap_dma(container, args);
 	}
 
-	return container->v2 ? ioctl_v2(container, cmd, arg) :
+	return container->v2 ? ioctl_v2(container, cmd, args) :
 			       ioctl_v1(container, cmd);
+}
+
+static long tce_iommu_ioctl(void *iommu_data, unsigned int cmd,
+			    unsigned long value)
+{
+	struct tce_container *container = iommu_data;
+	void __user *arg = (void __user *)value;
+	struct tce_args args;
+	long ret;
+
+	/* Asked also before there is a container */
+	if (cmd == VFIO_CHECK_EXTENSION)
+		return check_extension(value);
+	if (cmd == VFIO_EEH_PE_OP)
+		return tce_eeh_op(container, arg);
+
+	tce_get_args(&args, cmd, arg);
+	if (cmd == VFIO_IOMMU_MAP_DMA)
+		return map_dma(container, &args);
+	if (cmd == VFIO_IOMMU_SPAPR_REGISTER_MEMORY && container->v2)
+		return tce_register_memory(container, &args);
+
+	ret = locked_ioctl(container, cmd, &args);
+	if (ret)
+		return ret;
+
+	ret = tce_put_args(&args, arg);
+	if (ret && cmd == VFIO_IOMMU_SPAPR_TCE_CREATE)
+		tce_undo_create_window(container, &args);
+
+	return ret;
 }
 
 static void *tce_iommu_open(unsigned long type)

@@ -2,11 +2,13 @@
 /*
  * The sPAPR TCE container: what its files share
  *
- * container.c has what VFIO calls, groups.c how groups join and leave, windows.c
- * the DMA windows, memory.c the registration of memory, pin.c the pages that v1
- * pins, eeh.c error handling, mediated.c mediated devices. Functions that take a
- * struct tce_container are called with tce_container::lock held, except
- * tce_eeh_op().
+ * container.c has what VFIO calls, args.c the arguments of ioctls, process.c the
+ * process that is served, groups.c how groups join and leave, windows.c the DMA
+ * windows, memory.c the registration of memory, pin.c the pages that v1 pins,
+ * eeh.c error handling, mediated.c mediated devices.
+ *
+ * Functions that take a struct tce_container are called with tce_container::lock
+ * held, except those that are declared to take it.
  */
 #ifndef VFIO_SPAPR_CONTAINER_H
 #define VFIO_SPAPR_CONTAINER_H
@@ -24,10 +26,12 @@
  * struct tce_slot - what a container keeps of one of its windows
  * @levels: levels of its table that user space asked for
  * @charge: host pages charged for the table
+ * @serial: tells it from all other windows that the container has had
  */
 struct tce_slot {
 	u32 levels;
 	unsigned long charge;
+	u64 serial;
 };
 
 /**
@@ -55,6 +59,7 @@ struct tce_pins {
  * @domain: windows and groups; @mediated's lock is held as well where a window
  *	comes or goes
  * @slots: by number of the window
+ * @serial: of the latest window
  * @pins: v1 only
  * @regions: struct spapr_mem_region by number of its first user page; the
  *	container holds one registration of each
@@ -70,23 +75,61 @@ struct tce_container {
 	struct mm_struct *mm;
 	struct spapr_tce_domain domain;
 	struct tce_slot slots[IOMMU_TABLE_GROUP_MAX_TABLES];
+	u64 serial;
 	struct tce_pins pins;
 	struct xarray regions;
 	struct tce_mediated mediated;
 };
 
-/* container.c */
+/**
+ * struct tce_args - arguments of an ioctl, and what it answers
+ * @wrong: the error of arguments that cannot be read or are too short, else 0.
+ *	Errors of the container's state come before it.
+ * @written: bytes of the structure that are written back after success
+ * @serial: of a window that is created
+ * @argsz: what each structure begins with
+ * @map: of VFIO_IOMMU_MAP_DMA
+ * @unmap: of VFIO_IOMMU_UNMAP_DMA
+ * @info: of VFIO_IOMMU_SPAPR_TCE_GET_INFO
+ * @create: of VFIO_IOMMU_SPAPR_TCE_CREATE
+ * @remove: of VFIO_IOMMU_SPAPR_TCE_REMOVE
+ * @memory: of VFIO_IOMMU_SPAPR_REGISTER_MEMORY and UNREGISTER_MEMORY
+ */
+struct tce_args {
+	int wrong;
+	size_t written;
+	u64 serial;
+	union {
+		u32 argsz;
+		struct vfio_iommu_type1_dma_map map;
+		struct vfio_iommu_type1_dma_unmap unmap;
+		struct vfio_iommu_spapr_tce_info info;
+		struct vfio_iommu_spapr_tce_create create;
+		struct vfio_iommu_spapr_tce_remove remove;
+		struct vfio_iommu_spapr_register_memory memory;
+	};
+};
+
+/* args.c: without tce_container::lock */
+int tce_read_args(void *args, void __user *from, size_t size);
+void tce_get_args(struct tce_args *args, unsigned int cmd, void __user *from);
+int tce_put_args(const struct tce_args *args, void __user *to);
+
+/* process.c */
 int tce_bind_mm(struct tce_container *container);
 bool tce_serves_another(const struct tce_container *container);
-int tce_read_args(void *args, void __user *from, size_t size);
 
 /* windows.c: ioctls */
-long tce_map_dma(struct tce_container *container, void __user *arg,
-		 struct vfio_iommu_type1_dma_map *map);
-long tce_unmap_dma(struct tce_container *container, void __user *arg);
-long tce_get_info(struct tce_container *container, void __user *arg);
-long tce_create_window(struct tce_container *container, void __user *arg);
-long tce_remove_window(struct tce_container *container, void __user *arg);
+long tce_map_dma(struct tce_container *container, const struct tce_args *args);
+long tce_unmap_dma(struct tce_container *container,
+		   const struct tce_args *args);
+long tce_get_info(struct tce_container *container, struct tce_args *args);
+long tce_create_window(struct tce_container *container, struct tce_args *args);
+long tce_remove_window(struct tce_container *container,
+		       const struct tce_args *args);
+/* windows.c: takes the lock */
+void tce_undo_create_window(struct tce_container *container,
+			    const struct tce_args *args);
 /* windows.c: for others */
 u64 tce_default_size(struct tce_container *container,
 		     struct iommu_table_group *tg);
@@ -102,12 +145,14 @@ void tce_leave(struct tce_container *container, struct iommu_group *group);
 void tce_pins_init(struct tce_pins *pins);
 int tce_pins_fault_in(const struct vfio_iommu_type1_dma_map *map);
 
-/* memory.c */
-long tce_register_memory(struct tce_container *container, void __user *arg);
-long tce_unregister_memory(struct tce_container *container, void __user *arg);
+/* memory.c; the first takes the lock */
+long tce_register_memory(struct tce_container *container,
+			 const struct tce_args *args);
+long tce_unregister_memory(struct tce_container *container,
+			   const struct tce_args *args);
 void tce_release_memory(struct tce_container *container);
 
-/* eeh.c */
+/* eeh.c: takes the lock */
 long tce_eeh_op(struct tce_container *container, void __user *arg);
 
 #endif

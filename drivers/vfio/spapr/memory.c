@@ -6,6 +6,7 @@
  * it has registered, so that it unregisters nothing else, and everything when
  * it is released.
  */
+#include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/vfio.h>
@@ -14,80 +15,98 @@
 
 /* Only v2 */
 
-/* Read the range to be registered or unregistered */
-static int read_memory(struct vfio_iommu_spapr_register_memory *memory,
-		       void __user *arg)
+/* Check the range to be registered or unregistered */
+static int check_range(const struct tce_args *args)
 {
-	int ret = tce_read_args(memory, arg, offsetofend(typeof(*memory), size));
+	const struct vfio_iommu_spapr_register_memory *memory = &args->memory;
 
-	if (ret)
-		return ret;
+	if (args->wrong)
+		return args->wrong;
 
 	return memory->flags || !PAGE_ALIGNED(memory->vaddr | memory->size) ?
 		-EINVAL : 0;
 }
 
-/*
- * Register a range and remember it at @key, which has been reserved. So nothing
- * can fail after the registration, which could not be undone: other threads may
- * have put TCEs for the range by then.
- */
-static int register_at(struct tce_container *container, unsigned long key,
-		       u64 ua, u64 size)
+/* Check whether the range may be registered, and reserve room to remember it */
+static int begin_registration(struct tce_container *container,
+			      const struct tce_args *args, unsigned long key)
 {
-	struct spapr_mem *mem = spapr_mem_of(container->mm);
-	struct spapr_mem_region *region;
-
-	if (!mem)
-		return -ENOMEM;
-
-	region = spapr_mem_register(mem, ua, size);
-	if (IS_ERR(region))
-		return PTR_ERR(region);
-
-	/* The container has registered it before, so it stays registered */
-	if (xa_load(&container->regions, key)) {
-		spapr_mem_release(mem, region);
-		return -EBUSY;
-	}
-
-	xa_store(&container->regions, key, region, GFP_KERNEL);
-	return 0;
-}
-
-/* VFIO_IOMMU_SPAPR_REGISTER_MEMORY */
-long tce_register_memory(struct tce_container *container, void __user *arg)
-{
-	struct vfio_iommu_spapr_register_memory memory;
-	unsigned long key;
+	const struct vfio_iommu_spapr_register_memory *memory = &args->memory;
 	int ret;
 
-	lockdep_assert_held(&container->lock);
+	guard(mutex)(&container->lock);
 
-	ret = tce_bind_mm(container) ?: read_memory(&memory, arg);
+	if (tce_serves_another(container))
+		return -EPERM;
+	ret = tce_bind_mm(container) ?: check_range(args);
 	if (ret)
 		return ret;
-	if (memory.vaddr + memory.size < memory.vaddr)
+	if (memory->vaddr + memory->size < memory->vaddr)
 		return -EINVAL;
 
-	key = memory.vaddr >> PAGE_SHIFT;
-	ret = xa_reserve(&container->regions, key, GFP_KERNEL_ACCOUNT);
+	return xa_reserve(&container->regions, key, GFP_KERNEL_ACCOUNT);
+}
+
+/*
+ * Remember what has been registered. That fails only if another thread has used
+ * up the reservation, with a call for the same range that failed or was undone.
+ */
+static int end_registration(struct tce_container *container, unsigned long key,
+			    struct spapr_mem_region *region)
+{
+	lockdep_assert_held(&container->lock);
+
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	/* The container has registered it before, so it stays registered */
+	if (xa_load(&container->regions, key))
+		return -EBUSY;
+
+	return xa_err(xa_store(&container->regions, key, region,
+			       GFP_KERNEL_ACCOUNT));
+}
+
+/*
+ * VFIO_IOMMU_SPAPR_REGISTER_MEMORY. Pages are faulted in without the container's
+ * lock. By the time it is taken again, other threads may have put TCEs for the
+ * range. A region that is released nevertheless stays pinned as long as these
+ * TCEs are there.
+ */
+long tce_register_memory(struct tce_container *container,
+			 const struct tce_args *args)
+{
+	unsigned long key = args->memory.vaddr >> PAGE_SHIFT;
+	struct spapr_mem_region *region;
+	struct spapr_mem *mem;
+	int ret;
+
+	ret = begin_registration(container, args, key);
 	if (ret)
 		return ret;
 
-	ret = register_at(container, key, memory.vaddr, memory.size);
+	mem = spapr_mem_of(container->mm);
+	region = spapr_mem_register(mem, args->memory.vaddr, args->memory.size);
+
+	guard(mutex)(&container->lock);
+
+	ret = end_registration(container, key, region);
+	if (!ret) {
+		container->enabled = true;
+	} else if (!IS_ERR(region)) {
+		spapr_mem_release(mem, region);
+		spapr_mem_reap(mem);
+	}
 	/* Nothing to do for an entry that is not just reserved */
 	xa_release(&container->regions, key);
-	if (!ret)
-		container->enabled = true;
 
 	return ret;
 }
 
 /* VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY */
-long tce_unregister_memory(struct tce_container *container, void __user *arg)
+long tce_unregister_memory(struct tce_container *container,
+			   const struct tce_args *args)
 {
-	struct vfio_iommu_spapr_register_memory memory;
+	const struct vfio_iommu_spapr_register_memory *memory = &args->memory;
 	struct spapr_mem_region *region;
 	struct spapr_mem *mem;
 	unsigned long key;
@@ -97,17 +116,17 @@ long tce_unregister_memory(struct tce_container *container, void __user *arg)
 
 	if (!container->mm)
 		return -EPERM;
-	ret = read_memory(&memory, arg);
+	ret = check_range(args);
 	if (ret)
 		return ret;
 
-	key = memory.vaddr >> PAGE_SHIFT;
+	key = memory->vaddr >> PAGE_SHIFT;
 	region = xa_load(&container->regions, key);
 	if (!region)
 		return -ENOENT;
 
 	mem = spapr_mem_of(container->mm);
-	if (spapr_mem_find(mem, memory.vaddr, memory.size) != region)
+	if (spapr_mem_find(mem, memory->vaddr, memory->size) != region)
 		return -ENOENT;
 
 	ret = spapr_mem_unregister(mem, region);

@@ -7,7 +7,7 @@
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
-#include <linux/uaccess.h>
+#include <linux/string.h>
 #include <linux/vfio.h>
 #include <asm/spapr_mem.h>
 #include "container.h"
@@ -82,6 +82,7 @@ static int create_window(struct tce_container *container, u32 page_shift,
 
 	container->slots[num].levels = levels;
 	container->slots[num].charge = charge;
+	container->slots[num].serial = ++container->serial;
 	return num;
 }
 
@@ -202,12 +203,12 @@ static int find_range(struct tce_container *container, u64 iova, u64 size,
 }
 
 /*
- * VFIO_IOMMU_MAP_DMA. Answers -EAGAIN if tce_pins_fault_in() has to fault in
- * memory of @map, which it fills in.
+ * VFIO_IOMMU_MAP_DMA. Answers -EAGAIN if tce_pins_fault_in() has to fault in the
+ * memory.
  */
-long tce_map_dma(struct tce_container *container, void __user *arg,
-		 struct vfio_iommu_type1_dma_map *map)
+long tce_map_dma(struct tce_container *container, const struct tce_args *args)
 {
+	const struct vfio_iommu_type1_dma_map *map = &args->map;
 	const u32 both = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
 	struct tce_range range;
 	unsigned long perm = 0;
@@ -218,9 +219,8 @@ long tce_map_dma(struct tce_container *container, void __user *arg,
 	ret = may_change(container);
 	if (ret)
 		return ret;
-	ret = tce_read_args(map, arg, offsetofend(typeof(*map), size));
-	if (ret)
-		return ret;
+	if (args->wrong)
+		return args->wrong;
 	if (map->flags & ~both)
 		return -EINVAL;
 
@@ -252,9 +252,9 @@ long tce_map_dma(struct tce_container *container, void __user *arg,
 }
 
 /* VFIO_IOMMU_UNMAP_DMA */
-long tce_unmap_dma(struct tce_container *container, void __user *arg)
+long tce_unmap_dma(struct tce_container *container, const struct tce_args *args)
 {
-	struct vfio_iommu_type1_dma_unmap unmap;
+	const struct vfio_iommu_type1_dma_unmap *unmap = &args->unmap;
 	struct tce_range range;
 	int ret;
 
@@ -263,18 +263,17 @@ long tce_unmap_dma(struct tce_container *container, void __user *arg)
 	ret = may_change(container);
 	if (ret)
 		return ret;
-	ret = tce_read_args(&unmap, arg, offsetofend(typeof(unmap), size));
-	if (ret)
-		return ret;
-	if (unmap.flags)
+	if (args->wrong)
+		return args->wrong;
+	if (unmap->flags)
 		return -EINVAL;
 
-	ret = find_range(container, unmap.iova, unmap.size, &range);
+	ret = find_range(container, unmap->iova, unmap->size, &range);
 	if (ret)
 		return ret;
 
-	ret = tce_mediated_lock_unpinned(&container->mediated, unmap.iova,
-					 unmap.size);
+	ret = tce_mediated_lock_unpinned(&container->mediated, unmap->iova,
+					 unmap->size);
 	if (ret)
 		return ret;
 	ret = spapr_tce_unmap(range.window, range.index, range.npages);
@@ -290,44 +289,41 @@ static u32 nr_windows(const struct iommu_table_group *tg)
 }
 
 /* VFIO_IOMMU_SPAPR_TCE_GET_INFO */
-long tce_get_info(struct tce_container *container, void __user *arg)
+long tce_get_info(struct tce_container *container, struct tce_args *args)
 {
 	struct iommu_table_group *tg =
 		spapr_tce_domain_table_group(&container->domain);
-	struct vfio_iommu_spapr_tce_info info;
-	size_t size = offsetofend(typeof(info), dma32_window_size);
-	int ret;
+	struct vfio_iommu_spapr_tce_info *info = &args->info;
 
 	lockdep_assert_held(&container->lock);
 
 	if (!tg)
 		return -ENXIO;
-	ret = tce_read_args(&info, arg, size);
-	if (ret)
-		return ret;
+	if (args->wrong)
+		return args->wrong;
 
-	info.flags = 0;
-	info.dma32_window_start = tg->tce32_start;
-	info.dma32_window_size = tce_default_size(container, tg);
-	memset(&info.ddw, 0, sizeof(info.ddw));
+	info->flags = 0;
+	info->dma32_window_start = tg->tce32_start;
+	info->dma32_window_size = tce_default_size(container, tg);
+	memset(&info->ddw, 0, sizeof(info->ddw));
 	if (container->v2 && tg->max_dynamic_windows_supported) {
-		info.flags = VFIO_IOMMU_SPAPR_INFO_DDW;
-		info.ddw.pgsizes = tg->pgsizes;
-		info.ddw.levels = tg->max_levels;
-		info.ddw.max_dynamic_windows_supported = nr_windows(tg);
+		info->flags = VFIO_IOMMU_SPAPR_INFO_DDW;
+		info->ddw.pgsizes = tg->pgsizes;
+		info->ddw.levels = tg->max_levels;
+		info->ddw.max_dynamic_windows_supported = nr_windows(tg);
 	}
 
-	if (info.argsz >= offsetofend(typeof(info), ddw))
-		size = offsetofend(typeof(info), ddw);
+	args->written = info->argsz >= offsetofend(typeof(*info), ddw) ?
+			offsetofend(typeof(*info), ddw) :
+			offsetofend(typeof(*info), dma32_window_size);
 
-	return copy_to_user(arg, &info, size) ? -EFAULT : 0;
+	return 0;
 }
 
 /* VFIO_IOMMU_SPAPR_TCE_CREATE */
-long tce_create_window(struct tce_container *container, void __user *arg)
+long tce_create_window(struct tce_container *container, struct tce_args *args)
 {
-	struct vfio_iommu_spapr_tce_create create;
-	const size_t size = offsetofend(typeof(create), start_addr);
+	struct vfio_iommu_spapr_tce_create *create = &args->create;
 	int num, ret;
 
 	lockdep_assert_held(&container->lock);
@@ -337,34 +333,48 @@ long tce_create_window(struct tce_container *container, void __user *arg)
 		return ret;
 	if (list_empty(&container->domain.groups))
 		return -ENXIO;
-	ret = tce_read_args(&create, arg, size);
-	if (ret)
-		return ret;
-	if (create.flags)
+	if (args->wrong)
+		return args->wrong;
+	if (create->flags)
 		return -EINVAL;
 
 	ret = default_window(container);
 	if (ret)
 		return ret;
-	num = create_window(container, create.page_shift, create.window_size,
-			    create.levels);
+	num = create_window(container, create->page_shift, create->window_size,
+			    create->levels);
 	if (num < 0)
 		return num;
 
-	create.start_addr = spapr_tce_window_start(container->domain.windows[num]);
-	if (copy_to_user(arg, &create, size)) {
-		scoped_guard(mutex, &container->mediated.lock)
-			close_window(container, num);
-		return -EFAULT;
-	}
+	create->start_addr =
+		spapr_tce_window_start(container->domain.windows[num]);
+	args->written = offsetofend(typeof(*create), start_addr);
+	args->serial = container->slots[num].serial;
 
 	return 0;
 }
 
-/* VFIO_IOMMU_SPAPR_TCE_REMOVE */
-long tce_remove_window(struct tce_container *container, void __user *arg)
+/*
+ * Remove a window whose address could not be told to user space. Another thread
+ * may have removed it, or had a mediated device use it, since the container was
+ * unlocked; then there is nothing to do.
+ */
+void tce_undo_create_window(struct tce_container *container,
+			    const struct tce_args *args)
 {
-	struct vfio_iommu_spapr_tce_remove remove;
+	guard(mutex)(&container->lock);
+
+	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
+		if (container->domain.windows[num] &&
+		    container->slots[num].serial == args->serial)
+			remove_window(container, num);
+}
+
+/* VFIO_IOMMU_SPAPR_TCE_REMOVE */
+long tce_remove_window(struct tce_container *container,
+		       const struct tce_args *args)
+{
+	const struct vfio_iommu_spapr_tce_remove *remove = &args->remove;
 	int num, ret;
 
 	lockdep_assert_held(&container->lock);
@@ -374,20 +384,19 @@ long tce_remove_window(struct tce_container *container, void __user *arg)
 		return ret;
 	if (list_empty(&container->domain.groups))
 		return -ENXIO;
-	ret = tce_read_args(&remove, arg, offsetofend(typeof(remove), start_addr));
-	if (ret)
-		return ret;
-	if (remove.flags)
+	if (args->wrong)
+		return args->wrong;
+	if (remove->flags)
 		return -EINVAL;
 
 	/* The default window starts at 0, and need not be made to be removed */
-	if (container->default_due && !remove.start_addr) {
+	if (container->default_due && !remove->start_addr) {
 		container->default_due = false;
 		return 0;
 	}
 
 	/* Any address in a window names it */
-	num = spapr_tce_domain_find(&container->domain, remove.start_addr);
+	num = spapr_tce_domain_find(&container->domain, remove->start_addr);
 	if (num < 0)
 		return -EINVAL;
 

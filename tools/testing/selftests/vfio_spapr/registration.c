@@ -7,7 +7,9 @@
  *  - many registrations end in a time that does not grow with their number
  *    times that of the TCEs;
  *  - a registration whose pages user space does not supply (userfaultfd) keeps
- *    only the same range waiting.
+ *    only the same range waiting;
+ *  - an ioctl whose memory or arguments user space does not supply keeps no other
+ *    ioctl of its container waiting, nor an administrator who unbinds a device.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -262,13 +264,13 @@ static void start(struct registration *reg)
 }
 
 /* Is it through in so many seconds? */
-static bool through(struct registration *reg, unsigned int seconds)
+static bool through(pthread_t thread, unsigned int seconds)
 {
 	struct timespec end;
 
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += seconds;
-	return !pthread_timedjoin_np(reg->thread, NULL, &end);
+	return !pthread_timedjoin_np(thread, NULL, &end);
 }
 
 /* A page that is not there until page_supply() */
@@ -326,13 +328,13 @@ static void test_faults(void)
 
 	third.container = other.container;
 	start(&third);
-	quick = through(&third, 5);
+	quick = through(third.thread, 5);
 	ksft_test_result(quick && !third.ret,
 			 "faults: that of another range does not\n");
 	if (quick) {
 		same.container = other.container;
 		start(&same);
-		quick = !through(&same, 1);
+		quick = !through(same.thread, 1);
 	}
 	page_supply(fd, address);
 	pthread_join(waits.thread, NULL);
@@ -351,18 +353,143 @@ static void test_faults(void)
 	munmap((void *)address, page_size());
 }
 
+/* What must not wait for an ioctl of the same container */
+static void *get_info(void *arg)
+{
+	struct vfio_iommu_spapr_tce_info info;
+
+	container_get_info(*(int *)arg, &info);
+	return NULL;
+}
+
+static void *unbind(void *arg)
+{
+	pci_unbind(arg);
+	return NULL;
+}
+
+/* An ioctl that waits for a page */
+struct waiting {
+	unsigned long request;
+	void *argument;
+};
+
+static void *wait_in_ioctl(void *arg)
+{
+	const struct waiting *waiting = arg;
+
+	ioctl(other.container, waiting->request, waiting->argument);
+	return NULL;
+}
+
+/* Report whether @run ends within a few seconds; it is waited for later */
+static bool runs_meanwhile(pthread_t *thread, void *(*run)(void *), void *arg,
+			   const char *name, const char *what)
+{
+	bool quick;
+
+	pthread_create(thread, NULL, run, arg);
+	quick = through(*thread, 10);
+	ksft_test_result(quick, "waits: %s: %s\n", name, what);
+	return quick;
+}
+
+/*
+ * One ioctl waits for the page at @address. Meanwhile the container answers, and
+ * its only group leaves.
+ */
+static void test_waiting(const char *name, struct waiting *waiting,
+			 unsigned long address)
+{
+	pthread_t waiter, info, leave;
+	bool answered, left;
+	int fd;
+
+	vfio_pci_open_group(&other, bed->address[2], VFIO_SPAPR_TCE_v2_IOMMU);
+	fd = page_withhold(address);
+	pthread_create(&waiter, NULL, wait_in_ioctl, waiting);
+	if (!page_wanted(fd))
+		ksft_exit_fail_msg("%s does not wait\n", name);
+
+	answered = runs_meanwhile(&info, get_info, &other.container, name,
+				  "another ioctl is answered");
+	left = runs_meanwhile(&leave, unbind, bed->address[2], name,
+			      "the device is unbound");
+
+	page_supply(fd, address);
+	pthread_join(waiter, NULL);
+	if (!answered)
+		pthread_join(info, NULL);
+	if (!left)
+		pthread_join(leave, NULL);
+	vfio_pci_close(&other);
+	pci_bind(bed->address[2], "vfio-pci");
+}
+
+static const unsigned long requests[] = {
+	VFIO_IOMMU_SPAPR_TCE_GET_INFO,
+	VFIO_IOMMU_MAP_DMA,
+	VFIO_IOMMU_UNMAP_DMA,
+	VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+	VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
+	VFIO_IOMMU_SPAPR_TCE_CREATE,
+	VFIO_IOMMU_SPAPR_TCE_REMOVE,
+	VFIO_EEH_PE_OP,
+};
+
+#define NR_WAITING	(sizeof(requests) / sizeof(requests[0]) + 1)
+
+static void *fresh_page(void)
+{
+	void *page = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	VFIO_REQUIRE(page != MAP_FAILED, "mmap: %s", strerror(errno));
+	return page;
+}
+
+static void test_waits(void)
+{
+	const long before = memory_locked();
+	void *page = fresh_page();
+	struct vfio_iommu_spapr_register_memory memory = {
+		.argsz = sizeof(memory),
+		.vaddr = (__u64)page,
+		.size = page_size(),
+	};
+	struct waiting waiting = {
+		.request = VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+		.argument = &memory,
+	};
+
+	test_waiting("memory", &waiting, (unsigned long)page);
+	ksft_test_result(memory_locked() <= before,
+			 "waits: no memory is accounted any more\n");
+	munmap(page, page_size());
+
+	for (unsigned int i = 0; i < NR_WAITING - 1; i++) {
+		page = fresh_page();
+		waiting.request = requests[i];
+		waiting.argument = page;
+		test_waiting(container_ioctl_name(requests[i]), &waiting,
+			     (unsigned long)page);
+		munmap(page, page_size());
+	}
+}
+
 int main(void)
 {
 	ksft_print_header();
 	transcript_mute(1);
 	if (!testbed_find(bed))
 		ksft_exit_skip("no devices\n");
-	ksft_set_plan(14);
+	ksft_set_plan(15 + 2 * NR_WAITING);
 
 	testbed_take_memory(bed, 256 * MiB);
 	test_many();
 	test_ioctls();
 	test_faults();
+	test_waits();
 	if (kvm_ppc_has_hv())
 		test_hypercalls();
 	else
