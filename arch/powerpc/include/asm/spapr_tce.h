@@ -193,7 +193,7 @@ int spapr_tce_window_add_group(struct spapr_tce_window *window,
 			       struct iommu_group *group);
 void spapr_tce_window_remove_group(struct spapr_tce_window *window,
 				   struct iommu_group *group);
-void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
+long spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 			     u64 last);
 
 /* Writers, and the owner: process context, may sleep */

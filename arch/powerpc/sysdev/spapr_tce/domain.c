@@ -168,6 +168,18 @@ static int attach_all(struct spapr_tce_domain *domain, int num)
 	return 0;
 }
 
+/*
+ * Drop a table that has no window. A hypervisor's table serves its group once it
+ * is created. If the group may still have the table, it is never freed: freed, it
+ * would be memory that a device reaches.
+ */
+static void drop_table(struct iommu_table_group *tg, int num,
+		       struct iommu_table *tbl)
+{
+	if (!spapr_tce_group_unset_window(tg, num))
+		iommu_tce_table_put(tbl);
+}
+
 /**
  * spapr_tce_domain_open() - open a window
  * @domain: the domain, with at least one group
@@ -192,11 +204,8 @@ int spapr_tce_domain_open(struct spapr_tce_domain *domain, int num,
 
 	window = spapr_tce_window_create(tbl, spec->mm, spec->owner);
 	if (IS_ERR(window)) {
-		ret = PTR_ERR(window);
-		/* A hypervisor's table serves its group once it is created */
-		tg->ops->unset_window(tg, num);
-		iommu_tce_table_put(tbl);
-		return ret;
+		drop_table(tg, num, tbl);
+		return PTR_ERR(window);
 	}
 	if (find_kind(domain, false))
 		spapr_tce_window_watch(window, true);
@@ -206,7 +215,8 @@ int spapr_tce_domain_open(struct spapr_tce_domain *domain, int num,
 	if (ret) {
 		domain->windows[num] = NULL;
 		spapr_tce_window_drain(window);
-		tg->ops->unset_window(tg, num);
+		/* A hypervisor's table serves its group once it is created */
+		spapr_tce_window_unset(window, tg, num);
 		spapr_tce_window_close(window);
 	}
 
@@ -282,8 +292,7 @@ static int make_alike(const struct spapr_tce_window *window,
 	    (*tbl)->it_page_shift == window->page_shift)
 		return 0;
 
-	tg->ops->unset_window(tg, num);
-	iommu_tce_table_put(*tbl);
+	drop_table(tg, num, *tbl);
 	*tbl = NULL;
 
 	return -EINVAL;
@@ -335,8 +344,7 @@ void spapr_tce_domain_drop_tables(struct iommu_table_group *tg,
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
 		if (!tables->tbl[num])
 			continue;
-		tg->ops->unset_window(tg, num);
-		iommu_tce_table_put(tables->tbl[num]);
+		drop_table(tg, num, tables->tbl[num]);
 		tables->tbl[num] = NULL;
 	}
 }
@@ -553,3 +561,7 @@ void spapr_tce_domain_leave(struct spapr_tce_domain *domain,
 		watch_windows(domain, false);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_domain_leave);
+
+#ifdef CONFIG_SPAPR_TCE_KUNIT_TEST
+#include "domain_test.c"
+#endif

@@ -17,8 +17,11 @@
  * walks are gathered before. There is room for as many as a hypercall has TCEs.
  * That is 12 KiB a window, and of a gigabyte in pages of 4 KiB one waits 512 times.
  */
+#define pr_fmt(fmt) "spapr_tce: " fmt
+
 #include <linux/atomic.h>
 #include <linux/errno.h>
+#include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -197,24 +200,38 @@ static void forget_in_memory(const struct loss *loss, unsigned long index,
 }
 
 /*
- * Here TCEs and origins change together. The table reports what it can't do: of
- * a window that is lost it is not known what its TCEs point to.
+ * Here TCEs and origins change together. Of a window that is lost it is not known
+ * what its TCEs point to, so all of them are cleared. A TCE that the hypervisor
+ * does not clear keeps its origin.
  */
-static void forget_of_hv(const struct loss *loss, unsigned long index,
+static long forget_of_hv(const struct loss *loss, unsigned long index,
 			 u64 *origin, unsigned long npages)
 {
 	struct spapr_tce_window *window = loss->window;
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
 	unsigned long flags;
+	long ret = 0;
+	bool lost;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 	raw_spin_lock_irqsave(lock, flags);
-	for (unsigned long i = 0; i < npages; i++)
-		if ((READ_ONCE(window->lost) || is_lost(loss, origin[i])) &&
-		    !spapr_tce_window_clear_list(window, index + i, 1))
+	/* A put that failed has cleared the origins of what it was replacing */
+	lost = READ_ONCE(window->lost);
+	for (unsigned long i = 0; i < npages; i++) {
+		long err;
+
+		if (!lost && !is_lost(loss, origin[i]))
+			continue;
+		err = spapr_tce_window_clear_list(window, index + i, 1);
+		if (err)
+			ret = ret ?: err;
+		else
 			WRITE_ONCE(origin[i], 0);
+	}
 	raw_spin_unlock_irqrestore(lock, flags);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
 }
 
 /**
@@ -223,38 +240,58 @@ static void forget_of_hv(const struct loss *loss, unsigned long index,
  * @start: first address of the memory in @pages, where it is no more
  * @last: last address
  *
- * When this returns, the device does not reach the memory by this window. Costs
+ * When this returns 0, the device does not reach the memory by this window. Costs
  * what is populated.
+ *
+ * After an error the device may reach the memory until the hypervisor has taken
+ * the table away from the group, which is when the caller detaches the window.
+ * The error is reported, and the window is lost: no TCE is put any more, and each
+ * further call tries again to clear all that are left. Nothing short of detaching
+ * the window stops the device: it is given to a user, who can make it a bus master
+ * again. A caller that cannot detach the window keeps the memory from being
+ * allocated to others.
  *
  * Context: process context, may sleep; one caller at a time; after
  *	spapr_tce_quiesce(). Walks may write the window meanwhile.
+ * Return: 0, or the first error of a hypervisor's table.
  */
-void spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
+long spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 			     u64 last)
 {
 	const struct loss loss = {
 		.window = window, .start = start, .last = last,
 	};
 	unsigned long index = 0, end = window->npages;
+	long ret = 0;
 	u64 *origin;
 
 	while (index < end &&
 	       (origin = spapr_sparse_next_leaf(&window->origins, &index,
 						end - 1))) {
 		unsigned long run = spapr_sparse_leaf_run(index, end - index);
+		long err = 0;
 
 		run = min(run, FORGET_BATCH - index % FORGET_BATCH);
 		if (window->in_memory)
 			forget_in_memory(&loss, index, origin, run);
 		else
-			forget_of_hv(&loss, index, origin, run);
+			err = forget_of_hv(&loss, index, origin, run);
+		ret = ret ?: err;
 		index += run;
 		cond_resched();
 	}
 
-	if (!window->in_memory)
-		return;
-	clear_suspects(&loss);
-	/* A walk that cleared or replaced a TCE invalidates it before it ends */
-	spapr_tce_quiesce();
+	if (window->in_memory) {
+		clear_suspects(&loss);
+		/* A walk that cleared or replaced a TCE invalidates it before it ends */
+		spapr_tce_quiesce();
+	}
+
+	if (ret) {
+		WRITE_ONCE(window->lost, true);
+		pr_warn_ratelimited("a device may reach memory that a guest has lost: error %ld\n",
+				    ret);
+	}
+
+	return ret;
 }

@@ -4,15 +4,12 @@
  *
  * Part of memory.c, whose index of regions is tested here without pages,
  * with as many regions as a monitor of large guests may have. The rest runs
- * against memory mapped into the test's own process and a window on a table
- * that no device reads: what is left behind, refused and given back.
+ * against memory mapped into the test's own process: what is refused, counted
+ * and given back. window_test.c has what needs a window.
  */
 #include <kunit/test.h>
-#include <linux/mman.h>
-#include "window.h"
+#include "memory_test.h"
 
-#define TEST_PAGES	8UL
-#define TEST_TCES	1024UL
 #define MANY		100000UL
 
 /* The index, in a structure of its own */
@@ -198,39 +195,6 @@ static void test_walk_after_oops(struct kunit *test)
 
 /* Memory of this process */
 
-struct own_memory {
-	struct spapr_mem *mem;
-	unsigned long ua;
-	unsigned long locked;
-};
-
-static unsigned long locked_now(void)
-{
-	return READ_ONCE(current->mm->locked_vm);
-}
-
-static void map_own(struct kunit *test, struct own_memory *own)
-{
-	own->ua = kunit_vm_mmap(test, NULL, 0, TEST_PAGES * PAGE_SIZE,
-				PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, 0);
-	KUNIT_ASSERT_NE(test, own->ua, 0);
-	own->mem = spapr_mem_of(current->mm);
-	KUNIT_ASSERT_NOT_NULL(test, own->mem);
-	KUNIT_ASSERT_PTR_EQ(test, own->mem, spapr_mem_of(current->mm));
-	own->locked = locked_now();
-}
-
-static void expect_error(struct kunit *test, struct own_memory *own,
-			 unsigned long ua, unsigned long size, long error)
-{
-	unsigned long locked = locked_now();
-	struct spapr_mem_region *region = spapr_mem_register(own->mem, ua, size);
-
-	KUNIT_EXPECT_EQ(test, PTR_ERR(region), error);
-	KUNIT_EXPECT_EQ(test, locked_now(), locked);
-}
-
 static void test_register(struct kunit *test)
 {
 	struct spapr_mem_region *region, *again, *upper;
@@ -331,199 +295,6 @@ static void test_leaves(struct kunit *test)
 					   sizeof(u64) << pages->root_shift));
 }
 
-/* A window, without a device */
-
-static void free_table(struct iommu_table *tbl)
-{
-	kfree((void *)tbl->it_base);
-}
-
-static struct iommu_table_ops table_ops = {
-	.free = free_table,
-};
-
-static struct spapr_tce_window *open_test_window(struct kunit *test)
-{
-	struct iommu_table *tbl = kzalloc(sizeof(*tbl), GFP_KERNEL);
-	struct spapr_tce_window *window;
-
-	KUNIT_ASSERT_NOT_NULL(test, tbl);
-	kref_init(&tbl->it_kref);
-	INIT_LIST_HEAD(&tbl->it_group_list);
-	tbl->it_base = (unsigned long)kcalloc(TEST_TCES, sizeof(__be64),
-					      GFP_KERNEL);
-	KUNIT_ASSERT_NE(test, tbl->it_base, 0);
-	tbl->it_size = TEST_TCES;
-	tbl->it_page_shift = PAGE_SHIFT;
-	tbl->it_ops = &table_ops;
-
-	window = spapr_tce_window_create(tbl, current->mm, NULL);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(window));
-
-	return window;
-}
-
-static void close_test_window(struct spapr_tce_window *window)
-{
-	spapr_tce_window_drain(window);
-	spapr_tce_window_close(window);
-}
-
-static void test_busy(struct kunit *test)
-{
-	struct spapr_tce_window *window;
-	struct spapr_mem_region *region;
-	struct own_memory own;
-	unsigned long hpa;
-	__be64 *tce;
-
-	map_own(test, &own);
-	window = open_test_window(test);
-	tce = (__be64 *)window->tbl->it_base;
-
-	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, 1,
-					    SPAPR_TCE_PERM), -EINVAL);
-	region = spapr_mem_register(own.mem, own.ua, TEST_PAGES * PAGE_SIZE);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
-	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, TEST_PAGES,
-					    SPAPR_TCE_PERM), 0);
-	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(&own.mem->pages, own.ua + PAGE_SIZE,
-						  PAGE_SHIFT, &hpa));
-	KUNIT_EXPECT_EQ(test, be64_to_cpu(tce[601]), hpa | SPAPR_TCE_PERM);
-
-	/* One TCE is enough, and what was refused has changed nothing */
-	spapr_tce_unmap(window, 600, TEST_PAGES - 1);
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
-	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua,
-						 TEST_PAGES * PAGE_SIZE, 12));
-
-	spapr_tce_unmap(window, 600 + TEST_PAGES - 1, 1);
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), 0);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
-	close_test_window(window);
-}
-
-static void test_left_behind(struct kunit *test)
-{
-	struct spapr_tce_window *window;
-	struct spapr_mem_region *region;
-	struct own_memory own;
-
-	map_own(test, &own);
-	window = open_test_window(test);
-	region = spapr_mem_register(own.mem, own.ua, PAGE_SIZE);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
-	KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 0, own.ua, 1,
-					    SPAPR_TCE_PERM), 0);
-
-	/* Pinned for the window's sake, and accounted */
-	spapr_mem_release(own.mem, region);
-	spapr_mem_reap(own.mem);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
-
-	/* Somebody else takes it up and leaves it, twice */
-	KUNIT_EXPECT_PTR_EQ(test, region,
-			    spapr_mem_register(own.mem, own.ua, PAGE_SIZE));
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
-	spapr_mem_release(own.mem, region);
-	spapr_mem_reap(own.mem);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
-
-	close_test_window(window);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
-	KUNIT_EXPECT_NULL(test, spapr_mem_find(own.mem, own.ua, PAGE_SIZE));
-}
-
-/* One region a page, in the order of the pages */
-static void register_pages(struct kunit *test, struct own_memory *own,
-			   struct spapr_mem_region **regions)
-{
-	for (unsigned long i = 0; i < TEST_PAGES; i++) {
-		regions[i] = spapr_mem_register(own->mem,
-						own->ua + i * PAGE_SIZE,
-						PAGE_SIZE);
-		KUNIT_ASSERT_FALSE(test, IS_ERR(regions[i]));
-	}
-}
-
-/* Of regions that end together, those stay that a TCE came from. */
-static void test_batch(struct kunit *test)
-{
-	struct spapr_mem_region *regions[TEST_PAGES];
-	struct spapr_tce_window *window;
-	struct own_memory own;
-	unsigned long i;
-
-	map_own(test, &own);
-	window = open_test_window(test);
-	register_pages(test, &own, regions);
-	for (i = 0; i < TEST_PAGES; i += 2)
-		KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 100 * i, own.ua +
-						    i * PAGE_SIZE, 1,
-						    SPAPR_TCE_PERM), 0);
-	for (i = 0; i < TEST_PAGES; i++)
-		spapr_mem_release(own.mem, regions[i]);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES);
-	spapr_mem_reap(own.mem);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2);
-	for (i = 0; i < TEST_PAGES; i++)
-		KUNIT_EXPECT_EQ(test, !(i % 2),
-				spapr_mem_covers(own.mem, own.ua +
-						 i * PAGE_SIZE, PAGE_SIZE, 12));
-
-	/* A region without a use makes room once its TCEs have gone */
-	expect_error(test, &own, own.ua, 2 * PAGE_SIZE, -EINVAL);
-	spapr_tce_unmap(window, 0, 1);
-	regions[0] = spapr_mem_register(own.mem, own.ua, 2 * PAGE_SIZE);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(regions[0]));
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2 + 1);
-
-	close_test_window(window);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 2);
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[0]), 0);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
-}
-
-/*
- * Two walks that race for a TCE may leave the origin of the one and the TCE of
- * the other: the memory that the TCE leads to is in use, and no other.
- */
-static void test_contradiction(struct kunit *test)
-{
-	struct spapr_mem_region *regions[TEST_PAGES];
-	struct spapr_tce_window *window;
-	struct own_memory own;
-	__be64 *tce;
-
-	map_own(test, &own);
-	window = open_test_window(test);
-	tce = (__be64 *)window->tbl->it_base;
-	register_pages(test, &own, regions);
-	KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 7, own.ua, 2,
-					    SPAPR_TCE_PERM), 0);
-	/* The origin of page 0, the TCE of page 1; page 1 has none else */
-	tce[7] = tce[8];
-	spapr_tce_unmap(window, 8, 1);
-
-	KUNIT_ASSERT_EQ(test, spapr_mem_unregister(own.mem, regions[1]),
-			-EBUSY);
-	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua + PAGE_SIZE,
-						 PAGE_SIZE, 12));
-	for (unsigned long i = 0; i < TEST_PAGES; i++)
-		if (i != 1)
-			KUNIT_EXPECT_EQ(test, 0,
-					spapr_mem_unregister(own.mem,
-							     regions[i]));
-
-	/* Still so when nothing is registered where the origin points */
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]),
-			-EBUSY);
-	spapr_tce_unmap(window, 7, 1);
-	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]), 0);
-	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
-	close_test_window(window);
-}
-
 static struct kunit_case spapr_mem_cases[] = {
 	KUNIT_CASE(test_overlap),
 	KUNIT_CASE(test_exact),
@@ -532,10 +303,6 @@ static struct kunit_case spapr_mem_cases[] = {
 	KUNIT_CASE(test_walk_after_oops),
 	KUNIT_CASE(test_register),
 	KUNIT_CASE(test_leaves),
-	KUNIT_CASE(test_busy),
-	KUNIT_CASE(test_left_behind),
-	KUNIT_CASE(test_batch),
-	KUNIT_CASE(test_contradiction),
 	{}
 };
 

@@ -97,6 +97,30 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 	tell_writers(window);
 }
 
+/* Take a window from hardware. After an error it may still have the table. */
+long spapr_tce_group_unset_window(struct iommu_table_group *tg, int num)
+{
+	long ret = tg->ops->unset_window(tg, num);
+
+	if (ret)
+		pr_warn("group %d may still have DMA window %d: error %ld\n",
+			iommu_group_id(tg->group), num, ret);
+
+	return ret;
+}
+
+/* Take a window from hardware; the table is kept for good if that fails */
+long spapr_tce_window_unset(struct spapr_tce_window *window,
+			    struct iommu_table_group *tg, int num)
+{
+	long ret = spapr_tce_group_unset_window(tg, num);
+
+	if (ret)
+		window->stuck = true;
+
+	return ret;
+}
+
 /* Allocate what the window has besides its structure */
 static int init_window(struct spapr_tce_window *window, struct iommu_table *tbl)
 {
@@ -371,20 +395,11 @@ long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num)
 {
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
-	long ret;
 
 	spapr_tce_window_remove_group(window, group);
-	if (!table_group)
-		return 0;
 
-	ret = table_group->ops->unset_window(table_group, num);
-	if (ret) {
-		pr_warn("group %d may still have DMA window %d: error %ld\n",
-			iommu_group_id(group), num, ret);
-		window->stuck = true;
-	}
-
-	return ret;
+	return table_group ? spapr_tce_window_unset(window, table_group, num) :
+			     0;
 }
 
 /* The last group of the table has lost the window: drop the table, or keep it */

@@ -111,6 +111,9 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 			    struct iommu_group *group, int num);
 long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     struct iommu_group *group, int num);
+long spapr_tce_group_unset_window(struct iommu_table_group *tg, int num);
+long spapr_tce_window_unset(struct spapr_tce_window *window,
+			    struct iommu_table_group *tg, int num);
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched);
 void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl,

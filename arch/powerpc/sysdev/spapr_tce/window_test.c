@@ -1,86 +1,222 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of DMA windows on a hypervisor that fails
+ * KUnit tests of DMA windows
  *
- * Part of window.c. The hypervisor's table is an array here, and its calls fail
- * when a test says so: what the caller is told, what stays mapped, and what can
- * be unpinned.
+ * Part of window.c. A table in memory that no device reads: which registered
+ * memory its TCEs keep pinned. A hypervisor's table, which is an array here, and
+ * whose calls fail when a test says so: what the caller is told, what stays
+ * mapped, and what can be unpinned.
  */
 #include <kunit/test.h>
 #include <linux/mman.h>
+#include "memory_test.h"
+#include "window_test.h"
 
-#define HV_TCES		1024UL
+#define TEST_TCES	1024UL
 #define HV_PAGES	4UL
-
-/* Begins with the table: that is what is freed */
-struct fake_hv {
-	struct iommu_table tbl;
-	u64 tce[HV_TCES];
-	long put_error;
-	long clear_error;
-	unsigned int nr_puts;
-};
-
-static struct fake_hv *fake_of(struct iommu_table *tbl)
-{
-	return container_of(tbl, struct fake_hv, tbl);
-}
-
-static long fake_clear_list(struct iommu_table *tbl, unsigned long index,
-			    unsigned long npages)
-{
-	struct fake_hv *fake = fake_of(tbl);
-
-	if (fake->clear_error)
-		return fake->clear_error;
-
-	memset(&fake->tce[index], 0, npages * sizeof(u64));
-	return 0;
-}
-
-/* Writes half of a list that it fails to put, and clears that unless -EIO */
-static long fake_put_list(struct iommu_table *tbl, unsigned long index,
-			  unsigned long npages, const struct spapr_tce *list)
-{
-	struct fake_hv *fake = fake_of(tbl);
-
-	fake->nr_puts++;
-	for (unsigned long i = 0; i < npages; i++)
-		if (!fake->put_error || i < npages / 2)
-			fake->tce[index + i] = list[i].tce;
-	if (fake->put_error && fake->put_error != -EIO)
-		memset(&fake->tce[index], 0, npages * sizeof(u64));
-
-	return fake->put_error;
-}
-
-static bool fake_freed;
-
-static void fake_free(struct iommu_table *tbl)
-{
-	fake_freed = true;
-}
-
-static struct iommu_table_ops fake_ops = {
-	.put_list = fake_put_list,
-	.clear_list = fake_clear_list,
-	.free = fake_free,
-};
 
 static struct fake_hv *fake_create(struct kunit *test)
 {
-	struct fake_hv *fake = kzalloc(sizeof(*fake), GFP_KERNEL);
+	struct fake_hv *fake = fake_alloc(HV_TCES);
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
-	fake_freed = false;
-	kref_init(&fake->tbl.it_kref);
-	INIT_LIST_HEAD(&fake->tbl.it_group_list);
-	fake->tbl.it_size = HV_TCES;
-	fake->tbl.it_page_shift = PAGE_SHIFT;
-	fake->tbl.it_ops = &fake_ops;
-
 	return fake;
 }
+
+/* A table in memory */
+
+static void free_table(struct iommu_table *tbl)
+{
+	kfree((void *)tbl->it_base);
+}
+
+static struct iommu_table_ops table_ops = {
+	.free = free_table,
+};
+
+static struct spapr_tce_window *open_test_window(struct kunit *test)
+{
+	struct iommu_table *tbl = kzalloc(sizeof(*tbl), GFP_KERNEL);
+	struct spapr_tce_window *window;
+
+	KUNIT_ASSERT_NOT_NULL(test, tbl);
+	kref_init(&tbl->it_kref);
+	INIT_LIST_HEAD(&tbl->it_group_list);
+	tbl->it_base = (unsigned long)kcalloc(TEST_TCES, sizeof(__be64),
+					      GFP_KERNEL);
+	KUNIT_ASSERT_NE(test, tbl->it_base, 0);
+	tbl->it_size = TEST_TCES;
+	tbl->it_page_shift = PAGE_SHIFT;
+	tbl->it_ops = &table_ops;
+
+	window = spapr_tce_window_create(tbl, current->mm, NULL);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(window));
+
+	return window;
+}
+
+static void close_test_window(struct spapr_tce_window *window)
+{
+	spapr_tce_window_drain(window);
+	spapr_tce_window_close(window);
+}
+
+static void test_busy(struct kunit *test)
+{
+	struct spapr_tce_window *window;
+	struct spapr_mem_region *region;
+	struct own_memory own;
+	unsigned long hpa;
+	__be64 *tce;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	tce = (__be64 *)window->tbl->it_base;
+
+	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, 1,
+					    SPAPR_TCE_PERM), -EINVAL);
+	region = spapr_mem_register(own.mem, own.ua, TEST_PAGES * PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
+	KUNIT_EXPECT_EQ(test, spapr_tce_map(window, 600, own.ua, TEST_PAGES,
+					    SPAPR_TCE_PERM), 0);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_to_phys(&own.mem->pages, own.ua + PAGE_SIZE,
+						  PAGE_SHIFT, &hpa));
+	KUNIT_EXPECT_EQ(test, be64_to_cpu(tce[601]), hpa | SPAPR_TCE_PERM);
+
+	/* One TCE is enough, and what was refused has changed nothing */
+	spapr_tce_unmap(window, 600, TEST_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua,
+						 TEST_PAGES * PAGE_SIZE, 12));
+
+	spapr_tce_unmap(window, 600 + TEST_PAGES - 1, 1);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+	close_test_window(window);
+}
+
+static void test_left_behind(struct kunit *test)
+{
+	struct spapr_tce_window *window;
+	struct spapr_mem_region *region;
+	struct own_memory own;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	region = spapr_mem_register(own.mem, own.ua, PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
+	KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 0, own.ua, 1,
+					    SPAPR_TCE_PERM), 0);
+
+	/* Pinned for the window's sake, and accounted */
+	spapr_mem_release(own.mem, region);
+	spapr_mem_reap(own.mem);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
+
+	/* Somebody else takes it up and leaves it, twice */
+	KUNIT_EXPECT_PTR_EQ(test, region,
+			    spapr_mem_register(own.mem, own.ua, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, region), -EBUSY);
+	spapr_mem_release(own.mem, region);
+	spapr_mem_reap(own.mem);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 1);
+
+	close_test_window(window);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+	KUNIT_EXPECT_NULL(test, spapr_mem_find(own.mem, own.ua, PAGE_SIZE));
+}
+
+/* One region a page, in the order of the pages */
+static void register_pages(struct kunit *test, struct own_memory *own,
+			   struct spapr_mem_region **regions)
+{
+	for (unsigned long i = 0; i < TEST_PAGES; i++) {
+		regions[i] = spapr_mem_register(own->mem,
+						own->ua + i * PAGE_SIZE,
+						PAGE_SIZE);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(regions[i]));
+	}
+}
+
+/* Of regions that end together, those stay that a TCE came from. */
+static void test_batch(struct kunit *test)
+{
+	struct spapr_mem_region *regions[TEST_PAGES];
+	struct spapr_tce_window *window;
+	struct own_memory own;
+	unsigned long i;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	register_pages(test, &own, regions);
+	for (i = 0; i < TEST_PAGES; i += 2)
+		KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 100 * i, own.ua +
+						    i * PAGE_SIZE, 1,
+						    SPAPR_TCE_PERM), 0);
+	for (i = 0; i < TEST_PAGES; i++)
+		spapr_mem_release(own.mem, regions[i]);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES);
+	spapr_mem_reap(own.mem);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2);
+	for (i = 0; i < TEST_PAGES; i++)
+		KUNIT_EXPECT_EQ(test, !(i % 2),
+				spapr_mem_covers(own.mem, own.ua +
+						 i * PAGE_SIZE, PAGE_SIZE, 12));
+
+	/* A region without a use makes room once its TCEs have gone */
+	expect_error(test, &own, own.ua, 2 * PAGE_SIZE, -EINVAL);
+	spapr_tce_unmap(window, 0, 1);
+	regions[0] = spapr_mem_register(own.mem, own.ua, 2 * PAGE_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(regions[0]));
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + TEST_PAGES / 2 + 1);
+
+	close_test_window(window);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked + 2);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[0]), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+}
+
+/*
+ * Two walks that race for a TCE may leave the origin of the one and the TCE of
+ * the other: the memory that the TCE leads to is in use, and no other.
+ */
+static void test_contradiction(struct kunit *test)
+{
+	struct spapr_mem_region *regions[TEST_PAGES];
+	struct spapr_tce_window *window;
+	struct own_memory own;
+	__be64 *tce;
+
+	map_own(test, &own);
+	window = open_test_window(test);
+	tce = (__be64 *)window->tbl->it_base;
+	register_pages(test, &own, regions);
+	KUNIT_ASSERT_EQ(test, spapr_tce_map(window, 7, own.ua, 2,
+					    SPAPR_TCE_PERM), 0);
+	/* The origin of page 0, the TCE of page 1; page 1 has none else */
+	tce[7] = tce[8];
+	spapr_tce_unmap(window, 8, 1);
+
+	KUNIT_ASSERT_EQ(test, spapr_mem_unregister(own.mem, regions[1]),
+			-EBUSY);
+	KUNIT_EXPECT_TRUE(test, spapr_mem_covers(own.mem, own.ua + PAGE_SIZE,
+						 PAGE_SIZE, 12));
+	for (unsigned long i = 0; i < TEST_PAGES; i++)
+		if (i != 1)
+			KUNIT_EXPECT_EQ(test, 0,
+					spapr_mem_unregister(own.mem,
+							     regions[i]));
+
+	/* Still so when nothing is registered where the origin points */
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]),
+			-EBUSY);
+	spapr_tce_unmap(window, 7, 1);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(own.mem, regions[1]), 0);
+	KUNIT_EXPECT_EQ(test, locked_now(), own.locked);
+	close_test_window(window);
+}
+
+/* A table of a hypervisor that fails */
 
 /**
  * struct hv_test - a window of the fake hypervisor's, and memory to map
@@ -182,55 +318,6 @@ static void test_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), 0);
 }
 
-/**
- * struct fake_group - a group that may keep a window
- * @tg: its hardware
- * @group: the group
- * @unset_error: what the platform says when it takes a window away
- */
-struct fake_group {
-	struct iommu_table_group tg;
-	struct iommu_group *group;
-	long unset_error;
-};
-
-static long fake_set_window(struct iommu_table_group *tg, int num,
-			    struct iommu_table *tbl)
-{
-	tg->tables[num] = iommu_tce_table_get(tbl);
-	return 0;
-}
-
-/* Drops its reference whatever it says, so that the window has the last one */
-static long fake_unset_window(struct iommu_table_group *tg, int num)
-{
-	iommu_tce_table_put(tg->tables[num]);
-	tg->tables[num] = NULL;
-
-	return container_of(tg, struct fake_group, tg)->unset_error;
-}
-
-static struct iommu_table_group_ops fake_group_ops = {
-	.set_window = fake_set_window,
-	.unset_window = fake_unset_window,
-};
-
-static void put_group(void *group)
-{
-	iommu_group_put(group);
-}
-
-static void fake_group_begin(struct kunit *test, struct fake_group *fake)
-{
-	memset(fake, 0, sizeof(*fake));
-	fake->tg.ops = &fake_group_ops;
-	fake->group = iommu_group_alloc();
-	KUNIT_ASSERT_FALSE(test, IS_ERR(fake->group));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_group,
-							   fake->group));
-	iommu_group_set_iommudata(fake->group, &fake->tg, NULL);
-}
-
 /* Close a window that a group has, which loses it or not */
 static void close_attached(struct kunit *test, struct hv_test *hv,
 			   long unset_error)
@@ -296,6 +383,88 @@ static void test_stuck(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, fake_freed);
 	KUNIT_EXPECT_NULL(test, spapr_mem_find(hv.mem, hv.ua,
 					       HV_PAGES * PAGE_SIZE));
+}
+
+/* A window on a guest's memory, of one page */
+
+#define GUEST_PAGE	3UL
+#define GUEST_TCE	600UL
+#define GUEST_HPA	0x50000UL
+
+struct guest_test {
+	struct fake_hv *fake;
+	struct spapr_tce_window *window;
+	struct spapr_sparse pages;
+};
+
+static long guest_put(struct guest_test *guest)
+{
+	const struct spapr_tce tce = {
+		.origin = GUEST_PAGE << PAGE_SHIFT | SPAPR_TCE_PERM,
+		.tce = GUEST_HPA | SPAPR_TCE_PERM,
+	};
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	ret = spapr_tce_put(guest->window, GUEST_TCE, &tce, 1,
+			    SPAPR_TCE_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+static void guest_begin(struct kunit *test, struct guest_test *guest)
+{
+	u64 *word;
+
+	KUNIT_ASSERT_TRUE(test, spapr_sparse_init(&guest->pages,
+						  SPAPR_MEM_INDEX_BITS,
+						  GFP_KERNEL));
+	word = spapr_sparse_populate(&guest->pages, GUEST_PAGE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, word);
+	*word = GUEST_HPA | PAGE_SHIFT | SPAPR_MEM_VALID;
+	guest->fake = fake_create(test);
+	guest->window = spapr_tce_window_create_by_gpa(&guest->fake->tbl,
+						       &guest->pages);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(guest->window));
+	KUNIT_ASSERT_EQ(test, 0, spapr_tce_window_populate(guest->window,
+							   GUEST_TCE, 1));
+	KUNIT_ASSERT_EQ(test, 0, guest_put(guest));
+
+	/* The guest loses the page */
+	*word = 0;
+	spapr_tce_quiesce();
+}
+
+static long guest_forget(struct guest_test *guest)
+{
+	return spapr_tce_window_forget(guest->window, GUEST_PAGE << PAGE_SHIFT,
+				       ((GUEST_PAGE + 1) << PAGE_SHIFT) - 1);
+}
+
+/* A TCE that is not cleared is told, and the window puts none any more */
+static void test_forget_fails(struct kunit *test)
+{
+	struct guest_test guest;
+
+	guest_begin(test, &guest);
+	KUNIT_EXPECT_EQ(test, guest.fake->tce[GUEST_TCE],
+			GUEST_HPA | SPAPR_TCE_PERM);
+
+	guest.fake->clear_error = -EREMOTEIO;
+	KUNIT_EXPECT_EQ(test, guest_forget(&guest), -EREMOTEIO);
+	KUNIT_EXPECT_TRUE(test, guest.window->lost);
+	KUNIT_EXPECT_EQ(test, guest_put(&guest), -EIO);
+
+	/* What is left is cleared when the hypervisor works again */
+	guest.fake->clear_error = 0;
+	KUNIT_EXPECT_EQ(test, guest_forget(&guest), 0);
+	KUNIT_EXPECT_EQ(test, guest.fake->tce[GUEST_TCE], 0);
+
+	spapr_tce_window_drain(guest.window);
+	spapr_tce_window_close(guest.window);
+	KUNIT_EXPECT_TRUE(test, fake_freed);
+	spapr_sparse_destroy(&guest.pages, true);
 }
 
 /* An owner that pins: here it counts */
@@ -402,11 +571,16 @@ static void test_exchange_lost(struct kunit *test)
 }
 
 static struct kunit_case window_cases[] = {
+	KUNIT_CASE(test_busy),
+	KUNIT_CASE(test_left_behind),
+	KUNIT_CASE(test_batch),
+	KUNIT_CASE(test_contradiction),
 	KUNIT_CASE(test_clear_fails),
 	KUNIT_CASE(test_put_fails),
 	KUNIT_CASE(test_lost),
 	KUNIT_CASE(test_unset_fails),
 	KUNIT_CASE(test_stuck),
+	KUNIT_CASE(test_forget_fails),
 	KUNIT_CASE(test_exchange),
 	KUNIT_CASE(test_exchange_closed),
 	KUNIT_CASE(test_exchange_lost),

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of domains of DMA windows
+ *
+ * Part of domain.c: a table that a group may still have, because the platform
+ * has failed to take it away, is not freed.
+ */
+#include <kunit/test.h>
+#include "window_test.h"
+
+static void idle_unpin(const u64 *tces, unsigned long npages)
+{
+}
+
+/* Of windows in which nothing is mapped */
+static const struct spapr_tce_owner idle_owner = {
+	.unpin = idle_unpin,
+};
+
+static int open_idle(struct spapr_tce_domain *domain)
+{
+	const struct spapr_tce_window_spec spec = {
+		.page_shift = PAGE_SHIFT,
+		.size = HV_TCES << PAGE_SHIFT,
+		.levels = 1,
+		.owner = &idle_owner,
+	};
+
+	return spapr_tce_domain_open(domain, 0, &spec);
+}
+
+/* The table was freed unless the group may still have it; leave none behind */
+static void expect_freed(struct kunit *test, struct fake_group *fake)
+{
+	KUNIT_EXPECT_EQ(test, fake_freed, !fake->unset_error);
+	if (!fake_freed)
+		iommu_tce_table_put(&fake->made->tbl);
+}
+
+/* A window that the group does not take, and its table */
+static void test_open_fails(struct kunit *test)
+{
+	struct spapr_tce_domain domain;
+	struct fake_group fake;
+
+	fake_group_begin(test, &fake);
+	spapr_tce_domain_init(&domain);
+	KUNIT_ASSERT_EQ(test, 0, spapr_tce_domain_join(&domain, fake.group,
+						       &fake.tg, NULL));
+
+	fake.set_error = -EPERM;
+	KUNIT_EXPECT_EQ(test, open_idle(&domain), -EPERM);
+	expect_freed(test, &fake);
+
+	fake.unset_error = -EREMOTEIO;
+	KUNIT_EXPECT_EQ(test, open_idle(&domain), -EPERM);
+	expect_freed(test, &fake);
+
+	KUNIT_EXPECT_NULL(test, domain.windows[0]);
+	spapr_tce_domain_leave(&domain, fake.group);
+}
+
+/* Tables that are made for windows in software and not used */
+static void test_make_fails(struct kunit *test)
+{
+	struct spapr_tce_tables tables = { .levels = { 1, 1 } };
+	struct spapr_tce_domain domain;
+	struct fake_group soft, fake;
+
+	fake_group_begin(test, &soft);
+	fake_group_begin(test, &fake);
+	iommu_group_set_iommudata(soft.group, NULL, NULL);
+	spapr_tce_domain_init(&domain);
+	KUNIT_ASSERT_EQ(test, 0, spapr_tce_domain_join(&domain, soft.group,
+						       NULL, NULL));
+	KUNIT_ASSERT_EQ(test, 0, open_idle(&domain));
+
+	for (int fails = 0; fails < 2; fails++) {
+		fake.unset_error = fails ? -EREMOTEIO : 0;
+
+		/* Of another size than the window */
+		fake.npages = HV_TCES / 2;
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				spapr_tce_domain_make_tables(&domain, &fake.tg,
+							     &tables));
+		KUNIT_EXPECT_NULL(test, tables.tbl[0]);
+		expect_freed(test, &fake);
+
+		fake.npages = HV_TCES;
+		KUNIT_ASSERT_EQ(test, 0,
+				spapr_tce_domain_make_tables(&domain, &fake.tg,
+							     &tables));
+		KUNIT_EXPECT_FALSE(test, fake_freed);
+		spapr_tce_domain_drop_tables(&fake.tg, &tables);
+		KUNIT_EXPECT_NULL(test, tables.tbl[0]);
+		expect_freed(test, &fake);
+	}
+
+	spapr_tce_domain_close(&domain, 0);
+	spapr_tce_domain_leave(&domain, soft.group);
+}
+
+static struct kunit_case domain_cases[] = {
+	KUNIT_CASE(test_open_fails),
+	KUNIT_CASE(test_make_fails),
+	{}
+};
+
+static struct kunit_suite domain_suite = {
+	.name = "spapr_tce_domain",
+	.test_cases = domain_cases,
+};
+
+kunit_test_suite(domain_suite);
