@@ -142,7 +142,7 @@ setup-deb:
 
 ## make kernel-kcsan  $B/kcsan/vmlinux: patched, looks for data races
 kernel-kcsan: tree $(busybox)
-	@COVERED="$$(tools/testing/qemu/fuzz -o)" FORCED=walk tools/build/kernel \
+	@COVERED="$$(tools/testing/qemu/fuzz -o)" FORCED=put tools/build/kernel \
 		$(B) $(B)/linux $(B)/kcsan $(series_config) \
 		$(config)/kcsan.config
 

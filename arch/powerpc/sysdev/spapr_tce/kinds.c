@@ -9,6 +9,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/irqflags.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -242,3 +243,35 @@ const struct spapr_tce_kind *spapr_tce_kind_of(const struct iommu_table *tbl)
 	return tbl->it_ops->put_list ? &spapr_tce_hv_kind :
 				       &spapr_tce_memory_kind;
 }
+
+/**
+ * spapr_tce_window_populate() - make TCEs writable without allocation
+ * @window: the window
+ * @index: first TCE
+ * @npages: how many; the range lies in the window
+ *
+ * Context: process context, may sleep. Any number of callers at once.
+ * Return: 0; -ENOMEM; -EIO if the hypervisor has lost track of the window.
+ */
+int spapr_tce_window_populate(struct spapr_tce_window *window,
+			      unsigned long index, unsigned long npages)
+{
+	unsigned long end = index + npages;
+
+	if (READ_ONCE(window->lost))
+		return -EIO;
+
+	for (; index < end; index = spapr_sparse_leaf_end(index, end)) {
+		if (window->kind->populate &&
+		    !window->kind->populate(window, index))
+			return -ENOMEM;
+		/* Last: where origins are, all is */
+		if (!spapr_sparse_populate(&window->origins, index,
+					   GFP_KERNEL_ACCOUNT))
+			return -ENOMEM;
+		cond_resched();
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_tce_window_populate);

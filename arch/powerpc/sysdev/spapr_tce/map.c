@@ -3,7 +3,7 @@
  * Mapping: how the owner of a window fills and empties it
  *
  * There are two entrances. spapr_tce_map() takes user addresses. On a window of
- * registered memory it looks the pages up in walks, as hypercalls do. If the
+ * registered memory it looks the pages up in walks (registered.c). If the
  * window's owner pins pages by itself (struct spapr_tce_owner), it hands the
  * range to the owner, which comes back with physical addresses by the other
  * entrance, spapr_tce_exchange().
@@ -27,89 +27,6 @@ static const struct spapr_tce_owner *
 pinning_owner(const struct spapr_tce_window *window)
 {
 	return window->kind->exchange ? window->owner : NULL;
-}
-
-/* Registered memory */
-
-/*
- * Make TCEs for user memory from @ua on. Those for one of the host's pages
- * follow from one look.
- */
-static __always_inline bool
-make_registered(struct spapr_mem_cursor *cursor, struct spapr_tce *list,
-		unsigned long ua, unsigned long npages, unsigned long step,
-		unsigned long perm, unsigned long bits)
-{
-	const struct spapr_tce *end = list + npages;
-	unsigned long hpa;
-
-	while (list < end) {
-		if (!spapr_mem_next_to_phys(cursor, ua, &hpa))
-			return false;
-		do {
-			list->origin = ua | perm;
-			list->tce = hpa | bits;
-			list++;
-			ua += step;
-			hpa += step;
-		} while (list < end && ua & ~PAGE_MASK);
-	}
-
-	return true;
-}
-
-/*
- * Map registered memory in one leaf. The walk ends after the device has been
- * told to forget what was replaced, so unregistering that waits for it.
- */
-long spapr_tce_map_registered(struct spapr_tce_window *window,
-			      unsigned long index, unsigned long ua,
-			      unsigned long npages, unsigned long perm)
-{
-	const unsigned long step = window->page_mask + 1;
-	struct spapr_tce list[SPAPR_TCE_BATCH] __uninitialized;
-	struct spapr_mem_cursor cursor;
-	unsigned long done = 0, n;
-	long ret = 0;
-
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	cursor = spapr_mem_cursor(window->pages, window->page_shift);
-	while (done < npages) {
-		n = min(npages - done, SPAPR_TCE_BATCH);
-		ret = -EINVAL;
-		if (make_registered(&cursor, list, ua, n, step, perm,
-				    window->perm[perm]))
-			ret = spapr_tce_store(window, index + done, list, n);
-		if (ret)
-			break;
-		done += n;
-		ua += n * step;
-	}
-	if (done)
-		spapr_tce_kill(window, index, done);
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-
-	/* An error after the first part comes again with the rest */
-	return done ?: ret;
-}
-
-long spapr_tce_unmap_registered(struct spapr_tce_window *window,
-				unsigned long index, unsigned long npages)
-{
-	long ret;
-
-	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	ret = spapr_tce_clear(window, index, npages, SPAPR_TCE_VIRTUAL);
-	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-
-	return ret;
-}
-
-int spapr_tce_may_map_registered(struct spapr_tce_window *window,
-				 unsigned long ua, unsigned long size)
-{
-	return spapr_mem_covers(window->mem, ua, size, window->page_shift) ?
-	       0 : -EINVAL;
 }
 
 /* By physical address */
@@ -318,7 +235,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_unmap);
 /* Other tables */
 
 /* Clear the table and leave the origins, which say what is mapped */
-static void empty_table(struct spapr_tce_window *window)
+void spapr_tce_empty_table(struct spapr_tce_window *window)
 {
 	/* What the hypervisor keeps is reached until it takes the table away */
 	if (clear_leaves(window, 0, window->npages, empty_leaf))
@@ -353,7 +270,8 @@ static long refill_leaf(struct spapr_tce_window *window, unsigned long index,
 	return 0;
 }
 
-static long refill_table(struct spapr_tce_window *window)
+/* Put into the table what the origins say, as far as that goes: 0 or an error */
+long spapr_tce_refill_table(struct spapr_tce_window *window)
 {
 	unsigned long index = 0, end = window->tbl->it_size;
 
@@ -372,77 +290,6 @@ static long refill_table(struct spapr_tce_window *window)
 	}
 
 	return 0;
-}
-
-/* What is mapped is emptied out of one table and filled into another, or back */
-static long exchange_table(struct spapr_tce_window *window,
-			   struct iommu_table *tbl, struct spapr_tce_hv *hv)
-{
-	struct spapr_tce_hv *old_hv = window->hv;
-	struct iommu_table *old = window->tbl;
-	long ret = 0;
-
-	if (window->kind->exchange)
-		empty_table(window);
-
-	spapr_tce_window_set_table(window, tbl, hv);
-	if (window->kind->exchange)
-		ret = refill_table(window);
-	if (ret) {
-		empty_table(window);
-		spapr_tce_window_set_table(window, old, old_hv);
-	}
-
-	return ret;
-}
-
-/**
- * spapr_tce_window_move() - put a window on another table
- * @window: a window that is watched
- * @tbl: a table of the same start, size and page size, in which nothing is
- *	mapped; or the one in software
- *
- * What is mapped stays mapped. On success the reference to @tbl passes to the
- * window, and the one to the table that it had to the caller. That table is
- * empty then, unless a hypervisor has failed to clear it; in that case
- * spapr_tce_window::lost is set.
- *
- * Context: process context, may sleep, of the process itself if an owner pins;
- * calls are serialised by the owner, which has the window programmed into no
- * hardware or only into that of the table that the window leaves.
- * Return: 0, or an error, then all is as before: -EINVAL if memory is mapped
- * that is not registered, or not as pages of the window's size; the error of
- * spapr_tce_owner::map; -ENOMEM; or the error of a hypervisor's table. To a
- * table in software nothing fails.
- */
-int spapr_tce_window_move(struct spapr_tce_window *window,
-			  struct iommu_table *tbl)
-{
-	const struct spapr_tce_kind *kind = spapr_tce_kind_of(tbl);
-	struct spapr_tce_hv *hv = NULL, *old_hv = window->hv;
-	long ret;
-
-	WARN_ON_ONCE(!window->watched);
-	if (kind->prepare) {
-		ret = kind->prepare(window, tbl, &hv);
-		if (ret)
-			return ret;
-	}
-
-	/* No registration ends while only the origins tell what it is used for */
-	if (window->mem)
-		mutex_lock(&window->mem->lock);
-	ret = exchange_table(window, tbl, hv);
-	if (window->mem)
-		mutex_unlock(&window->mem->lock);
-	hv = ret ? hv : old_hv;
-	/* What could not be cleared stays pinned while the table is there */
-	if (window->lost && !window->left_hv)
-		window->left_hv = hv;
-	else
-		spapr_tce_hv_destroy(hv);
-
-	return ret;
 }
 
 /* Looking up */

@@ -2,10 +2,12 @@
 /*
  * DMA windows: what the engine's own files share
  *
- * walk.c writes TCEs inside walks, window.c makes and closes windows, map.c
- * fills them for their owner, search.c reports their TCEs to registered memory,
- * forget.c clears those that point to memory which a guest loses, kinds.c and
- * soft.c know the kinds of table, domain.c has the windows of several groups.
+ * put.c writes TCEs inside walks, kinds.c and soft.c know the kinds of table,
+ * registered.c maps registered memory there, map.c fills and empties windows
+ * for their owner, window.c makes and closes them, move.c moves them to other
+ * tables, search.c reports their TCEs to registered memory, forget.c clears
+ * those that point to memory which a guest loses, domain.c has the windows of
+ * several groups.
  */
 #ifndef SPAPR_TCE_WINDOW_H
 #define SPAPR_TCE_WINDOW_H
@@ -95,7 +97,7 @@ struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
 /* forget.c */
 int spapr_tce_suspects_init(struct spapr_tce_window *window);
 
-/* walk.c */
+/* put.c */
 __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 			  unsigned long index);
 long spapr_tce_store(struct spapr_tce_window *window, unsigned long index,
@@ -121,11 +123,15 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 void spapr_tce_window_put_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl);
 
-/* map.c */
+/* map.c: for moves */
+void spapr_tce_empty_table(struct spapr_tce_window *window);
+long spapr_tce_refill_table(struct spapr_tce_window *window);
+
+/* move.c */
 int spapr_tce_window_move(struct spapr_tce_window *window,
 			  struct iommu_table *tbl);
 
-/* map.c: the operations of struct spapr_tce_kind on registered memory */
+/* registered.c: operations of struct spapr_tce_kind */
 int spapr_tce_may_map_registered(struct spapr_tce_window *window,
 				 unsigned long ua, unsigned long size);
 long spapr_tce_map_registered(struct spapr_tce_window *window,

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Walks: writing TCEs into a window, in any mode
+ * Put and clear TCEs of a window inside walks, in any mode
  *
  * A hypercall handled in real mode needs only this file and the inline
  * functions of the engine's headers. So everything here touches the linear map
  * only, is built without instrumentation (see the Makefile), cannot be probed
  * (__kprobes), allocates nothing, takes no lock except in virtual mode, and does
- * at most SPAPR_TCE_LIST_MAX TCEs per call. spapr_tce_quiesce() is for the host
- * kernel proper.
+ * at most SPAPR_TCE_LIST_MAX TCEs per call.
  *
  * There are two kinds of tables. A table in memory is a tree of TCEs that the
  * PHB reads by itself (IODA); the engine stores TCEs there and makes the PHB
@@ -22,45 +21,6 @@
 
 #include <asm/spapr_tce.h>
 #include "window.h"
-
-#ifdef CONFIG_LOCKDEP
-struct lockdep_map spapr_tce_walk_map =
-	STATIC_LOCKDEP_MAP_INIT("spapr_tce_walk", &spapr_tce_walk_map);
-EXPORT_SYMBOL_GPL(spapr_tce_walk_map);
-#endif
-
-/**
- * spapr_tce_quiesce() - wait for all walks that are under way
- *
- * When it returns, no walk in any mode uses what was made unreachable before
- * the call. A walk is short, so this waits actively and disturbs no CPU. An
- * oops inside a walk makes it wait until the CPU's next walk has ended.
- *
- * Context: process context, may sleep; not inside a walk.
- */
-void spapr_tce_quiesce(void)
-{
-	int cpu;
-
-	might_sleep();
-	lock_map_acquire(&spapr_tce_walk_map);
-	lock_map_release(&spapr_tce_walk_map);
-
-	/* Pairs with the barrier in spapr_tce_walk_begin() */
-	smp_mb();
-	for_each_possible_cpu(cpu) {
-		unsigned long *walks = &paca_ptrs[cpu]->spapr_tce_walks;
-		unsigned long seen = READ_ONCE(*walks);
-
-		while ((seen & 1) && READ_ONCE(*walks) == seen) {
-			cpu_relax();
-			cond_resched();
-		}
-	}
-	/* Pairs with the barrier in spapr_tce_walk_end() */
-	smp_mb();
-}
-EXPORT_SYMBOL_GPL(spapr_tce_quiesce);
 
 /**
  * spapr_tce_address() - find a TCE of a table in memory
