@@ -96,7 +96,7 @@ struct spapr_tce_owner {
  *	on registered memory
  * @kind: what can be done with this kind of table
  * @hv: what only a table of the hypervisor's needs, else NULL
- * @in_memory: the table lies in this kernel's memory, as @kind says; for walks
+ * @in_memory: the table lies in this kernel's memory; for walks
  * @by_gpa: the addresses in @pages are those of a guest's memory
  * @watched: mediated devices use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may

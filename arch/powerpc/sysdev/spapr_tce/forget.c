@@ -28,19 +28,7 @@
 #include <asm/spapr_tce.h>
 #include "window.h"
 
-/**
- * struct loss - memory that a guest loses
- * @window: the window
- * @start: first address
- * @last: last address
- */
-struct loss {
-	struct spapr_tce_window *window;
-	u64 start;
-	u64 last;
-};
-
-static bool is_lost(const struct loss *loss, u64 origin)
+static bool is_lost(const struct spapr_tce_loss *loss, u64 origin)
 {
 	u64 address = origin & ~SPAPR_TCE_PERM;
 
@@ -98,8 +86,9 @@ int spapr_tce_suspects_init(struct spapr_tce_window *window)
 }
 
 /* Read a TCE, then its origin, which is at least as new */
-static struct suspect look_at(const struct loss *loss, unsigned long index,
-			      const __be64 *at, const u64 *origin)
+static struct suspect look_at(const struct spapr_tce_loss *loss,
+			      unsigned long index, const __be64 *at,
+			      const u64 *origin)
 {
 	struct suspect seen = { .index = index, .tce = READ_ONCE(*at) };
 
@@ -115,8 +104,9 @@ static struct suspect look_at(const struct loss *loss, unsigned long index,
 }
 
 /* Add the suspects of @npages TCEs to the list, which has room for them */
-static void find_suspects(const struct loss *loss, unsigned long index,
-			  const u64 *origin, unsigned long npages)
+static void find_suspects(const struct spapr_tce_loss *loss,
+			  unsigned long index, const u64 *origin,
+			  unsigned long npages)
 {
 	struct spapr_tce_suspects *suspects = loss->window->suspects;
 	__be64 *at;
@@ -137,7 +127,7 @@ static void find_suspects(const struct loss *loss, unsigned long index,
  * Clear one that has not changed. If only its origin has, a walk is about to
  * store the TCE that belongs to that.
  */
-static void clear_suspect(const struct loss *loss,
+static void clear_suspect(const struct spapr_tce_loss *loss,
 			  const struct suspect *suspect)
 {
 	u64 *origin = spapr_sparse_find(&loss->window->origins, suspect->index);
@@ -165,7 +155,7 @@ static unsigned long suspects_together(const struct suspect *suspects,
 }
 
 /* Clear the suspects on the list that are still as they were. It is empty then */
-static void clear_suspects(const struct loss *loss)
+static void clear_suspects(const struct spapr_tce_loss *loss)
 {
 	struct spapr_tce_suspects *suspects = loss->window->suspects;
 	unsigned long n;
@@ -189,23 +179,32 @@ static void clear_suspects(const struct loss *loss)
 	suspects->count = 0;
 }
 
-static void forget_in_memory(const struct loss *loss, unsigned long index,
-			     u64 *origin, unsigned long npages)
+/*
+ * struct spapr_tce_kind::forget of a table in memory: gathers suspects, which
+ * spapr_tce_window_forget() clears in the end
+ */
+long spapr_tce_forget_in_memory(const struct spapr_tce_loss *loss,
+				unsigned long index, u64 *origin,
+				unsigned long npages)
 {
 	struct spapr_tce_suspects *suspects = loss->window->suspects;
 
 	find_suspects(loss, index, origin, npages);
 	if (suspects->count > SPAPR_TCE_LIST_MAX - FORGET_BATCH)
 		clear_suspects(loss);
+
+	return 0;
 }
 
 /*
- * Here TCEs and origins change together. Of a window that is lost it is not known
- * what its TCEs point to, so all of them are cleared. A TCE that the hypervisor
- * does not clear keeps its origin.
+ * struct spapr_tce_kind::forget of a table of the hypervisor. Here TCEs and
+ * origins change together. Of a window that is lost it is not known what its TCEs
+ * point to, so all of them are cleared. A TCE that the hypervisor does not clear
+ * keeps its origin.
  */
-static long forget_of_hv(const struct loss *loss, unsigned long index,
-			 u64 *origin, unsigned long npages)
+long spapr_tce_forget_of_hv(const struct spapr_tce_loss *loss,
+			    unsigned long index, u64 *origin,
+			    unsigned long npages)
 {
 	struct spapr_tce_window *window = loss->window;
 	raw_spinlock_t *lock = spapr_tce_window_lock(window, index);
@@ -258,7 +257,7 @@ static long forget_of_hv(const struct loss *loss, unsigned long index,
 long spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 			     u64 last)
 {
-	const struct loss loss = {
+	const struct spapr_tce_loss loss = {
 		.window = window, .start = start, .last = last,
 	};
 	unsigned long index = 0, end = window->npages;
@@ -269,23 +268,18 @@ long spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 	       (origin = spapr_sparse_next_leaf(&window->origins, &index,
 						end - 1))) {
 		unsigned long run = spapr_sparse_leaf_run(index, end - index);
-		long err = 0;
+		long err;
 
 		run = min(run, FORGET_BATCH - index % FORGET_BATCH);
-		if (window->in_memory)
-			forget_in_memory(&loss, index, origin, run);
-		else
-			err = forget_of_hv(&loss, index, origin, run);
+		err = window->kind->forget(&loss, index, origin, run);
 		ret = ret ?: err;
 		index += run;
 		cond_resched();
 	}
 
-	if (window->in_memory) {
-		clear_suspects(&loss);
-		/* A walk that cleared or replaced a TCE invalidates it before it ends */
-		spapr_tce_quiesce();
-	}
+	clear_suspects(&loss);
+	/* A walk that cleared or replaced a TCE invalidates it before it ends */
+	spapr_tce_quiesce();
 
 	if (ret) {
 		WRITE_ONCE(window->lost, true);

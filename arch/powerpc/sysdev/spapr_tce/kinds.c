@@ -70,8 +70,26 @@ static long memory_exchange(struct spapr_tce_window *window,
 	return 0;
 }
 
+static void memory_report(const struct spapr_tce_window *window,
+			  unsigned long index, const u64 *origin,
+			  unsigned long npages,
+			  struct spapr_mem_search *search)
+{
+	const __be64 *tce = spapr_tce_address(window, index);
+
+	for (unsigned long i = 0; tce && i < npages; i++) {
+		u64 value = be64_to_cpu(READ_ONCE(tce[i]));
+
+		if (value)
+			spapr_mem_search_tce(search, READ_ONCE(origin[i]) &
+					     ~SPAPR_TCE_PERM,
+					     value & ~SPAPR_TCE_PERM);
+	}
+}
+
 const struct spapr_tce_kind spapr_tce_memory_kind = {
-	.in_memory = true,
+	.report = memory_report,
+	.forget = spapr_tce_forget_in_memory,
 	.populate = memory_populate,
 	.may_map = spapr_tce_may_map_registered,
 	.map = spapr_tce_map_registered,
@@ -92,7 +110,7 @@ static int hv_prepare(struct spapr_tce_window *window,
 	for (unsigned int i = 0; i < SPAPR_TCE_HV_LOCKS; i++)
 		raw_spin_lock_init(&(*hv)->locks[i].lock);
 
-	if (!window->owner)
+	if (!spapr_tce_window_owner_pins(window))
 		return 0;
 
 	(*hv)->former = kcalloc(SPAPR_SPARSE_LEAF, sizeof(u64),
@@ -148,7 +166,7 @@ static bool hv_populate(struct spapr_tce_window *window, unsigned long index)
 {
 	struct iommu_table *tbl = window->tbl;
 
-	if (window->owner)
+	if (spapr_tce_window_owner_pins(window))
 		return spapr_sparse_populate(&window->hv->tces, index,
 					     GFP_KERNEL_ACCOUNT);
 
@@ -224,7 +242,23 @@ static long hv_exchange(struct spapr_tce_window *window, unsigned long index,
 	return ret;
 }
 
+/* Only the origins can be read. They change together with the TCEs. */
+static void hv_report(const struct spapr_tce_window *window,
+		      unsigned long index, const u64 *origin,
+		      unsigned long npages, struct spapr_mem_search *search)
+{
+	for (unsigned long i = 0; i < npages; i++) {
+		u64 value = READ_ONCE(origin[i]);
+
+		if (value)
+			spapr_mem_search_origin(search,
+						value & ~SPAPR_TCE_PERM);
+	}
+}
+
 const struct spapr_tce_kind spapr_tce_hv_kind = {
+	.report = hv_report,
+	.forget = spapr_tce_forget_of_hv,
 	.prepare = hv_prepare,
 	.populate = hv_populate,
 	.may_map = spapr_tce_may_map_registered,

@@ -26,7 +26,7 @@
 static const struct spapr_tce_owner *
 pinning_owner(const struct spapr_tce_window *window)
 {
-	return window->kind->exchange ? window->owner : NULL;
+	return spapr_tce_window_is_soft(window) ? NULL : window->owner;
 }
 
 /* By physical address */
@@ -168,7 +168,8 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 
 	/* What one walk puts all or nothing of needs no look in advance */
 	if (npages > SPAPR_TCE_BATCH ||
-	    spapr_sparse_leaf_end(index, end) < end || !window->kind->exchange) {
+	    spapr_sparse_leaf_end(index, end) < end ||
+	    spapr_tce_window_is_soft(window)) {
 		ret = may_map(window, ua, npages << window->page_shift);
 		if (ret)
 			return ret;

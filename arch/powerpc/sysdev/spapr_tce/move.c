@@ -19,11 +19,11 @@ static long exchange_table(struct spapr_tce_window *window,
 	struct iommu_table *old = window->tbl;
 	long ret = 0;
 
-	if (window->kind->exchange)
+	if (!spapr_tce_window_is_soft(window))
 		spapr_tce_empty_table(window);
 
 	spapr_tce_window_set_table(window, tbl, hv);
-	if (window->kind->exchange)
+	if (!spapr_tce_window_is_soft(window))
 		ret = spapr_tce_refill_table(window);
 	if (ret) {
 		spapr_tce_empty_table(window);

@@ -4,43 +4,15 @@
  *
  * Walks go on writing the window meanwhile. A walk stores the origin before the
  * TCE and clears the TCE before the origin, so that the two may contradict each
- * other when they are read here; registered memory copes with that
- * (spapr_mem_search_tce()). In a table of the hypervisor only the origins can
- * be read, and they change together with the TCEs.
+ * other when they are read; registered memory copes with that
+ * (spapr_mem_search_tce()). What of a table can be read depends on its kind
+ * (kinds.c).
  */
 #include <linux/container_of.h>
 #include <linux/sched.h>
 
 #include <asm/spapr_tce.h>
 #include "window.h"
-
-static void report_tces(const struct spapr_tce_window *window,
-			unsigned long index, const u64 *origin,
-			unsigned long npages, struct spapr_mem_search *search)
-{
-	const __be64 *tce = spapr_tce_address(window, index);
-
-	for (unsigned long i = 0; tce && i < npages; i++) {
-		u64 value = be64_to_cpu(READ_ONCE(tce[i]));
-
-		if (value)
-			spapr_mem_search_tce(search, READ_ONCE(origin[i]) &
-					     ~SPAPR_TCE_PERM,
-					     value & ~SPAPR_TCE_PERM);
-	}
-}
-
-static void report_origins(const u64 *origin, unsigned long npages,
-			   struct spapr_mem_search *search)
-{
-	for (unsigned long i = 0; i < npages; i++) {
-		u64 value = READ_ONCE(origin[i]);
-
-		if (value)
-			spapr_mem_search_origin(search,
-						value & ~SPAPR_TCE_PERM);
-	}
-}
 
 static struct spapr_tce_window *window_of(struct spapr_mem_user *user)
 {
@@ -58,7 +30,7 @@ static void search_window(struct spapr_mem_user *user,
 	lockdep_assert_held(&window->mem->lock);
 
 	/* No TCE there relies on registration */
-	if (window->kind == &spapr_tce_soft_kind)
+	if (!window->kind->report)
 		return;
 
 	while (index < end && !spapr_mem_search_over(search) &&
@@ -66,10 +38,7 @@ static void search_window(struct spapr_mem_user *user,
 						end - 1))) {
 		unsigned long run = spapr_sparse_leaf_run(index, end - index);
 
-		if (window->in_memory)
-			report_tces(window, index, origin, run, search);
-		else
-			report_origins(origin, run, search);
+		window->kind->report(window, index, origin, run, search);
 		index += run;
 		cond_resched();
 	}

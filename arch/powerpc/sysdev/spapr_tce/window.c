@@ -77,7 +77,7 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 	window->tbl = tbl;
 	window->hv = hv;
 	window->kind = spapr_tce_kind_of(tbl);
-	window->in_memory = window->kind->in_memory;
+	window->in_memory = window->kind == &spapr_tce_memory_kind;
 	window->offset = tbl->it_offset;
 	window->npages = tbl->it_size;
 	window->kill_rm = window->in_memory ? tbl->it_ops->tce_kill_rm : NULL;

@@ -41,8 +41,19 @@ struct spapr_tce_hv {
 };
 
 /**
+ * struct spapr_tce_loss - memory that a guest loses
+ * @window: the window
+ * @start: first address
+ * @last: last address
+ */
+struct spapr_tce_loss {
+	struct spapr_tce_window *window;
+	u64 start;
+	u64 last;
+};
+
+/**
  * struct spapr_tce_kind - a kind of table, as process context uses it
- * @in_memory: the table lies in this kernel's memory, and walks write it there
  * @prepare: allocate what a window on such a table needs besides, before the
  *	window gets the table; 0 or -ENOMEM
  * @populate: add what is needed to put TCEs in the leaf of @index; false for
@@ -54,11 +65,14 @@ struct spapr_tce_hv {
  * @empty: clear TCEs of one leaf, not the origins; 0 or -errno
  * @exchange: put TCEs of one leaf by physical address, spapr_tce_exchange();
  *	NULL where there are no TCEs
+ * @report: report TCEs of one leaf to a search for registered memory; NULL where
+ *	no TCE relies on registration
+ * @forget: clear TCEs of one leaf that point to memory which a guest loses; 0 or
+ *	-errno. NULL where no TCE points to a guest's memory
  *
- * All of them sleep, except that @exchange, @unmap and @empty do not.
+ * All of them sleep, except @report, @exchange, @unmap and @empty.
  */
 struct spapr_tce_kind {
-	bool in_memory;
 	int (*prepare)(struct spapr_tce_window *window,
 		       const struct iommu_table *tbl, struct spapr_tce_hv **hv);
 	bool (*populate)(struct spapr_tce_window *window, unsigned long index);
@@ -73,6 +87,11 @@ struct spapr_tce_kind {
 		      unsigned long npages);
 	long (*exchange)(struct spapr_tce_window *window, unsigned long index,
 			 struct spapr_tce *list, unsigned long npages);
+	void (*report)(const struct spapr_tce_window *window,
+		       unsigned long index, const u64 *origin,
+		       unsigned long npages, struct spapr_mem_search *search);
+	long (*forget)(const struct spapr_tce_loss *loss, unsigned long index,
+		       u64 *origin, unsigned long npages);
 };
 
 /* search.c */
@@ -96,6 +115,14 @@ struct iommu_table *spapr_tce_soft_table(u64 start, unsigned long npages,
 
 /* forget.c */
 int spapr_tce_suspects_init(struct spapr_tce_window *window);
+
+/* forget.c: operations of struct spapr_tce_kind */
+long spapr_tce_forget_in_memory(const struct spapr_tce_loss *loss,
+				unsigned long index, u64 *origin,
+				unsigned long npages);
+long spapr_tce_forget_of_hv(const struct spapr_tce_loss *loss,
+			    unsigned long index, u64 *origin,
+			    unsigned long npages);
 
 /* put.c */
 __be64 *spapr_tce_address(const struct spapr_tce_window *window,
@@ -139,6 +166,20 @@ long spapr_tce_map_registered(struct spapr_tce_window *window,
 			      unsigned long npages, unsigned long perm);
 long spapr_tce_unmap_registered(struct spapr_tce_window *window,
 				unsigned long index, unsigned long npages);
+
+/* The owner pins what the TCEs point to; no registered memory is behind them */
+static inline bool
+spapr_tce_window_owner_pins(const struct spapr_tce_window *window)
+{
+	return window->owner;
+}
+
+/* The table is in software: there are origins and no TCEs */
+static inline bool
+spapr_tce_window_is_soft(const struct spapr_tce_window *window)
+{
+	return !window->kind->exchange;
+}
 
 /* Note that TCEs of one leaf map @ua and on, or with no @perm that none is put */
 static inline void spapr_tce_set_origins(struct spapr_tce_window *window,
