@@ -242,7 +242,7 @@ static void *tce_iommu_open(unsigned long type)
 
 	container->v2 = type == VFIO_SPAPR_TCE_v2_IOMMU;
 	mutex_init(&container->lock);
-	spapr_tce_domain_init(&container->domain);
+	spapr_tce_domain_init(&container->domain, &container->lock);
 	xa_init(&container->regions);
 	tce_pins_init(&container->pins);
 	tce_mediated_init(&container->mediated, &container->domain);
@@ -257,7 +257,8 @@ static void tce_iommu_release(void *iommu_data)
 
 	WARN_ON_ONCE(!list_empty(&container->domain.groups));
 
-	tce_release_memory(container);
+	scoped_guard(mutex, &container->lock)
+		tce_release_memory(container);
 	tce_mediated_destroy(&container->mediated);
 
 	if (container->mm) {

@@ -26,6 +26,8 @@ static int recharge(struct tce_container *container, int num,
 	unsigned long charge;
 	int ret = 0;
 
+	lockdep_assert_held(&container->lock);
+
 	charge = tg->ops->get_table_size(window->page_shift,
 					 spapr_tce_window_size(window), levels);
 	if (!charge)
@@ -50,20 +52,28 @@ static void recharge_software(struct tce_container *container)
 	struct iommu_table_group *tg =
 		spapr_tce_domain_table_group(&container->domain);
 
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->domain.windows[num])
-			recharge(container, num, tg,
-				 container->slots[num].levels);
+	struct spapr_tce_window *window;
+	int num = -1;
+
+	lockdep_assert_held(&container->lock);
+
+	while ((window = spapr_tce_domain_next_window(&container->domain,
+						      &num)))
+		recharge(container, num, tg, container->slots[num].levels);
 }
 
 static int recharge_hardware(struct tce_container *container,
 			     struct iommu_table_group *tg,
 			     const struct spapr_tce_tables *tables)
 {
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
-		int ret = container->domain.windows[num] ?
-			  recharge(container, num, tg, tables->levels[num]) : 0;
+	struct spapr_tce_window *window;
+	int num = -1, ret;
 
+	lockdep_assert_held(&container->lock);
+
+	while ((window = spapr_tce_domain_next_window(&container->domain,
+						      &num))) {
+		ret = recharge(container, num, tg, tables->levels[num]);
 		if (ret)
 			return ret;
 	}
@@ -101,11 +111,11 @@ static int join_hardware(struct tce_container *container,
 
 static bool has_windows(const struct tce_container *container)
 {
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->domain.windows[num])
-			return true;
+	int num = -1;
 
-	return false;
+	lockdep_assert_held(&container->lock);
+
+	return spapr_tce_domain_next_window(&container->domain, &num);
 }
 
 static int charge_enabled(struct tce_container *container,
@@ -113,6 +123,8 @@ static int charge_enabled(struct tce_container *container,
 {
 	unsigned long charge = tce_default_size(container, tg) >> PAGE_SHIFT;
 	int ret;
+
+	lockdep_assert_held(&container->lock);
 
 	if (!container->enabled)
 		return 0;
@@ -126,6 +138,8 @@ static int charge_enabled(struct tce_container *container,
 
 static void uncharge_enabled(struct tce_container *container)
 {
+	lockdep_assert_held(&container->lock);
+
 	account_locked_vm(container->mm, container->charge, false);
 	container->charge = 0;
 }
@@ -220,9 +234,11 @@ int tce_join(struct tce_container *container, struct iommu_group *group,
 void tce_leave(struct tce_container *container, struct iommu_group *group)
 {
 	struct tce_mediated *mediated = &container->mediated;
-	bool had = spapr_tce_domain_hardware(&container->domain);
+	bool had;
 
 	lockdep_assert_held(&container->lock);
+	had = spapr_tce_domain_hardware(&container->domain);
+
 	guard(mutex)(&mediated->lock);
 
 	spapr_tce_domain_leave(&container->domain, group);

@@ -142,6 +142,8 @@ void tce_release_memory(struct tce_container *container)
 	struct spapr_mem_region *region;
 	unsigned long key;
 
+	lockdep_assert_held(&container->lock);
+
 	xa_for_each(&container->regions, key, region)
 		spapr_mem_release(spapr_mem_of(container->mm), region);
 	if (!xa_empty(&container->regions))

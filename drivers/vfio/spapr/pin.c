@@ -21,8 +21,7 @@
 #include <asm/spapr_tce.h>
 #include "container.h"
 
-/* TCEs, and host pages, that are prepared on the stack */
-#define TCE_BATCH	64UL
+/* Host pages that are prepared on the stack */
 #define PAGE_BATCH	16UL
 
 /* Unpin the page of former TCEs, which have told what the device could do */
@@ -120,14 +119,14 @@ static void unpin_made(struct page **pages, unsigned long ua,
 static long pin_map(struct spapr_tce_window *window, unsigned long index,
 		    unsigned long ua, unsigned long npages, unsigned long perm)
 {
-	struct spapr_tce list[TCE_BATCH] __uninitialized;
+	struct spapr_tce list[SPAPR_TCE_BATCH] __uninitialized;
 	struct page *pages[PAGE_BATCH] __uninitialized;
 	const unsigned int shift = window->page_shift;
 	bool no_fault = pins_of(window)->no_fault;
 	unsigned long made;
 	long ret, got;
 
-	npages = min(npages, TCE_BATCH);
+	npages = min(npages, SPAPR_TCE_BATCH);
 	while (host_pages(ua, npages, shift) > PAGE_BATCH)
 		npages--;
 	got = pin_pages(ua, host_pages(ua, npages, shift),
@@ -152,11 +151,11 @@ static long pin_unmap(struct spapr_tce_window *window, unsigned long index,
 		      unsigned long npages, bool keep)
 {
 	u64 *origin = spapr_sparse_find(&window->origins, index);
-	struct spapr_tce list[TCE_BATCH] __uninitialized;
+	struct spapr_tce list[SPAPR_TCE_BATCH] __uninitialized;
 	long ret = 0;
 
 	while (npages) {
-		unsigned long run = min(npages, TCE_BATCH);
+		unsigned long run = min(npages, SPAPR_TCE_BATCH);
 		long err;
 
 		memset(list, 0, run * sizeof(list[0]));

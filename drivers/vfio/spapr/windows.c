@@ -15,6 +15,8 @@
 /* Can DMA be mapped? In software v2 needs no registered memory for that. */
 static int may_change(struct tce_container *container)
 {
+	lockdep_assert_held(&container->lock);
+
 	if (container->enabled)
 		return 0;
 	if (!container->v2 || spapr_tce_domain_hardware(&container->domain))
@@ -37,6 +39,7 @@ static int open_window(struct tce_container *container, int num,
 		.owner = container->v2 ? NULL : &container->pins.owner,
 	};
 
+	lockdep_assert_held(&container->lock);
 	guard(mutex)(&container->mediated.lock);
 
 	return spapr_tce_domain_open(&container->domain, num, &spec);
@@ -105,12 +108,15 @@ static void close_window(struct tce_container *container, int num)
 
 void tce_close_windows(struct tce_container *container)
 {
+	struct spapr_tce_window *window;
+	int num = -1;
+
 	lockdep_assert_held(&container->lock);
 
 	guard(mutex)(&container->mediated.lock);
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->domain.windows[num])
-			close_window(container, num);
+	while ((window = spapr_tce_domain_next_window(&container->domain,
+						      &num)))
+		close_window(container, num);
 }
 
 /* Close a window unless a mediated device keeps a page of it pinned */
@@ -139,6 +145,8 @@ static int default_window(struct tce_container *container)
 		spapr_tce_domain_table_group(&container->domain);
 	int ret;
 
+	lockdep_assert_held(&container->lock);
+
 	if (!container->default_due)
 		return 0;
 	if (!tg)
@@ -159,6 +167,8 @@ static int default_window(struct tce_container *container)
 u64 tce_default_size(struct tce_container *container,
 		     struct iommu_table_group *tg)
 {
+	lockdep_assert_held(&container->lock);
+
 	return container->default_size ?: tg->tce32_size;
 }
 
@@ -181,6 +191,8 @@ static int find_range(struct tce_container *container, u64 iova, u64 size,
 	struct iommu_table *tbl;
 	u64 page_mask;
 	int num;
+
+	lockdep_assert_held(&container->lock);
 
 	num = default_window(container);
 	if (num < 0)
@@ -362,11 +374,14 @@ long tce_create_window(struct tce_container *container, struct tce_args *args)
 void tce_undo_create_window(struct tce_container *container,
 			    const struct tce_args *args)
 {
+	struct spapr_tce_window *window;
+	int num = -1;
+
 	guard(mutex)(&container->lock);
 
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++)
-		if (container->domain.windows[num] &&
-		    container->slots[num].serial == args->serial)
+	while ((window = spapr_tce_domain_next_window(&container->domain,
+						      &num)))
+		if (container->slots[num].serial == args->serial)
 			remove_window(container, num);
 }
 
@@ -410,21 +425,19 @@ long tce_remove_window(struct tce_container *container,
 int tce_unmap_windows(struct tce_container *container)
 {
 	struct tce_mediated *mediated = &container->mediated;
+	struct spapr_tce_window *window;
+	int num = -1, ret;
 
 	lockdep_assert_held(&container->lock);
 
-	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
-		struct spapr_tce_window *window = container->domain.windows[num];
-		int ret;
-
-		if (!window)
-			continue;
+	while ((window = spapr_tce_domain_next_window(&container->domain,
+						      &num))) {
 		ret = tce_mediated_lock_unpinned(mediated,
 						 spapr_tce_window_start(window),
 						 spapr_tce_window_size(window));
 		if (ret)
 			return ret;
-		ret = spapr_tce_unmap(window, 0, window->tbl->it_size);
+		ret = spapr_tce_unmap(window, 0, window->npages);
 		tce_mediated_unlock(mediated);
 		if (ret)
 			return ret;

@@ -19,7 +19,8 @@ static struct fake *fake_container(struct kunit *test)
 	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
-	spapr_tce_domain_init(&fake->container.domain);
+	mutex_init(&fake->container.lock);
+	spapr_tce_domain_init(&fake->container.domain, &fake->container.lock);
 
 	return fake;
 }
@@ -44,9 +45,16 @@ static void shift_name(const unsigned int *shift, char *name)
 
 KUNIT_ARRAY_PARAM(shift, page_shifts, shift_name);
 
+static int locked_range(struct fake *fake, u64 iova, u64 size,
+			struct tce_range *range)
+{
+	guard(mutex)(&fake->container.lock);
+
+	return find_range(&fake->container, iova, size, range);
+}
+
 #define EXPECT_RANGE(test, fake, iova, size, result)			\
-	KUNIT_EXPECT_EQ(test, find_range(&(fake)->container, iova, size, \
-					 &range), result)
+	KUNIT_EXPECT_EQ(test, locked_range(fake, iova, size, &range), result)
 
 static void test_range(struct kunit *test)
 {

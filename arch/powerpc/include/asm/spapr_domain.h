@@ -3,12 +3,18 @@
  * Domains: DMA windows that are programmed into any number of groups
  *
  * A domain is what an owner of IOMMU groups gives them: up to two windows
- * (asm/spapr_tce.h), the same for all groups. The owner serialises all calls.
+ * (asm/spapr_tce.h), the same for all groups. The owner serialises all calls with
+ * a mutex of its own, which the domain knows so that it can assert it.
+ *
+ * It is not a domain of the IOMMU core. The core attaches devices one by one and
+ * maps by itself (generic_pt), which drivers/iommu/spapr serves; a container opens
+ * and closes windows one at a time, and moves them between software and hardware.
  */
 #ifndef _ASM_POWERPC_SPAPR_DOMAIN_H
 #define _ASM_POWERPC_SPAPR_DOMAIN_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 #include <asm/iommu.h>
 #include <asm/spapr_tce.h>
@@ -29,12 +35,14 @@ struct spapr_tce_domain_group {
  * struct spapr_tce_domain - windows and the groups that have them
  * @windows: the windows by number; NULL where there is none
  * @groups: struct spapr_tce_domain_group, the latest first
+ * @lock: the owner's mutex, which serialises its calls
  *
  * The owner reads both, and changes them by the functions below.
  */
 struct spapr_tce_domain {
 	struct spapr_tce_window *windows[IOMMU_TABLE_GROUP_MAX_TABLES];
 	struct list_head groups;
+	struct mutex *lock;	/* the owner's */
 };
 
 /**
@@ -63,7 +71,27 @@ struct spapr_tce_tables {
 	u32 levels[IOMMU_TABLE_GROUP_MAX_TABLES];
 };
 
-void spapr_tce_domain_init(struct spapr_tce_domain *domain);
+/**
+ * spapr_tce_domain_next_window() - iterate over the windows of a domain
+ * @domain: the domain
+ * @num: number of the window before, at first -1; receives that of this one
+ *
+ * A window may be closed before the next one is asked for.
+ *
+ * Context: any; the caller keeps other windows from being opened and closed.
+ * Return: the window, or NULL if there is no more.
+ */
+static inline struct spapr_tce_window *
+spapr_tce_domain_next_window(const struct spapr_tce_domain *domain, int *num)
+{
+	while (++*num < IOMMU_TABLE_GROUP_MAX_TABLES)
+		if (domain->windows[*num])
+			return domain->windows[*num];
+
+	return NULL;
+}
+
+void spapr_tce_domain_init(struct spapr_tce_domain *domain, struct mutex *lock);
 struct iommu_table_group *
 spapr_tce_domain_hardware(struct spapr_tce_domain *domain);
 struct iommu_table_group *

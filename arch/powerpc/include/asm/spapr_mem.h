@@ -35,7 +35,6 @@
 struct mm_struct;
 struct page;
 struct spapr_mem_region;
-struct spapr_mem_search;
 struct task_struct;
 
 /*
@@ -78,25 +77,7 @@ struct spapr_mem {
 	struct mm_struct *mm;
 };
 
-struct spapr_mem_user;
-
-/**
- * struct spapr_mem_user_ops - what a holder of TCEs is asked
- * @search: report each TCE that relies on registration to
- *	spapr_mem_search_tce() or spapr_mem_search_origin(), until
- *	spapr_mem_search_over(). A TCE that exists before the call and after it
- *	must be reported, and be on record as soon as the walk that made it has
- *	ended.
- * @lost: return true if TCEs that rely on registration may exist without being
- *	reported. Called after the end of the walks that may have lost them.
- *
- * Context: process context, may sleep; spapr_mem::lock held, no walk.
- */
-struct spapr_mem_user_ops {
-	void (*search)(struct spapr_mem_user *user,
-		       struct spapr_mem_search *search);
-	bool (*lost)(struct spapr_mem_user *user);
-};
+struct spapr_mem_user_ops;
 
 /**
  * struct spapr_mem_user - a holder of TCEs made from pinned memory
@@ -107,13 +88,6 @@ struct spapr_mem_user {
 	const struct spapr_mem_user_ops *ops;
 	struct list_head node;
 };
-
-void spapr_mem_add_user(struct spapr_mem *mem, struct spapr_mem_user *user);
-void spapr_mem_remove_user(struct spapr_mem *mem, struct spapr_mem_user *user);
-bool spapr_mem_search_over(const struct spapr_mem_search *search);
-void spapr_mem_search_tce(struct spapr_mem_search *search, unsigned long ua,
-			  unsigned long hpa);
-void spapr_mem_search_origin(struct spapr_mem_search *search, unsigned long ua);
 
 struct spapr_mem *spapr_mem_of(struct mm_struct *mm);
 struct spapr_mem_region *spapr_mem_register(struct spapr_mem *mem,
@@ -147,12 +121,6 @@ void spapr_mem_cover(struct spapr_mem *mem, unsigned long ua,
 		     unsigned long count, bool covered);
 int spapr_mem_copy(struct spapr_mem *mem, unsigned long ua, void *buffer,
 		   size_t size, bool write);
-
-/* Between registration and what is held, with spapr_mem::lock held */
-unsigned long spapr_mem_held_accounted(struct spapr_mem *mem,
-				       unsigned long first, unsigned long last);
-void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
-		      unsigned long last, bool paid);
 
 void spapr_mem_init(struct mm_struct *mm);
 void spapr_mem_destroy(struct mm_struct *mm);

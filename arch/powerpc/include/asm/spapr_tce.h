@@ -41,6 +41,8 @@
 
 /* TCEs in one request: what fits a 4 KiB list (LoPAPR, H_PUT_TCE_INDIRECT) */
 #define SPAPR_TCE_LIST_MAX	512UL
+/* TCEs that process context prepares on the stack before they are stored */
+#define SPAPR_TCE_BATCH		64UL
 #define SPAPR_TCE_PERM		(TCE_PCI_READ | TCE_PCI_WRITE)
 /*
  * The origin of a TCE in memory that was cleared and that the hardware may still
@@ -48,6 +50,9 @@
  * nothing is cached: a request that clears such a TCE needs no invalidation.
  */
 #define SPAPR_TCE_CLEARED	0x4UL
+
+/* IODA's second window begins at bit 59, and hypervisors follow it */
+#define SPAPR_TCE_SECOND_START	BIT_ULL(59)
 
 struct spapr_tce_hv;
 struct spapr_tce_kind;
@@ -95,21 +100,15 @@ struct spapr_tce_owner {
  * @owner: the owner pins what TCEs point to by itself; NULL where the TCEs rely
  *	on registered memory
  * @kind: what can be done with this kind of table
- * @hv: what only a table of the hypervisor's needs, else NULL
  * @in_memory: the table lies in this kernel's memory; for walks
  * @by_gpa: the addresses in @pages are those of a guest's memory
  * @watched: mediated devices use it; walks don't write it
  * @lost: the hypervisor failed in a way that leaves TCEs unknown; what they may
  *	point to stays pinned while the window lives, and nothing is mapped
- * @stuck: a group may still have the table after it has lost the window; if
- *	@lost as well, neither the window nor what it maps is ever freed
- * @drained: about to be closed; no writer finds it
- * @left_hv: of a window that was @lost when it left the hypervisor's table, what
- *	it had of that; until the table is gone
- * @memory: makes @mem ask for the window's TCEs (search.c)
  * @ref: the owner's reference, and each writer's
  * @suspects: see forget.c; NULL unless @by_gpa
  * @mm: the process whose writers may have the window, NULL if @by_gpa
+ * @owner_lock: the owner's mutex, which serialises its calls; NULL if it has none
  * @lock: protects what follows, and @watched, @drained and the table while writers
  *	are told of a change; held while a writer is revoked. Nests inside the
  *	owner's locks and spapr_mem::lock.
@@ -134,17 +133,31 @@ struct spapr_tce_window {
 	bool by_gpa;
 	bool watched;
 	bool lost;
-	bool stuck;
-	bool drained;
 	struct spapr_mem *mem;
 	const struct spapr_tce_owner *owner;
 	const struct spapr_tce_kind *kind;
+	/* private: for the engine */
+	/* What only a table of the hypervisor's needs, else NULL */
 	struct spapr_tce_hv *hv;
+	/*
+	 * Of a window that was @lost when it left the hypervisor's table, what
+	 * it had of that; until the table is gone.
+	 */
 	struct spapr_tce_hv *left_hv;
+	/*
+	 * A group may still have the table after it has lost the window; if
+	 * @lost as well, neither the window nor what it maps is ever freed.
+	 */
+	bool stuck;
+	/* About to be closed; no writer finds it */
+	bool drained;
+	/* Makes @mem ask for the window's TCEs (search.c) */
 	struct spapr_mem_user memory;
+	/* public: */
 	struct kref ref;
 	struct spapr_tce_suspects *suspects;
 	struct mm_struct *mm;
+	struct mutex *owner_lock;	/* the owner's calls */
 	struct mutex lock;	/* groups and writers */
 	struct list_head groups;
 	struct list_head writers;

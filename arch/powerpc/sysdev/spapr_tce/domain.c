@@ -27,17 +27,6 @@
 #include <asm/spapr_domain.h>
 #include "window.h"
 
-/* The window with the next number after *@num, and that number; or NULL */
-static struct spapr_tce_window *
-next_window(const struct spapr_tce_domain *domain, int *num)
-{
-	while (++*num < IOMMU_TABLE_GROUP_MAX_TABLES)
-		if (domain->windows[*num])
-			return domain->windows[*num];
-
-	return NULL;
-}
-
 /* The first group with hardware, or without, or NULL */
 static struct spapr_tce_domain_group *
 find_kind(struct spapr_tce_domain *domain, bool hardware)
@@ -66,12 +55,14 @@ find_group(struct spapr_tce_domain *domain, struct iommu_group *group)
 /**
  * spapr_tce_domain_init() - initialise a domain without windows and groups
  * @domain: the domain
+ * @lock: held by the owner when it calls any other function for the domain
  *
  * Context: any.
  */
-void spapr_tce_domain_init(struct spapr_tce_domain *domain)
+void spapr_tce_domain_init(struct spapr_tce_domain *domain, struct mutex *lock)
 {
 	memset(domain, 0, sizeof(*domain));
+	domain->lock = lock;
 	INIT_LIST_HEAD(&domain->groups);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_domain_init);
@@ -87,8 +78,11 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_init);
 struct iommu_table_group *
 spapr_tce_domain_hardware(struct spapr_tce_domain *domain)
 {
-	struct spapr_tce_domain_group *dg = find_kind(domain, true);
+	struct spapr_tce_domain_group *dg;
 
+	lockdep_assert_held(domain->lock);
+
+	dg = find_kind(domain, true);
 	return dg ? dg->table_group : NULL;
 }
 EXPORT_SYMBOL_GPL(spapr_tce_domain_hardware);
@@ -116,7 +110,7 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_table_group);
  * @domain: the domain
  * @bus: bus address, in bytes
  *
- * Context: calls are serialised by the owner.
+ * Context: any; the caller keeps windows from being opened and closed.
  * Return: the window's number, or -ENXIO.
  */
 int spapr_tce_domain_find(const struct spapr_tce_domain *domain, u64 bus)
@@ -124,7 +118,7 @@ int spapr_tce_domain_find(const struct spapr_tce_domain *domain, u64 bus)
 	struct spapr_tce_window *window;
 	int num = -1;
 
-	while ((window = next_window(domain, &num))) {
+	while ((window = spapr_tce_domain_next_window(domain, &num))) {
 		const struct iommu_table *tbl = window->tbl;
 
 		if ((bus >> tbl->it_page_shift) - tbl->it_offset < tbl->it_size)
@@ -197,6 +191,8 @@ int spapr_tce_domain_open(struct spapr_tce_domain *domain, int num,
 	struct iommu_table *tbl;
 	int ret;
 
+	lockdep_assert_held(domain->lock);
+
 	ret = tg->ops->create_table(tg, num, spec->page_shift, spec->size,
 				    spec->levels, &tbl);
 	if (ret)
@@ -207,6 +203,7 @@ int spapr_tce_domain_open(struct spapr_tce_domain *domain, int num,
 		drop_table(tg, num, tbl);
 		return PTR_ERR(window);
 	}
+	window->owner_lock = domain->lock;
 	if (find_kind(domain, false))
 		spapr_tce_window_watch(window, true);
 
@@ -237,6 +234,8 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_open);
 void spapr_tce_domain_close(struct spapr_tce_domain *domain, int num)
 {
 	struct spapr_tce_window *window = domain->windows[num];
+
+	lockdep_assert_held(domain->lock);
 
 	spapr_tce_window_drain(window);
 	detach_until(domain, num, NULL);
@@ -317,7 +316,9 @@ int spapr_tce_domain_make_tables(struct spapr_tce_domain *domain,
 	struct spapr_tce_window *window;
 	int num = -1, ret;
 
-	while ((window = next_window(domain, &num))) {
+	lockdep_assert_held(domain->lock);
+
+	while ((window = spapr_tce_domain_next_window(domain, &num))) {
 		ret = make_alike(window, tg, num,
 				 &tables->levels[num], &tables->tbl[num]);
 		if (ret) {
@@ -355,7 +356,7 @@ static void watch_windows(struct spapr_tce_domain *domain, bool watched)
 	struct spapr_tce_window *window;
 	int num = -1;
 
-	while ((window = next_window(domain, &num)))
+	while ((window = spapr_tce_domain_next_window(domain, &num)))
 		spapr_tce_window_watch(window, watched);
 }
 
@@ -366,7 +367,7 @@ static void detach_windows(struct spapr_tce_domain *domain,
 	struct spapr_tce_window *window;
 	int num = -1;
 
-	while ((window = next_window(domain, &num)))
+	while ((window = spapr_tce_domain_next_window(domain, &num)))
 		if (num < end)
 			spapr_tce_window_detach(window, group, num);
 }
@@ -378,7 +379,7 @@ static int attach_windows(struct spapr_tce_domain *domain,
 	struct spapr_tce_window *window;
 	int num = -1, ret;
 
-	while ((window = next_window(domain, &num))) {
+	while ((window = spapr_tce_domain_next_window(domain, &num))) {
 		ret = spapr_tce_window_attach(window, group, num);
 		if (ret) {
 			detach_windows(domain, group, num);
@@ -430,7 +431,7 @@ static void leave_hardware(struct spapr_tce_domain *domain,
 	struct spapr_tce_window *window;
 	int num = -1;
 
-	while ((window = next_window(domain, &num))) {
+	while ((window = spapr_tce_domain_next_window(domain, &num))) {
 		if (num >= end)
 			break;
 		tables->tbl[num] = to_software(window);
@@ -445,7 +446,7 @@ static int enter_hardware(struct spapr_tce_domain *domain,
 	struct spapr_tce_window *window;
 	int num = -1, ret;
 
-	while ((window = next_window(domain, &num))) {
+	while ((window = spapr_tce_domain_next_window(domain, &num))) {
 		ret = to_hardware(window, num, group, tables->tbl[num]);
 		if (ret) {
 			leave_hardware(domain, group, num, tables);
@@ -497,6 +498,8 @@ int spapr_tce_domain_join(struct spapr_tce_domain *domain,
 	struct spapr_tce_domain_group *dg;
 	int ret;
 
+	lockdep_assert_held(domain->lock);
+
 	dg = kzalloc(sizeof(*dg), GFP_KERNEL_ACCOUNT);
 	if (!dg)
 		return -ENOMEM;
@@ -523,7 +526,7 @@ static void last_hardware(struct spapr_tce_domain *domain,
 	int num = -1;
 
 	leave_hardware(domain, group, IOMMU_TABLE_GROUP_MAX_TABLES, &tables);
-	while ((window = next_window(domain, &num)))
+	while ((window = spapr_tce_domain_next_window(domain, &num)))
 		spapr_tce_window_put_table(window, tables.tbl[num]);
 }
 
@@ -542,6 +545,8 @@ void spapr_tce_domain_leave(struct spapr_tce_domain *domain,
 {
 	struct spapr_tce_domain_group *dg = find_group(domain, group);
 	bool hardware, last;
+
+	lockdep_assert_held(domain->lock);
 
 	if (WARN_ON_ONCE(!dg))
 		return;

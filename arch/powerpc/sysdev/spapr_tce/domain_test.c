@@ -6,7 +6,11 @@
  * has failed to take it away, is not freed.
  */
 #include <kunit/test.h>
+#include <linux/cleanup.h>
+#include <linux/mutex.h>
 #include "window_test.h"
+
+static DEFINE_MUTEX(owner_lock);
 
 static void idle_unpin(const u64 *tces, unsigned long npages)
 {
@@ -44,7 +48,8 @@ static void test_open_fails(struct kunit *test)
 	struct fake_group fake;
 
 	fake_group_begin(test, &fake);
-	spapr_tce_domain_init(&domain);
+	guard(mutex)(&owner_lock);
+	spapr_tce_domain_init(&domain, &owner_lock);
 	KUNIT_ASSERT_EQ(test, 0, spapr_tce_domain_join(&domain, fake.group,
 						       &fake.tg, NULL));
 
@@ -70,7 +75,8 @@ static void test_make_fails(struct kunit *test)
 	fake_group_begin(test, &soft);
 	fake_group_begin(test, &fake);
 	iommu_group_set_iommudata(soft.group, NULL, NULL);
-	spapr_tce_domain_init(&domain);
+	guard(mutex)(&owner_lock);
+	spapr_tce_domain_init(&domain, &owner_lock);
 	KUNIT_ASSERT_EQ(test, 0, spapr_tce_domain_join(&domain, soft.group,
 						       NULL, NULL));
 	KUNIT_ASSERT_EQ(test, 0, open_idle(&domain));

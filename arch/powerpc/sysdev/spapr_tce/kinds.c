@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 
 #include <asm/spapr_tce.h>
+#include "mem_user.h"
 #include "window.h"
 
 /* In memory */

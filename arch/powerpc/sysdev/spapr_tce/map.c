@@ -54,8 +54,11 @@ pinning_owner(const struct spapr_tce_window *window)
 long spapr_tce_exchange(struct spapr_tce_window *window, unsigned long index,
 			struct spapr_tce *list, unsigned long npages)
 {
-	long ret = window->kind->exchange(window, index, list, npages);
+	long ret;
 
+	spapr_tce_window_assert_owned(window);
+
+	ret = window->kind->exchange(window, index, list, npages);
 	/* The device forgets the former pages before they are unpinned */
 	spapr_tce_kill(window, index, npages);
 
@@ -166,7 +169,9 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 	const unsigned long first = index, end = index + npages;
 	long ret;
 
-	/* What one walk puts all or nothing of needs no look in advance */
+	spapr_tce_window_assert_owned(window);
+
+	/* One walk puts all of a batch or nothing, and looks by itself */
 	if (npages > SPAPR_TCE_BATCH ||
 	    spapr_sparse_leaf_end(index, end) < end ||
 	    spapr_tce_window_is_soft(window)) {
@@ -229,6 +234,8 @@ static long clear_leaves(struct spapr_tce_window *window, unsigned long index,
 long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages)
 {
+	spapr_tce_window_assert_owned(window);
+
 	return clear_leaves(window, index, index + npages, unmap_leaf);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_unmap);
@@ -274,7 +281,7 @@ static long refill_leaf(struct spapr_tce_window *window, unsigned long index,
 /* Put into the table what the origins say, as far as that goes: 0 or an error */
 long spapr_tce_refill_table(struct spapr_tce_window *window)
 {
-	unsigned long index = 0, end = window->tbl->it_size;
+	unsigned long index = 0, end = window->npages;
 
 	while (index < end &&
 	       spapr_sparse_next_leaf(&window->origins, &index, end - 1)) {
@@ -314,13 +321,11 @@ int spapr_tce_window_lookup(struct spapr_tce_window *window, u64 bus,
 {
 	const u64 size = 1ULL << window->page_shift, piece = 1ULL << shift;
 	const u64 first = bus & ~(piece - 1);
-	unsigned long index = (first >> window->page_shift) -
-			      window->tbl->it_offset;
+	unsigned long index = (first >> window->page_shift) - window->offset;
 	unsigned long npages = DIV_ROUND_UP((first & (size - 1)) + piece, size);
 	u64 expected = 0;
 
-	if (index >= window->tbl->it_size ||
-	    npages > window->tbl->it_size - index)
+	if (index >= window->npages || npages > window->npages - index)
 		return -EINVAL;
 
 	for (unsigned long i = 0; i < npages; i++, expected += size) {

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/wait.h>
 #include <asm/spapr_walk.h>
+#include "mem_user.h"
 #include "memory.h"
 
 /* Do all these words let TCEs of that size be made? */

@@ -133,6 +133,12 @@ void spapr_mem_prune(struct spapr_mem *mem, unsigned long first,
 		     unsigned long last, struct spapr_mem_pruned *pruned);
 void spapr_mem_free_pruned(struct spapr_mem_pruned *pruned);
 
+/* hold.c: with spapr_mem::lock held */
+unsigned long spapr_mem_held_accounted(struct spapr_mem *mem,
+				       unsigned long first, unsigned long last);
+void spapr_mem_settle(struct spapr_mem *mem, unsigned long first,
+		      unsigned long last, bool paid);
+
 /* reap.c */
 int spapr_mem_reap_left(struct spapr_mem *mem, bool killable);
 

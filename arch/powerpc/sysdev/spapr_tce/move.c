@@ -59,6 +59,8 @@ int spapr_tce_window_move(struct spapr_tce_window *window,
 	struct spapr_tce_hv *hv = NULL, *old_hv = window->hv;
 	long ret;
 
+	spapr_tce_window_assert_owned(window);
+
 	WARN_ON_ONCE(!window->watched);
 	if (kind->prepare) {
 		ret = kind->prepare(window, tbl, &hv);

@@ -16,6 +16,7 @@
  */
 #include <linux/export.h>
 #include <linux/kprobes.h>
+#include <linux/lockdep.h>
 #include <linux/log2.h>
 #include <linux/sched.h>
 
@@ -36,6 +37,13 @@ __kprobes __be64 *spapr_tce_address(const struct spapr_tce_window *window,
 	__be64 *tce;
 
 	return spapr_tce_in_memory(window->tbl, index, &tce) ? tce : NULL;
+}
+
+/* Lockdep knows of walks in virtual mode only */
+static __always_inline void assert_walk(enum spapr_tce_mode mode)
+{
+	if (mode == SPAPR_TCE_VIRTUAL)
+		lockdep_assert(lock_is_held(&spapr_tce_walk_map));
 }
 
 /* Invalidate TCEs in the PHBs, which see the stores before first */
@@ -288,8 +296,11 @@ long __kprobes spapr_tce_put(struct spapr_tce_window *window,
 			     unsigned long index, const struct spapr_tce *list,
 			     unsigned long npages, enum spapr_tce_mode mode)
 {
-	long ret = spapr_tce_store(window, index, list, npages);
+	long ret;
 
+	assert_walk(mode);
+
+	ret = spapr_tce_store(window, index, list, npages);
 	if (!ret)
 		tce_kill(window, index, npages, mode);
 	return ret;
@@ -317,6 +328,8 @@ long __kprobes spapr_tce_try_put(struct spapr_tce_window *window,
 {
 	__be64 *tce;
 	u64 *origin;
+
+	assert_walk(mode);
 
 	if (unlikely(!window->in_memory ||
 		     spapr_sparse_leaf_run(index, npages) < npages)) {
@@ -356,6 +369,8 @@ long __kprobes spapr_tce_clear(struct spapr_tce_window *window,
 	unsigned long first = index, end = index + npages;
 	unsigned int todo = 0;
 	long ret;
+
+	assert_walk(mode);
 
 	while (index < end) {
 		unsigned long run = spapr_sparse_leaf_run(index, end - index);

@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <asm/spapr_walk.h>
+#include "mem_user.h"
 #include "memory.h"
 
 /* TCEs without an explanation that are looked up at a time */

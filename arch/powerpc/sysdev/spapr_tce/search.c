@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 
 #include <asm/spapr_tce.h>
+#include "mem_user.h"
 #include "window.h"
 
 static struct spapr_tce_window *window_of(struct spapr_mem_user *user)

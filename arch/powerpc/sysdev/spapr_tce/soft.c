@@ -21,8 +21,6 @@
 #include <asm/spapr_tce.h>
 #include "window.h"
 
-/* IODA's second window begins at bit 59, and hypervisors follow it */
-#define SOFT_SECOND_START	BIT_ULL(59)
 /* What a partition usually has */
 #define SOFT_DEFAULT_SIZE	SZ_1G
 /* As many as bare metal has; they make no difference */
@@ -96,11 +94,11 @@ static long soft_create_table(struct iommu_table_group *table_group, int num,
 			      u32 page_shift, u64 size, u32 levels,
 			      struct iommu_table **tbl)
 {
-	if (!is_power_of_2(size) || size > SOFT_SECOND_START || !levels ||
+	if (!is_power_of_2(size) || size > SPAPR_TCE_SECOND_START || !levels ||
 	    levels > SOFT_LEVELS)
 		return -EINVAL;
 
-	*tbl = spapr_tce_soft_table(num ? SOFT_SECOND_START : 0,
+	*tbl = spapr_tce_soft_table(num ? SPAPR_TCE_SECOND_START : 0,
 				    size >> page_shift, page_shift,
 				    GFP_KERNEL_ACCOUNT);
 

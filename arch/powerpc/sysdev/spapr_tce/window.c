@@ -33,6 +33,7 @@
 #include <linux/slab.h>
 
 #include <asm/spapr_tce.h>
+#include "mem_user.h"
 #include "window.h"
 
 /**
@@ -308,6 +309,8 @@ int spapr_tce_window_attach(struct spapr_tce_window *window,
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
 	long ret;
 
+	spapr_tce_window_assert_owned(window);
+
 	ret = spapr_tce_window_add_group(window, group);
 	if (ret || !table_group)
 		return ret;
@@ -343,6 +346,8 @@ static void revoke_writers(struct spapr_tce_window *window,
  */
 void spapr_tce_window_watch(struct spapr_tce_window *window, bool watched)
 {
+	spapr_tce_window_assert_owned(window);
+
 	scoped_guard(mutex, &window->lock) {
 		WRITE_ONCE(window->watched, watched);
 		tell_writers(window);
@@ -396,6 +401,8 @@ long spapr_tce_window_detach(struct spapr_tce_window *window,
 {
 	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
 
+	spapr_tce_window_assert_owned(window);
+
 	spapr_tce_window_remove_group(window, group);
 
 	return table_group ? spapr_tce_window_unset(window, table_group, num) :
@@ -432,6 +439,8 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 {
 	struct spapr_mem *mem = window->mem;
 
+	spapr_tce_window_assert_owned(window);
+
 	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
 	if (window->lost && window->stuck) {
 		/* Registered memory goes on asking the window, and stays pinned */
@@ -458,12 +467,14 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
  */
 void spapr_tce_window_drain(struct spapr_tce_window *window)
 {
+	spapr_tce_window_assert_owned(window);
+
 	scoped_guard(mutex, &window->lock) {
 		window->drained = true;
 		revoke_writers(window, NULL);
 	}
 	/* Origins of what the hypervisor fails to clear stay */
-	if (spapr_tce_unmap(window, 0, window->tbl->it_size))
+	if (spapr_tce_unmap(window, 0, window->npages))
 		WRITE_ONCE(window->lost, true);
 }
 

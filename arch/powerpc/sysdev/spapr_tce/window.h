@@ -16,8 +16,7 @@
 #include <linux/spinlock.h>
 #include <asm/spapr_tce.h>
 
-/* How many TCEs are prepared on the stack before they are stored */
-#define SPAPR_TCE_BATCH		64UL
+struct spapr_mem_search;
 
 /* Requests for different leaves of a window rarely meet in a lock */
 #define SPAPR_TCE_HV_LOCKS	16
@@ -192,6 +191,14 @@ static inline void spapr_tce_set_origins(struct spapr_tce_window *window,
 
 	for (i = 0; i < npages; i++, ua += 1UL << window->page_shift)
 		WRITE_ONCE(origin[i], perm ? ua | perm : 0);
+}
+
+/* Calls of the owner are serialised */
+static inline void
+spapr_tce_window_assert_owned(const struct spapr_tce_window *window)
+{
+	if (window->owner_lock)
+		lockdep_assert_held(window->owner_lock);
 }
 
 /* The lock of the TCEs of @index's leaf, for a table of the hypervisor */
