@@ -4,16 +4,16 @@
  *
  * A process may hand the file of a group that it has made ready for DMA to
  * another part of the kernel, which then works on the group's DMA tables on
- * its behalf.  This file guarantees such an external user two things:
+ * its behalf. This file guarantees such an external user two things:
  *
- * - What it holds stays.  An external user is a user of the container: it
+ * - What it holds stays. An external user is a user of the container: it
  *   counts in vfio_group::external_users, which keeps UNSET_CONTAINER away,
  *   and it holds a reference on the group's open file, exactly as an open
- *   device does.  A group is detached from its container by UNSET_CONTAINER,
+ *   device does. A group is detached from its container by UNSET_CONTAINER,
  *   by the release of its file, or by the removal of its last device; the
  *   first two cannot happen while an external user holds the group.
  *
- * - What is taken from it is taken in order.  The third cannot be refused.
+ * - What is taken from it is taken in order. The third cannot be refused.
  *   Before it detaches the group, and so before the IOMMU driver gives the
  *   tables back to the host, vfio_group_revoke_external_users() has called
  *   each registered user and the call has returned.
@@ -75,7 +75,7 @@ static bool vfio_group_is_revoked(struct vfio_group *group)
 }
 
 /*
- * Takes the group from its registered users.  The caller has brought
+ * Takes the group from its registered users. The caller has brought
  * group->drivers to zero, holds a reference on the group's device and none of
  * VFIO's locks, and detaches the group afterwards.
  */
@@ -115,17 +115,17 @@ static bool vfio_group_is_ready(struct vfio_group *group)
  *	reference on it for the time of the call
  *
  * The group must be ready for DMA: attached to a container whose IOMMU has
- * been set.  Until vfio_group_put_external_user() the group then stays in its
+ * been set. Until vfio_group_put_external_user() the group then stays in its
  * container: VFIO_GROUP_UNSET_CONTAINER answers -EBUSY, and closing the files
  * of the group and of the container leaves the container, its IOMMU driver's
- * state, DMA windows and pinned memory in place.  Opening the group again
- * answers -EBUSY as long as it is held.  Only the removal of the group's last
+ * state, DMA windows and pinned memory in place. Opening the group again
+ * answers -EBUSY as long as it is held. Only the removal of the group's last
  * device takes the group away; a user that touches DMA tables therefore calls
  * vfio_external_user_register() before it does.
  *
  * A group can be taken any number of times, by one user or by several.
  *
- * Context: Process context, may sleep.  Takes vfio_group::group_lock, and the
+ * Context: Process context, may sleep. Takes vfio_group::group_lock, and the
  *	container's lock under it.
  * Return: the group, or ERR_PTR(-EINVAL) when @filep is no VFIO group, or its
  *	group is not in a container (an iommufd is none), its container has no
@@ -156,7 +156,7 @@ EXPORT_SYMBOL_GPL(vfio_group_get_external_user);
  * unregistered what it registered, unless its callback has been called.
  *
  * When the group's file has been closed and this was its last user, the group
- * leaves its container, and the container goes with its last group.  That
+ * leaves its container, and the container goes with its last group. That
  * happens as with any last reference on a file: before the current task
  * returns to user space, or from a worker when it is a kernel thread.
  *
@@ -176,13 +176,13 @@ EXPORT_SYMBOL_GPL(vfio_group_put_external_user);
  * vfio_external_user_iommu_group() - get the IOMMU group of a held VFIO group
  * @group: group from vfio_group_get_external_user()
  *
- * Takes no reference.  The pointer is good for a registered user only, and
- * for as long as it holds @group and its callback has not returned.  A user
+ * Takes no reference. The pointer is good for a registered user only, and
+ * for as long as it holds @group and its callback has not returned. A user
  * that takes a reference of its own gives it back by then: platforms free what
  * backs an IOMMU group together with its last device (powernv warns when the
  * group outlives it).
  *
- * Context: Process context, may sleep.  Takes vfio_group::group_lock.
+ * Context: Process context, may sleep. Takes vfio_group::group_lock.
  * Return: the IOMMU group, or ERR_PTR(-ENODEV) after revocation.
  */
 struct iommu_group *vfio_external_user_iommu_group(struct vfio_group *group)
@@ -199,7 +199,7 @@ EXPORT_SYMBOL_GPL(vfio_external_user_iommu_group);
  * vfio_external_user_iommu_id() - get the number of a held VFIO group
  * @group: group from vfio_group_get_external_user()
  *
- * Context: Process context, may sleep.  Takes vfio_group::group_lock.
+ * Context: Process context, may sleep. Takes vfio_group::group_lock.
  * Return: the id of the group's IOMMU group, which names it in /dev/vfio and
  *	in /sys/kernel/iommu_groups, or -ENODEV after revocation.
  */
@@ -220,20 +220,20 @@ EXPORT_SYMBOL_GPL(vfio_external_user_iommu_id);
  *
  * When the group's last device leaves its driver (unbind, removal, hot
  * unplug) each registered user is called, one after the other, and only when
- * all calls have returned does the group leave its container.  An open device
+ * all calls have returned does the group leave its container. An open device
  * file delays the removal, and so the calls, until user space closes it.
  *
  * The callback runs in process context and may sleep: it may take the locks
- * of its own subsystem and wait for readers of SRCU.  It is called with the
+ * of its own subsystem and wait for readers of SRCU. It is called with the
  * driver core's lock of the departing device held, in hot unplug also that of
  * PCI removal and rescan (pci_rescan_remove_lock), and with
- * vfio_group::external_lock.  It may call vfio_group_put_external_user(); it
+ * vfio_group::external_lock. It may call vfio_group_put_external_user(); it
  * may call vfio_group_get_external_user(), vfio_external_user_iommu_id() and
- * vfio_external_user_iommu_group(), which answer their errors.  It must not
+ * vfio_external_user_iommu_group(), which answer their errors. It must not
  * call vfio_external_user_register() or vfio_external_user_unregister(), for
  * whichever group, nor wait for a lock under which somebody does.
  *
- * Context: Process context, may sleep.  Takes vfio_group::external_lock, so
+ * Context: Process context, may sleep. Takes vfio_group::external_lock, so
  *	that it waits for callbacks that are under way.
  * Return: 0, or -ENODEV when the group has been revoked already; the callback
  *	is not called then.
@@ -261,7 +261,7 @@ EXPORT_SYMBOL_GPL(vfio_external_user_register);
  *
  * After return the callback neither runs nor will run.
  *
- * Context: Process context, may sleep.  Takes vfio_group::external_lock, so
+ * Context: Process context, may sleep. Takes vfio_group::external_lock, so
  *	that it waits for callbacks that are under way; not to be called from
  *	one, nor with a lock that one takes, nor as a reader of SRCU that one
  *	waits for.

@@ -17,8 +17,8 @@ struct vfio_group;
 /**
  * struct vfio_external_user - an external user that is told of revocation
  * @revoke: called once, when the group loses its last device while this user
- *	is registered.  When it returns the user has stopped all access to the
- *	group's DMA tables.  Runs in process context without any lock of VFIO's
+ *	is registered. When it returns the user has stopped all access to the
+ *	group's DMA tables. Runs in process context without any lock of VFIO's
  *	that a function of this API takes, except as said for
  *	vfio_external_user_register() and vfio_external_user_unregister().
  *

@@ -27,7 +27,7 @@
 
 /*
  * A device that is asked to unpin does so before its callback returns, or soon
- * after. After this many requests in vain the call fails.
+ * after. The call fails if the device has not done so after this many requests.
  */
 #define ASK_TIMES	10
 #define ASK_INTERVAL	(HZ / 10)

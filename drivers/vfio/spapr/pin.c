@@ -24,7 +24,7 @@
 /* Host pages that are prepared on the stack */
 #define PAGE_BATCH	16UL
 
-/* Unpin the page of former TCEs, which have told what the device could do */
+/* Unpin the page of former TCEs, dirty if they let the device write to it */
 static void unpin_tces(u64 tce, unsigned long npins)
 {
 	struct page *page = pfn_to_page(tce >> PAGE_SHIFT);
@@ -103,7 +103,7 @@ static unsigned long make_tces(struct spapr_tce_window *window,
 	return made;
 }
 
-/* The TCEs have not been put, or have been cleared again */
+/* Unpin pages whose TCEs have not been put, or have been cleared again */
 static void unpin_made(struct page **pages, unsigned long ua,
 		       unsigned long made, unsigned int shift)
 {

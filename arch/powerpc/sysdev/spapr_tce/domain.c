@@ -277,7 +277,7 @@ static int make_alike(const struct spapr_tce_window *window,
 	if (!(tg->pgsizes & BIT_ULL(window->page_shift)))
 		return -EINVAL;
 
-	/* Software made no difference between more levels and fewer */
+	/* A table in software has no levels, so any number was accepted */
 	*levels = min(*levels, max(tg->max_levels, 1U));
 	do {
 		ret = tg->ops->create_table(tg, num, window->page_shift, size,
@@ -395,7 +395,7 @@ static struct iommu_table *to_software(struct spapr_tce_window *window)
 {
 	struct iommu_table *old = window->tbl, *soft;
 
-	/* A few bytes, and the window cannot do without them */
+	/* A few bytes, without which the window cannot go on */
 	soft = spapr_tce_soft_table(spapr_tce_window_start(window),
 				    old->it_size, window->page_shift,
 				    GFP_KERNEL | __GFP_NOFAIL);

@@ -9,13 +9,13 @@
  * A walk stores origin and TCE one after the other, and two walks may write the
  * same TCE. So the two words can contradict each other when they are read here. A
  * TCE that does not point to where its origin is mapped is cleared as well, as it
- * may point to the memory that goes. But it may be one that a walk has put just
- * now, and whose origin is not seen yet. Therefore what looks as if it had to go
- * is looked at again after the walks under way. If it is still the same it goes.
+ * may point to the lost memory. But a walk may have put it just now, and its origin
+ * may not be visible yet. Therefore a suspect TCE is read again after the walks
+ * under way have ended, and is cleared if it is still the same.
  *
- * Waiting costs a look at each CPU and the rest of its walk. So suspects of many
- * walks are gathered before. There is room for as many as a hypercall has TCEs.
- * That is 12 KiB a window, and of a gigabyte in pages of 4 KiB one waits 512 times.
+ * To wait for walks means to look at each CPU and to let its walk end. So many
+ * suspects are gathered before. There is room for as many as a hypercall has TCEs.
+ * That takes 12 KiB per window, and 512 waits per gigabyte in pages of 4 KiB.
  */
 #define pr_fmt(fmt) "spapr_tce: " fmt
 
@@ -53,11 +53,11 @@ static bool contradicts(const struct spapr_tce_window *window, u64 origin,
 			(tce & ~SPAPR_TCE_PERM);
 }
 
-/* TCEs that are looked at, or cleared, in one walk */
+/* TCEs that are read, or cleared, in one walk */
 #define FORGET_BATCH	32
 
 /**
- * struct suspect - a TCE that may have to go
+ * struct suspect - a TCE that may have to be cleared
  * @index: where it is in the window
  * @tce: the TCE, 0 if it need not
  * @origin: its origin
@@ -69,7 +69,7 @@ struct suspect {
 };
 
 /**
- * struct spapr_tce_suspects - TCEs of a window that may have to go
+ * struct spapr_tce_suspects - TCEs of a window that may have to be cleared
  * @count: how many there are
  * @list: by index
  */
@@ -142,7 +142,7 @@ static void clear_suspect(const struct spapr_tce_loss *loss,
 		cmpxchg(origin, now.origin, SPAPR_TCE_CLEARED);
 }
 
-/* How many of the first suspects are not further apart than one walk's TCEs? */
+/* Count the first suspects that are no further apart than the TCEs of one walk */
 static unsigned long suspects_together(const struct suspect *suspects,
 				       unsigned long count)
 {
@@ -154,7 +154,7 @@ static unsigned long suspects_together(const struct suspect *suspects,
 	return n;
 }
 
-/* Clear the suspects on the list that are still as they were. It is empty then */
+/* Clear the suspects that have not changed, and empty the list */
 static void clear_suspects(const struct spapr_tce_loss *loss)
 {
 	struct spapr_tce_suspects *suspects = loss->window->suspects;

@@ -37,7 +37,7 @@ pinning_owner(const struct spapr_tce_window *window)
  * @index: first TCE
  * @list: of each TCE to put the word to be noted as its origin and the TCE
  *	itself, made with spapr_tce_window::perm; or 0 to clear it. Receives as
- *	spapr_tce::tce the former TCE if the device has ceased to reach its page
+ *	spapr_tce::tce the former TCE if the device no longer reaches its page
  *	through this TCE, else 0.
  * @npages: how many, all of one leaf, which has been populated
  *
@@ -75,14 +75,14 @@ static int may_map(struct spapr_tce_window *window, unsigned long ua,
 	       window->kind->may_map(window, ua, size);
 }
 
-/* Allocate what TCEs of one leaf need. As a rule it is there. */
+/* Allocate what TCEs of one leaf need, unless the leaf is populated already */
 static long populate_leaf(struct spapr_tce_window *window, unsigned long index,
 			  unsigned long npages)
 {
 	u64 *origin;
 	__be64 *tce;
 
-	/* What is populated stays while the window is there, also without a walk */
+	/* A populated leaf stays while the window exists, also without a walk */
 	if (window->in_memory && !READ_ONCE(window->lost) &&
 	    spapr_tce_find(window, index, &origin, &tce))
 		return 0;
@@ -171,7 +171,7 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 
 	spapr_tce_window_assert_owned(window);
 
-	/* One walk puts all of a batch or nothing, and looks by itself */
+	/* A single batch is put as a whole or not at all, so it needs no check */
 	if (npages > SPAPR_TCE_BATCH ||
 	    spapr_sparse_leaf_end(index, end) < end ||
 	    spapr_tce_window_is_soft(window)) {
@@ -245,12 +245,12 @@ EXPORT_SYMBOL_GPL(spapr_tce_unmap);
 /* Clear the table and leave the origins, which say what is mapped */
 void spapr_tce_empty_table(struct spapr_tce_window *window)
 {
-	/* What the hypervisor keeps is reached until it takes the table away */
+	/* The device reaches TCEs that are left until the table is taken away */
 	if (clear_leaves(window, 0, window->npages, empty_leaf))
 		WRITE_ONCE(window->lost, true);
 }
 
-/* Put into the table what the origins of one leaf say, as they stand there */
+/* Put TCEs of one leaf for what its origins say is mapped */
 static long refill_leaf(struct spapr_tce_window *window, unsigned long index,
 			unsigned long stop)
 {
@@ -278,7 +278,7 @@ static long refill_leaf(struct spapr_tce_window *window, unsigned long index,
 	return 0;
 }
 
-/* Put into the table what the origins say, as far as that goes: 0 or an error */
+/* Put TCEs for all that the origins say is mapped. Stops at the first error. */
 long spapr_tce_refill_table(struct spapr_tce_window *window)
 {
 	unsigned long index = 0, end = window->npages;

@@ -34,7 +34,7 @@ static void leave(struct spapr_mem *mem, struct spapr_mem_region *region)
 	list_add_tail(&region->left, &mem->left);
 }
 
-/* It gets one again */
+/* The region gets a use again */
 static void take_up(struct spapr_mem *mem, struct spapr_mem_region *region)
 {
 	list_del(&region->left);
@@ -145,7 +145,7 @@ region_fill(struct spapr_mem *mem, struct spapr_mem_region *region)
 	return region;
 }
 
-/* Wait without the lock until some region has been filled, or could not be */
+/* Wait without the lock until the pinning of some region has ended */
 static int wait_filled(struct spapr_mem *mem)
 {
 	DEFINE_WAIT(wait);
@@ -190,7 +190,7 @@ region_get(struct spapr_mem *mem, unsigned long ua, unsigned long size)
 	if (!IS_ERR(region) || list_empty(&mem->left))
 		return region;
 
-	/* Regions without a use may be all that was in the way */
+	/* Regions without a use may be the only obstacle */
 	ret = spapr_mem_reap_left(mem, true);
 	if (ret)
 		return ERR_PTR(ret);
@@ -239,8 +239,8 @@ EXPORT_SYMBOL_GPL(spapr_mem_register);
  * @ua: first address, in bytes
  * @size: in bytes
  *
- * No use is taken. The answer serves to be compared with the regions that the
- * caller has registered; unless it is one of these it may be gone already.
+ * No use is taken. The caller compares the region with those that it has
+ * registered; any other region may be freed already.
  *
  * Context: process context, may sleep.
  * Return: the region, or NULL.

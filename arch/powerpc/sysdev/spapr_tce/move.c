@@ -75,7 +75,7 @@ int spapr_tce_window_move(struct spapr_tce_window *window,
 	if (window->mem)
 		mutex_unlock(&window->mem->lock);
 	hv = ret ? hv : old_hv;
-	/* What could not be cleared stays pinned while the table is there */
+	/* Pages of TCEs that are left stay pinned as long as the table exists */
 	if (window->lost && !window->left_hv)
 		window->left_hv = hv;
 	else

@@ -132,7 +132,7 @@ static long __kprobes put_by_hypervisor(struct spapr_tce_window *window,
 	unsigned long i, flags;
 	long ret;
 
-	/* Make a table in an unknown state no worse */
+	/* Put nothing into a table in an unknown state */
 	if (READ_ONCE(window->lost))
 		return -EIO;
 
@@ -149,7 +149,7 @@ static long __kprobes put_by_hypervisor(struct spapr_tce_window *window,
 
 /* What clearing TCEs in memory has to be followed by */
 #define CLEAR_KILL	1	/* invalidation */
-#define CLEAR_CONFIRM	2	/* then the origins can say that it was done */
+#define CLEAR_CONFIRM	2	/* then marking the origins as invalidated */
 
 /* Clear TCEs of one leaf in memory */
 static __always_inline unsigned int clear_leaf(struct spapr_tce_window *window,
@@ -204,7 +204,7 @@ hypervisor_has_none(const struct spapr_tce_window *window, const u64 *origin,
 	unsigned long i;
 	u64 any = 0;
 
-	/* As a rule the first tells */
+	/* Mostly the first TCE is enough to tell */
 	if (READ_ONCE(origin[0]) || READ_ONCE(window->lost))
 		return false;
 

@@ -14,7 +14,7 @@
 
 /*
  * Make TCEs for user memory from @ua on. Those for one of the host's pages
- * follow from one look.
+ * follow from one lookup.
  */
 static __always_inline bool
 make_registered(struct spapr_mem_cursor *cursor, struct spapr_tce *list,
@@ -70,7 +70,7 @@ long spapr_tce_map_registered(struct spapr_tce_window *window,
 		spapr_tce_kill(window, index, done);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 
-	/* An error after the first part comes again with the rest */
+	/* After a part was mapped, the next call for the rest returns the error */
 	return done ?: ret;
 }
 

@@ -9,7 +9,7 @@
  * registered.
  *
  * To the domain, tables in software look like those of any group: the same
- * operations make them, and they are where the windows of hardware are.
+ * operations make them, and they begin at the same bus addresses as hardware's.
  */
 #include <linux/bits.h>
 #include <linux/kref.h>

@@ -27,7 +27,7 @@ bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 		       gfp_t gfp)
 {
 	array->top_shift = spapr_sparse_top_shift(index_bits);
-	/* A root that is a leaf is a whole one, like all */
+	/* A root that is also the only leaf has the size of a leaf */
 	array->root_shift = max(index_bits - array->top_shift,
 				SPAPR_SPARSE_NODE_SHIFT);
 	array->root = kzalloc(sizeof(*array->root) << array->root_shift, gfp);

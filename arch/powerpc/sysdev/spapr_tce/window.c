@@ -18,7 +18,7 @@
  * A hypervisor may fail to clear a TCE. Then a device may reach its page until
  * the hypervisor has taken the table away from the group, and the page stays
  * pinned until then. If that fails too, the page, the table and the window stay
- * for good: nothing can tell when the device ceases to reach them.
+ * for good, because there is no way to find out when the device stops using them.
  */
 #define pr_fmt(fmt) "spapr_tce: " fmt
 
@@ -65,9 +65,9 @@ static void tell_writers(struct spapr_tce_window *window)
 }
 
 /*
- * Put the window on @tbl, and exchange all that depends on the kind of table. No
- * walk uses a window that is watched; but writers populate it, with the lock held
- * that they take to be told.
+ * Put the window on @tbl, and set all that depends on the kind of table. No walk
+ * uses a window that is watched. Writers may populate it, but not while they are
+ * told of the change.
  */
 void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl,
@@ -145,7 +145,7 @@ static int init_window(struct spapr_tce_window *window, struct iommu_table *tbl)
 	return 0;
 }
 
-/* A window of @tbl, with all that is not for its creator to say */
+/* Allocate a window, and set what does not depend on whose memory it maps */
 static struct spapr_tce_window *alloc_window(struct iommu_table *tbl)
 {
 	struct spapr_tce_window *window;
@@ -409,7 +409,7 @@ long spapr_tce_window_detach(struct spapr_tce_window *window,
 			     0;
 }
 
-/* The last group of the table has lost the window: drop the table, or keep it */
+/* Drop a table that no group has any more, or keep it if one may still have it */
 void spapr_tce_window_put_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl)
 {
@@ -558,7 +558,7 @@ struct spapr_tce_window *spapr_tce_window_get(struct iommu_group *group,
 EXPORT_SYMBOL_GPL(spapr_tce_window_get);
 
 /**
- * spapr_tce_window_put() - cease to be a writer
+ * spapr_tce_window_put() - stop being a writer of a window
  * @writer: the writer; the window is gone already if it has been revoked. Its
  *	walks do not reach the window any more, and spapr_tce_quiesce() has been
  *	called since.
