@@ -39,6 +39,8 @@ config := tools/testing/qemu/config
 host_config := $(config)/host.config $(config)/host-$(BASE).config
 # What only the series makes possible on a base
 series_config := $(host_config) $(wildcard $(config)/series-$(BASE).config)
+# What runs the KUnit tests of each folder that has such; kunit.test runs them
+kunit := $(wildcard arch/*/*/*/.kunitconfig drivers/*/*/.kunitconfig)
 busybox := $S/ppc64el/busybox
 busybox_be := $S/ppc64/busybox
 qemu := $S/ppc64el/qemu
@@ -113,8 +115,8 @@ kernel-base: tree $(busybox)
 ## make kernel-distro $B/distro/vmlinux: patched, with NUMA, kdump and seccomp
 $(variants:%=kernel-%): kernel-%: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
-		$(series_config) $(config)/$*.config \
-		$(wildcard $(config)/$*-$(BASE).config)
+		$(series_config) $(if $(filter debug,$*),$(kunit)) \
+		$(config)/$*.config $(wildcard $(config)/$*-$(BASE).config)
 
 kernel-be: setup-be $(busybox_be)
 
@@ -149,7 +151,7 @@ kernel-kcsan: tree $(busybox)
 ## make kernel-gcov   $B/gcov/vmlinux: patched, counts which lines have run
 kernel-gcov: tree $(busybox)
 	@COVERED="$$(tools/testing/qemu/coverage -o)" tools/build/kernel \
-		$(B) $(B)/linux $(B)/gcov $(series_config) \
+		$(B) $(B)/linux $(B)/gcov $(series_config) $(kunit) \
 		$(config)/gcov.config
 
 $(busybox): | setup
