@@ -332,6 +332,20 @@ long tce_get_info(struct tce_container *container, struct tce_args *args)
 	return 0;
 }
 
+/* Windows are those of groups and hold memory of one process. */
+static int bind_to_groups(struct tce_container *container)
+{
+	int ret;
+
+	lockdep_assert_held(&container->lock);
+
+	ret = tce_bind_mm(container);
+	if (ret)
+		return ret;
+
+	return list_empty(&container->domain.groups) ? -ENXIO : 0;
+}
+
 /* VFIO_IOMMU_SPAPR_TCE_CREATE */
 long tce_create_window(struct tce_container *container, struct tce_args *args)
 {
@@ -340,11 +354,9 @@ long tce_create_window(struct tce_container *container, struct tce_args *args)
 
 	lockdep_assert_held(&container->lock);
 
-	ret = tce_bind_mm(container);
+	ret = bind_to_groups(container);
 	if (ret)
 		return ret;
-	if (list_empty(&container->domain.groups))
-		return -ENXIO;
 	if (args->wrong)
 		return args->wrong;
 	if (create->flags)
@@ -394,11 +406,9 @@ long tce_remove_window(struct tce_container *container,
 
 	lockdep_assert_held(&container->lock);
 
-	ret = tce_bind_mm(container);
+	ret = bind_to_groups(container);
 	if (ret)
 		return ret;
-	if (list_empty(&container->domain.groups))
-		return -ENXIO;
 	if (args->wrong)
 		return args->wrong;
 	if (remove->flags)
