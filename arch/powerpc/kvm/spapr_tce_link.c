@@ -487,8 +487,10 @@ static int replay_tce(struct kvmppc_spapr_tce_table *table,
 {
 	int ret = kvmppc_tce_put_parts(table, link, index, tce, list, true);
 
-	if (ret != -EFAULT || has_been_put(link, index, tce))
-		return ret == -EFAULT ? 0 : ret;
+	if (ret != -EFAULT)
+		return ret;
+	if (has_been_put(link, index, tce))
+		return 0;
 	return kvmppc_tce_clear_parts(link, index, 1) ? 0 : -EIO;
 }
 
