@@ -110,6 +110,9 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 	if (tce_nmi_left_work())
 		tce_restore_decrementer(&saved);
 	if (ret >= H_TOO_HARD) {
+		/* At the exit only more lists can be read */
+		if (req != H_PUT_TCE_INDIRECT)
+			vcpu->arch.spapr_tce_at_exit = false;
 		unsave_registers(vcpu);
 		return false;
 	}

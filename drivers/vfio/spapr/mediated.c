@@ -159,6 +159,33 @@ static void ask_devices(struct tce_mediated *mediated, u64 start, u64 size)
 		device->ops->dma_unmap(device, first, length);
 }
 
+/* Ask the devices to unpin a range until nothing is pinned there, then lock */
+static noinline int ask_and_lock(struct tce_mediated *mediated, u64 start,
+				 u64 size)
+{
+	unsigned long first = first_page(start), last = last_page(start, size);
+	int ret;
+
+	for (unsigned int asked = 0; asked < ASK_TIMES; asked++) {
+		ask_devices(mediated, start, size);
+		ret = wait_event_killable_timeout(mediated->unpinned,
+						  !is_pinned(mediated, first,
+							     last),
+						  ASK_INTERVAL);
+		if (ret < 0)
+			return -EINTR;
+
+		mutex_lock(&mediated->lock);
+		if (!is_pinned(mediated, first, last))
+			return 0;
+		mutex_unlock(&mediated->lock);
+	}
+
+	pr_warn_ratelimited("mediated devices do not unpin bus addresses from %#llx on\n",
+			    start);
+	return -EBUSY;
+}
+
 /**
  * tce_mediated_lock_unpinned() - lock mappings when nothing is pinned in a range
  * @mediated: of the container
@@ -176,29 +203,13 @@ static void ask_devices(struct tce_mediated *mediated, u64 start, u64 size)
 int tce_mediated_lock_unpinned(struct tce_mediated *mediated, u64 start,
 			       u64 size)
 {
-	unsigned long first = first_page(start), last = last_page(start, size);
-	int ret;
+	mutex_lock(&mediated->lock);
+	if (!size || !is_pinned(mediated, first_page(start),
+				last_page(start, size)))
+		return 0;
+	mutex_unlock(&mediated->lock);
 
-	for (unsigned int asked = 0; ; asked++) {
-		mutex_lock(&mediated->lock);
-		if (!size || !is_pinned(mediated, first, last))
-			return 0;
-		mutex_unlock(&mediated->lock);
-
-		if (asked == ASK_TIMES)
-			break;
-		ask_devices(mediated, start, size);
-		ret = wait_event_killable_timeout(mediated->unpinned,
-						  !is_pinned(mediated, first,
-							     last),
-						  ASK_INTERVAL);
-		if (ret < 0)
-			return -EINTR;
-	}
-
-	pr_warn_ratelimited("mediated devices do not unpin bus addresses from %#llx on\n",
-			    start);
-	return -EBUSY;
+	return ask_and_lock(mediated, start, size);
 }
 
 /**

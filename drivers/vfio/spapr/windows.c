@@ -141,14 +141,14 @@ static int remove_window(struct tce_container *container, int num)
 /* Before anything is looked up in the windows: make the default one, if due */
 static int default_window(struct tce_container *container)
 {
-	struct iommu_table_group *tg =
-		spapr_tce_domain_table_group(&container->domain);
+	struct iommu_table_group *tg;
 	int ret;
 
 	lockdep_assert_held(&container->lock);
 
 	if (!container->default_due)
 		return 0;
+	tg = spapr_tce_domain_table_group(&container->domain);
 	if (!tg)
 		return -ENODEV;
 
@@ -188,8 +188,7 @@ struct tce_range {
 static int find_range(struct tce_container *container, u64 iova, u64 size,
 		      struct tce_range *range)
 {
-	struct iommu_table *tbl;
-	u64 page_mask;
+	struct spapr_tce_window *window;
 	int num;
 
 	lockdep_assert_held(&container->lock);
@@ -202,16 +201,15 @@ static int find_range(struct tce_container *container, u64 iova, u64 size,
 	if (num < 0)
 		return num;
 
-	range->window = container->domain.windows[num];
-	tbl = range->window->tbl;
-	page_mask = BIT_ULL(tbl->it_page_shift) - 1;
-	if ((iova | size) & page_mask)
+	window = container->domain.windows[num];
+	if ((iova | size) & window->page_mask)
 		return -EINVAL;
 
-	range->index = (iova >> tbl->it_page_shift) - tbl->it_offset;
-	range->npages = size >> tbl->it_page_shift;
+	range->window = window;
+	range->index = (iova >> window->page_shift) - window->offset;
+	range->npages = size >> window->page_shift;
 
-	return range->npages > tbl->it_size - range->index ? -EINVAL : 0;
+	return range->npages > window->npages - range->index ? -EINVAL : 0;
 }
 
 /*
@@ -244,7 +242,7 @@ long tce_map_dma(struct tce_container *container, const struct tce_args *args)
 		perm |= TCE_PCI_READ;
 	if (map->flags & VFIO_DMA_MAP_FLAG_WRITE)
 		perm |= TCE_PCI_WRITE;
-	if (!perm || map->vaddr & (IOMMU_PAGE_SIZE(range.window->tbl) - 1))
+	if (!perm || map->vaddr & range.window->page_mask)
 		return -EINVAL;
 	if (!range.npages)
 		return 0;

@@ -144,27 +144,53 @@ static long map_leaf(struct spapr_tce_window *window, unsigned long *index,
 	return min(done, 0L);
 }
 
-/**
- * spapr_tce_map() - map a range of user memory
- * @window: the window
- * @index: first TCE
- * @ua: user address of the current process, a multiple of the window's page
- *	size
- * @npages: how many TCEs, at least 1; the range lies in the window
- * @perm: SPAPR_TCE_PERM bits, at least one
- *
- * Replaces what was mapped there. If it fails, the part of the range that had
- * been done is clear.
- *
- * Context: process context, may sleep; calls are serialised by the owner.
- * Return: 0; -EINVAL for memory that is not registered, or not as pages of the
- * window's size; for a table in software, -EFAULT if no user memory can be
- * there, and -EINTR if the process is being killed; the error of
- * spapr_tce_owner::map; -ENOMEM; the error of a hypervisor's table, and -EIO
- * for ever after one has lost track of what it maps.
+/* Do these TCEs map registered memory of one host page, by a table in memory? */
+static bool is_within_page(const struct spapr_tce_window *window,
+			   unsigned long index, unsigned long ua,
+			   unsigned long npages)
+{
+	return window->in_memory && !window->owner && !READ_ONCE(window->lost) &&
+	       npages <= (PAGE_SIZE - (ua & ~PAGE_MASK)) >> window->page_shift &&
+	       spapr_sparse_one_leaf(index, npages);
+}
+
+/*
+ * Map what is_within_page(). One look decides about all TCEs, so that they need
+ * no list. Returns -EAGAIN where a level is missing.
  */
-long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
-		   unsigned long ua, unsigned long npages, unsigned long perm)
+static long map_within_page(struct spapr_tce_window *window,
+			    unsigned long index, unsigned long ua,
+			    unsigned long npages, unsigned long perm)
+{
+	const unsigned long step = window->page_mask + 1;
+	unsigned long hpa, i;
+	long ret = -EAGAIN;
+	u64 *origin;
+	__be64 *tce;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	if (!spapr_mem_to_phys(window->pages, ua, window->page_shift, &hpa)) {
+		ret = -EINVAL;
+	} else if (spapr_tce_find(window, index, &origin, &tce)) {
+		ua |= perm;
+		hpa |= window->perm[perm];
+		for (i = 0; i < npages; i++) {
+			WRITE_ONCE(origin[i], ua);
+			spapr_tce_write(&tce[i], hpa);
+			ua += step;
+			hpa += step;
+		}
+		spapr_tce_kill(window, index, npages);
+		ret = 0;
+	}
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+static noinline long map_range(struct spapr_tce_window *window,
+			       unsigned long index, unsigned long ua,
+			       unsigned long npages, unsigned long perm)
 {
 	const unsigned long first = index, end = index + npages;
 	long ret;
@@ -192,6 +218,39 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 	}
 
 	return 0;
+}
+
+/**
+ * spapr_tce_map() - map a range of user memory
+ * @window: the window
+ * @index: first TCE
+ * @ua: user address of the current process, a multiple of the window's page
+ *	size
+ * @npages: how many TCEs, at least 1; the range lies in the window
+ * @perm: SPAPR_TCE_PERM bits, at least one
+ *
+ * Replaces what was mapped there. If it fails, the part of the range that had
+ * been done is clear.
+ *
+ * Context: process context, may sleep; calls are serialised by the owner.
+ * Return: 0; -EINVAL for memory that is not registered, or not as pages of the
+ * window's size; for a table in software, -EFAULT if no user memory can be
+ * there, and -EINTR if the process is being killed; the error of
+ * spapr_tce_owner::map; -ENOMEM; the error of a hypervisor's table, and -EIO
+ * for ever after one has lost track of what it maps.
+ */
+long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
+		   unsigned long ua, unsigned long npages, unsigned long perm)
+{
+	long ret;
+
+	if (is_within_page(window, index, ua, npages)) {
+		ret = map_within_page(window, index, ua, npages, perm);
+		if (ret != -EAGAIN)
+			return ret;
+	}
+
+	return map_range(window, index, ua, npages, perm);
 }
 EXPORT_SYMBOL_GPL(spapr_tce_map);
 
