@@ -146,7 +146,8 @@ struct tce_attachment {
  * @domain: What the IOMMU core knows of it
  * @pages: The array, by guest page. The caller of the core serialises calls for
  *	an address
- * @lock: Guards @nested. tce_nested::lock nests inside
+ * @lock: Guards @nested, and lets one at a time clear TCEs of what was unmapped.
+ *	tce_nested::lock is not held with it
  * @nested: Nested domains that look up in it
  */
 struct tce_parent {
