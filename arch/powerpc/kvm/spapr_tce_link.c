@@ -30,8 +30,9 @@
  * a claim too, if it has none.
  *
  * A claim dies earlier when VFIO revokes the group or the engine revokes the
- * window. A dead claim has no link. It only keeps its reference to the group,
- * which the callbacks can't drop under their locks, until it is dropped.
+ * window. A dead claim has no link. It only keeps its reference to the
+ * VFIO group, which the callbacks can't drop under their locks, until it is
+ * dropped. A device's claim has no such reference.
  *
  * Once a group is linked, the device sees what the table says: the entries that
  * the table has are written into the window. User space chooses how many there
@@ -586,12 +587,8 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 	return ret;
 }
 
-/*
- * Share the table's link to the window, or make one and set *@made. From then on
- * hypercalls are not user space's any more because of @old.
- */
-static int claim_join(struct kvmppc_spapr_tce_claim *claim,
-		      struct kvmppc_spapr_tce_claim *old, bool *made)
+/* Share the table's link to the window, or make one and set *@made */
+static int claim_join(struct kvmppc_spapr_tce_claim *claim, bool *made)
 {
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
 	if (claim->dead)
@@ -607,14 +604,14 @@ static int claim_join(struct kvmppc_spapr_tce_claim *claim,
 	}
 
 	claim->link->nr_claims++;
-	if (old)
-		claim_set_unlinked(old, false);
 	return 0;
 }
 
 /*
  * The last step of a claim: put it into the table's list. @old is one that was
- * unlinked, or NULL. It leaves the list, or stays as it is on failure.
+ * unlinked, or NULL. Hypercalls are user space's because of it until the window
+ * has what the table has; they change no window meanwhile, also one that another
+ * claim's link has. On success @old leaves the list.
  */
 static int claim_link(struct kvmppc_spapr_tce_claim *claim,
 		      struct kvmppc_spapr_tce_claim *old)
@@ -623,19 +620,17 @@ static int claim_link(struct kvmppc_spapr_tce_claim *claim,
 	bool made;
 	int ret;
 
-	ret = claim_join(claim, old, &made);
-	if (!ret && made)
+	ret = claim_join(claim, &made);
+	if (!ret && (made || old))
 		ret = replay(claim);
+	if (ret)
+		return ret;
 
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
-	if (ret) {
-		if (old)
-			claim_set_unlinked(old, true);
-		return ret;
-	}
-
-	if (old)
+	if (old) {
+		claim_set_unlinked(old, false);
 		list_del(&old->node);
+	}
 	list_add_tail(&claim->node, &table->claims);
 	update_by_user(claim->kvm);
 	return 0;
@@ -814,8 +809,8 @@ int kvm_spapr_tce_unlink_table(struct kvm *kvm, int tablefd, struct file *file)
 }
 
 /*
- * The live claim of one group for a table that another has no live claim for,
- * after @skip such claims; or NULL
+ * The live claim of one group for a table that another has no live claim for and
+ * was not unlinked from, after @skip such claims; or NULL
  */
 static struct kvmppc_spapr_tce_claim *
 unshared_claim(struct kvm *kvm, struct file *from, struct file *to,
@@ -827,7 +822,8 @@ unshared_claim(struct kvm *kvm, struct file *from, struct file *to,
 	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list) {
 		struct kvmppc_spapr_tce_claim *claim = live_claim(table, from);
 
-		if (claim && !live_claim(table, to) && !skip--)
+		if (claim && !live_claim(table, to) &&
+		    !unlinked_claim(table, to) && !skip--)
 			return claim;
 	}
 
