@@ -155,32 +155,32 @@ kernel-gcov: tree $(busybox)
 		$(config)/gcov.config
 
 $(busybox): | setup
-	@tools/build/ppc64el-packages $@ busybox-static
+	@tools/build/debian-packages $@ busybox-static
 
 $(qemu): | setup
-	@tools/build/ppc64el-packages $@ qemu-system-ppc ipxe-qemu
+	@tools/build/debian-packages $@ qemu-system-ppc ipxe-qemu
 
 $(rootfs): tools/build/rootfs | $(qemu)
 	@tools/build/rootfs $(qemu) $@ usr/bin/qemu-system-ppc64
 
 $S/ppc64el/dpdk: | setup
-	@tools/build/ppc64el-packages $@ dpdk-dev librte-net-e1000-23
+	@tools/build/debian-packages $@ dpdk-dev librte-net-e1000-23
 
 $S/ppc64el/libvirt: | setup
-	@tools/build/ppc64el-packages $@ libvirt-daemon-system libvirt-clients \
+	@tools/build/debian-packages $@ libvirt-daemon-system libvirt-clients \
 		libvirt-daemon-driver-qemu base-passwd qemu-system-ppc ipxe-qemu
 
 $(libvirt): tools/build/rootfs | $S/ppc64el/libvirt
 	@tools/build/rootfs $S/ppc64el/libvirt $@ usr/sbin/libvirtd
 
 $S/ppc64el/qemu-newest: | setup
-	@tools/build/ppc64el-packages -s sid $@ qemu-system-ppc ipxe-qemu
+	@tools/build/debian-packages -s sid $@ qemu-system-ppc ipxe-qemu
 
 $(newest): tools/build/rootfs | $S/ppc64el/qemu-newest
 	@tools/build/rootfs $S/ppc64el/qemu-newest $@ usr/bin/qemu-system-ppc64
 
 $(kexec): | setup
-	@tools/build/ppc64el-packages $@ kexec-tools
+	@tools/build/debian-packages $@ kexec-tools
 
 $(dpdk): tools/build/rootfs | $S/ppc64el/dpdk
 	@tools/build/rootfs $S/ppc64el/dpdk $@ usr/bin/dpdk-testpmd
