@@ -49,6 +49,7 @@ dpdk := $S/dpdk.ext4
 libvirt := $S/libvirt.ext4
 newest := $S/qemu-newest.ext4
 kexec := $S/ppc64el/kexec
+emulator := $S/emulator-newest
 drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
@@ -72,7 +73,8 @@ needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 		$(if $(call asked,newest_memory newest_reboot\
 			newest_two_devices newest_unplug),$(newest)))) \
 	$(if $(filter distro,$(KERNEL)),$(if $(call asked,kdump_default\
-		kdump_large),$(kexec)))
+		kdump_large),$(kexec))) \
+	$(if $(filter powernv11,$M),$(emulator))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -90,7 +92,7 @@ setup:
 	@mkdir -p $(B)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
 		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 \
-		../drc-release $(B)
+		../drc-release ../emulator-newest $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
@@ -176,6 +178,10 @@ $(libvirt): tools/build/rootfs | $S/ppc64el/libvirt
 $S/ppc64el/qemu-newest: | setup
 	@tools/build/debian-packages -s sid $@ qemu-system-ppc ipxe-qemu
 
+# Knows powernv11
+$(emulator): | setup
+	@tools/build/emulator $@ trixie-backports
+
 $(newest): tools/build/rootfs | $S/ppc64el/qemu-newest
 	@tools/build/rootfs $S/ppc64el/qemu-newest $@ usr/bin/qemu-system-ppc64
 
@@ -200,7 +206,8 @@ demo: $(kernel) rootfs
 ##                    T='NAME...'; KERNEL=base expects the known defects,
 ##                    KERNEL=debug, kcsan, 4k, be and distro test those,
 ##                    FULL=1 runs them on more machines and for longer,
-##                    AGAIN=1 gives what failed a second try and says so
+##                    AGAIN=1 gives what failed a second try and says so;
+##                    M=powernv11 is on request, with QEMU of backports
 test: $(kernel) $(plain) $(modular) rootfs $(needed) $(drc_release)
 	@[ -z "$(modular)" ] || tools/build/selftests $(B) $(B)/modular
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))

@@ -47,6 +47,10 @@ powernv10)
 	check "POWER10" cpuinfo cpu POWER10
 	check "radix MMU" cpuinfo MMU Radix
 	;;
+powernv11)
+	check "Power11" cpuinfo cpu Power11
+	check "radix MMU" cpuinfo MMU Radix
+	;;
 esac
 case $machine in
 powernv*) check "bare metal" cpuinfo platform PowerNV ;;
