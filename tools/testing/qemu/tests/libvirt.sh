@@ -73,6 +73,11 @@ in_guest() {
 # On the host
 . /guest_tap.sh
 
+# The kernel has what libvirt confines QEMU with
+distribution() {
+	[ -e /proc/sys/kernel/seccomp ]
+}
+
 if [ "${1:-}" != inside ]; then
 	mkdir -p $image
 	mount -o ro /dev/vda $image || exit
@@ -88,6 +93,8 @@ if [ "${1:-}" != inside ]; then
 	for dir in dev proc sys; do
 		mount --rbind /$dir $dir
 	done
+	# libvirt lets a guest's cgroup have the devices that it needs
+	! distribution || mount -t cgroup2 cgroup sys/fs/cgroup
 	exec unshare -m sh -c 'mount --move . / && exec "$0" inside' "$0"
 fi
 
@@ -212,6 +219,49 @@ runs_as_user() {
 	grep "^CapEff:.0*$" "/proc/$(pidof qemu-system-ppc64)/status"
 }
 
+sandboxed() {
+	grep "^Seccomp:.2" "/proc/$(pidof qemu-system-ppc64)/status"
+}
+
+# confined FILE ERROR: what a process of the guest's cgroup gets that opens FILE
+confined() {
+	cgroup=$(ls -d sys/fs/cgroup/machine/*guest*) || return
+	(
+		sh -c 'echo $$ >"$0/cgroup.procs" && exec head -c 1 "$1"' \
+			"$cgroup" "$1" 2>&1
+	) >/tmp/said
+	find "$cgroup"
+	cat /tmp/said
+	grep "$2" /tmp/said
+}
+
+# Two nodes, and memory to be added
+numa="<maxMemory slots='1' unit='GiB'>4</maxMemory>
+	<cpu><numa>
+	  <cell id='0' cpus='0' memory='256' unit='MiB'/>
+	  <cell id='1' memory='256' unit='MiB'/>
+	</numa></cpu>"
+
+memory() {
+	cat <<-END
+		<memory model='dimm'>
+		  <target><size unit='MiB'>256</size><node>1</node></target>
+		</memory>
+	END
+}
+
+# What QEMU may lock: enough for all memory that may be added
+limited() {
+	limit=$(awk '/^Max locked memory/ { print $4 }' \
+		"/proc/$(pidof qemu-system-ppc64)/limits")
+	echo "$limit"
+	[ "$limit" -lt $((5 << 30)) ]
+}
+
+numa_guest_says() {
+	grep -q "$1" tmp/numa.1
+}
+
 # fails MESSAGE VIRSH-ARG...
 fails() {
 	message=$1
@@ -240,6 +290,13 @@ check "a guest is defined" define guest yes
 check "it starts" virsh start guest
 check "its card has been given to VFIO" driver_is vfio-pci
 check "QEMU is an ordinary user's" runs_as_user
+if distribution; then
+	check "its calls are filtered" sandboxed
+	check "its cgroup may open the card's group" confined \
+		"$(group_file 0001:01:00.0)" "Device or resource busy"
+	check "... and no other device" confined /dev/mem \
+		"Operation not permitted"
+fi
 check "the guest has an address" wait_for guest_says '^# receiving'
 check "its hypercalls are linked to the card's group" linked
 check "libvirt asks it to release the card" \
@@ -253,6 +310,14 @@ take_over tmp/guest.1
 check "the guest ended well" grep -qx 0 tmp/guest.2
 check "it is destroyed" virsh destroy guest
 check "the host uses the card again" host_uses_card
+
+memory >tmp/memory.xml
+check "a guest with NUMA and room for memory is defined" define numa yes "$numa"
+check "it starts" virsh start numa
+check "it has an address" wait_for numa_guest_says '^# receiving'
+check "it is given memory" virsh attach-device numa /tmp/memory.xml --live
+check "what QEMU may lock is limited" limited
+check "it is destroyed" virsh destroy numa
 
 check "a guest that needs the card unmanaged is defined" define unmanaged no
 check "... and told why it does not start" fails "must be manually detached" \
