@@ -74,7 +74,9 @@ needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 			newest_two_devices newest_unplug),$(newest)))) \
 	$(if $(filter distro,$(KERNEL)),$(if $(call asked,kdump_default\
 		kdump_large),$(kexec))) \
-	$(if $(filter powernv11,$M),$(emulator))
+	$(if $(filter powernv11,$M),$(emulator)) \
+	$(if $(filter 4k,$(KERNEL)),$(if $(FULL),$(if $(call asked,sriov),\
+		$(emulator) $(newest))))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -178,7 +180,7 @@ $(libvirt): tools/build/rootfs | $S/ppc64el/libvirt
 $S/ppc64el/qemu-newest: | setup
 	@tools/build/debian-packages -s sid $@ qemu-system-ppc ipxe-qemu
 
-# Knows powernv11
+# Knows powernv11, and igb with its SR-IOV
 $(emulator): | setup
 	@tools/build/emulator $@ trixie-backports
 
