@@ -244,6 +244,13 @@ test-deb: deb $(busybox)
 	@tools/build/selftests $(B)
 	@tools/testing/qemu/run -k deb -t deb -m '$(M)' -j 1 $(if $(FULL),-f)
 
+## make test-distro   what wants the kernel of a distribution and takes its time:
+##                    dumps of a crash, guests of more than 2^24 TCEs, libvirt
+test-distro:
+	@$(MAKE) --no-print-directory test B=$S BASE=$(BASE) KERNEL=distro FULL=1 \
+		M='$(M)' JOBS=$(JOBS) AGAIN='$(AGAIN)' \
+		T='$(or $T,kdump_default kdump_large large_guest libvirt)'
+
 ## make bench         what operations cost on base and patched kernels, counted;
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
 ##                    mitigations on, KEEP=1 takes the last base counts,
@@ -293,4 +300,4 @@ clean:
 .PHONY: bench help setup setup-be tree kernel kernel-base \
 	$(variants:%=kernel-%) kernel-fuzz fuzz kernel-kcsan kernel-gcov soak \
 	coverage rootfs demo test series refresh check setup-check each \
-	setup-each deb setup-deb test-deb clean
+	setup-each deb setup-deb test-deb test-distro clean
