@@ -44,7 +44,6 @@ static bool asked_for_no_bypass(void)
 
 static __u64 receive_ring(void)
 {
-	struct e1000e card;
 	char path[64];
 	void *bar;
 	__u64 ring;
@@ -58,8 +57,7 @@ static __u64 receive_ring(void)
 		   0);
 	VFIO_REQUIRE(bar != MAP_FAILED, "%s", path);
 	close(fd);
-	card.bar = bar;
-	ring = e1000e_receive_ring(&card);
+	ring = e1000e_receive_ring(bar);
 	munmap(bar, REGISTERS_SIZE);
 	return ring;
 }

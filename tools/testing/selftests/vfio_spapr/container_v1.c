@@ -25,7 +25,7 @@ FIXTURE(v1) {
 FIXTURE_SETUP(v1)
 {
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	if (!testbed_find(&self->bed))
+	if (!testbed_find_with(&self->bed, 0))
 		SKIP(return, "no devices");
 	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_IOMMU,
 				   MEMORY_SIZE));

@@ -23,7 +23,7 @@ FIXTURE(v2) {
 FIXTURE_SETUP(v2)
 {
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	if (!testbed_find(&self->bed))
+	if (!testbed_find_with(&self->bed, 0))
 		SKIP(return, "no devices");
 	ASSERT_EQ(0, testbed_start(&self->bed, VFIO_SPAPR_TCE_v2_IOMMU,
 				   PAGES * self->bed.page));

@@ -188,7 +188,7 @@ static bool secret_kept(unsigned int seed)
 
 	for (i = 0; i < PROBES; i++)
 		dma_store(&guest.bed.dma[0], any_ioba(&seed) & ~0xffful, 0,
-			  DMA_BUFFER_SIZE / 2);
+			  DMA_BUFFER_SIZE);
 	for (i = 0; i < SECRET_SIZE; i++)
 		if (secret[i] != SECRET)
 			return false;

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "lib/container.h"
-#include "lib/e1000e.h"
+#include "lib/dma_device.h"
 #include "lib/memory.h"
 #include "lib/nic.h"
 #include "lib/vfio_pci.h"
@@ -30,8 +30,7 @@
 
 FIXTURE(interrupts) {
 	struct vfio_pci pci;
-	struct e1000e card;
-	size_t bar_size;
+	struct dma_device dma;
 	unsigned char *page;	/* at bus address 0 */
 	int eventfd[VECTORS];
 };
@@ -74,16 +73,14 @@ FIXTURE_SETUP(interrupts)
 	char address[PCI_ADDRESS_LEN];
 	int i;
 
-	if (__pci_find(E1000E_VENDOR, E1000E_DEVICE, 0, address))
-		SKIP(return, "no e1000e");
+	if (dma_device_find(0, DMA_MSIX, address))
+		SKIP(return, "no device with vectors of MSI-X");
 	self->page = memory_get(BASE_PAGES, page_size(),
 				PROT_READ | PROT_WRITE);
 	memset(self->page, PATTERN, page_size());
 	vfio_pci_open(&self->pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
 	map_page(self);
-	vfio_device_set_bus_master(self->pci.device, true);
-	self->card.bar = vfio_device_map_bar(self->pci.device, E1000E_REGISTERS,
-					     &self->bar_size);
+	dma_device_open(&self->dma, self->pci.device);
 	for (i = 0; i < VECTORS; i++) {
 		self->eventfd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		VFIO_REQUIRE(self->eventfd[i] >= 0, "eventfd");
@@ -96,7 +93,7 @@ FIXTURE_TEARDOWN(interrupts)
 
 	for (i = 0; i < VECTORS; i++)
 		close(self->eventfd[i]);
-	munmap((void *)self->card.bar, self->bar_size);
+	dma_device_close(&self->dma);
 	vfio_pci_close(&self->pci);
 	munmap(self->page, page_size());
 }
@@ -158,9 +155,9 @@ static bool arrives(SELF(interrupts) self, unsigned int vector)
 	/* Only what comes from now on */
 	while (read(event.fd, &count, sizeof(count)) > 0)
 		;
-	e1000e_interrupt(&self->card, vector);
+	dma_interrupt(&self->dma, vector);
 	came = poll(&event, 1, 1000) == 1;
-	e1000e_quiet(&self->card);
+	dma_quiet(&self->dma);
 	return came;
 }
 
@@ -278,18 +275,24 @@ TEST_F(interrupts, reset_while_cleared)
 /* What the user has written into the table does not outlast the next set. */
 TEST_F(interrupts, table_overwritten)
 {
-	unsigned int i;
+	unsigned int i, at;
 	size_t size;
-	void *table;
+	void *bar, *table;
 
 	if (variant->index != VFIO_PCI_MSIX_IRQ_INDEX)
 		SKIP(return, "MSI has no table");
 	ASSERT_EQ(set_all(self, variant), 0);
 	ASSERT_EQ(clear_all(self, variant), 0);
-	table = vfio_device_map_bar(self->pci.device, E1000E_MSIX_TABLE, &size);
+	at = vfio_device_config_read(self->pci.device, PCI_MSIX_TABLE +
+				     vfio_device_capability(self->pci.device,
+							    PCI_CAP_ID_MSIX),
+				     4);
+	bar = vfio_device_map_bar(self->pci.device, at & PCI_MSIX_TABLE_BIR,
+				  &size);
+	table = bar + (at & PCI_MSIX_TABLE_OFFSET);
 	for (i = 0; i < variant->vectors * PCI_MSIX_ENTRY_SIZE; i += 4)
 		*(volatile __u32 *)(table + i) = 0;
-	munmap(table, size);
+	munmap(bar, size);
 	ASSERT_EQ(set_all(self, variant), 0);
 	expect_interrupts(_metadata, self, variant);
 }
@@ -301,8 +304,8 @@ FIXTURE(host) {
 
 FIXTURE_SETUP(host)
 {
-	if (__pci_find(E1000E_VENDOR, E1000E_DEVICE, 0, self->address))
-		SKIP(return, "no e1000e");
+	if (dma_device_find(0, DMA_MSIX, self->address))
+		SKIP(return, "no device with vectors of MSI-X");
 	ASSERT_TRUE(nic_start(self->address));
 }
 

@@ -47,7 +47,8 @@ FIXTURE_SETUP(eeh)
 	const char *lacking;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	lacking = cdev_start_bed(&self->bed, self->cdev, &self->iommufd);
+	lacking = cdev_start_bed(&self->bed, DMA_NO_MEMORY, self->cdev,
+				 &self->iommufd);
 	if (lacking)
 		SKIP(return, "%s", lacking);
 	self->enabled = !testbed_is_partition();

@@ -41,7 +41,7 @@ FIXTURE_SETUP(host)
 	self->iommufd = -1;
 	self->device.file = -1;
 	self->card.file = -1;
-	lacking = cdev_find_bed(&self->bed);
+	lacking = cdev_find_bed(&self->bed, DMA_NO_MEMORY);
 	if (lacking)
 		SKIP(return, "%s", lacking);
 	if (nic_find(self->bed.iommu_group[0], self->nic))

@@ -101,7 +101,8 @@ FIXTURE_SETUP(nested)
 	const char *lacking;
 
 	TRANSCRIPT_BEGIN(_metadata, NULL);
-	lacking = cdev_start_bed(&self->bed, self->cdev, &self->iommufd);
+	lacking = cdev_start_bed(&self->bed, DMA_NO_MEMORY, self->cdev,
+				 &self->iommufd);
 	if (lacking)
 		SKIP(return, "%s", lacking);
 	ASSERT_EQ(0, start_device(self, 0));

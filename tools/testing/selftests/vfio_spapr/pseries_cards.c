@@ -276,24 +276,12 @@ static bool limit_is_kept(const struct card *card)
 	return true;
 }
 
-static unsigned int find_capability(int device, unsigned int id)
-{
-	unsigned int at = PCI_CAPABILITY_LIST, tries = 48;
-
-	while (tries--) {
-		at = vfio_device_config_read(device, at, 1);
-		if (!at || vfio_device_config_read(device, at, 1) == id)
-			return at;
-		at += PCI_CAP_LIST_NEXT;
-	}
-	return 0;
-}
-
 /* Open the function, which is awake, and leave it in D3. */
 static void put_to_sleep(const struct vfio_pci *pci, const struct card *card)
 {
 	int device = vfio_device_open(pci->group, card->sleeper);
-	unsigned int at = find_capability(device, PCI_CAP_ID_PM) + PCI_PM_CTRL;
+	unsigned int at = vfio_device_capability(device, PCI_CAP_ID_PM) +
+			  PCI_PM_CTRL;
 	__u32 control = vfio_device_config_read(device, at, 2);
 
 	VFIO_REQUIRE(at > PCI_PM_CTRL, "no power management");
@@ -355,7 +343,7 @@ static void client(unsigned int n, unsigned int round, struct pipes *pipes,
 	VFIO_REQUIRE(write(pipes->ready[1], &byte, 1) == 1, "ready");
 	close(pipes->ready[1]);
 	while (killed)
-		dma_store(&dma, seen->start, 0, DMA_BUFFER_SIZE / 2);
+		dma_store(&dma, seen->start, 0, DMA_BUFFER_SIZE);
 
 	VFIO_REQUIRE(!read(pipes->stop[0], &byte, 1), "stop");
 	if (!tidy)

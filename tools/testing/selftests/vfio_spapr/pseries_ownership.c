@@ -16,12 +16,11 @@
 #include <sys/socket.h>
 
 #include "lib/container.h"
+#include "lib/e1000e.h"
 #include "lib/memory.h"
 #include "lib/testbed.h"
 #include "lib/harness.h"
 
-#define E1000E_VENDOR	0x8086
-#define E1000E_DEVICE	0x10d3
 #define NICS	2
 #define PEER	"10.0.2.2"	/* answers on each card's network */
 

@@ -319,14 +319,14 @@ void cdev_close(struct cdev *cdev)
 	vfio_close(&cdev->file);
 }
 
-const char *cdev_find_bed(struct testbed *bed)
+const char *cdev_find_bed(struct testbed *bed, unsigned int abilities)
 {
-	if (!testbed_find(bed))
+	if (!testbed_find_with(bed, abilities))
 		return "no devices";
 	return access("/dev/vfio/devices", F_OK) ? "no device files" : NULL;
 }
 
-const char *cdev_start_bed(struct testbed *bed,
+const char *cdev_start_bed(struct testbed *bed, unsigned int abilities,
 			   struct cdev cdev[TESTBED_DEVICES], int *iommufd)
 {
 	const char *lacking;
@@ -335,7 +335,7 @@ const char *cdev_start_bed(struct testbed *bed,
 	for (i = 0; i < TESTBED_DEVICES; i++)
 		cdev[i].file = -1;
 	*iommufd = -1;
-	lacking = cdev_find_bed(bed);
+	lacking = cdev_find_bed(bed, abilities);
 	if (lacking)
 		return lacking;
 	*iommufd = iommufd_open();

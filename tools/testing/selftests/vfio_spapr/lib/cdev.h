@@ -137,20 +137,21 @@ long cdev_eeh(struct cdev *cdev, __u32 op, const struct vfio_eeh_pe_err *err);
 void cdev_close(struct cdev *cdev);
 
 /*
- * As testbed_find(), for use of the devices through their files. Return: what
- * the machine lacks, NULL for nothing.
+ * As testbed_find_with(), for use of the devices through their files. Return:
+ * what the machine lacks, NULL for nothing.
  */
-const char *cdev_find_bed(struct testbed *bed);
+const char *cdev_find_bed(struct testbed *bed, unsigned int abilities);
 
 /**
  * cdev_start_bed() - Find the devices and open an iommufd for them
  * @bed: receives the devices
+ * @abilities: what they need to be able to do, DMA_... flags
  * @cdev: for each of its devices; none is open afterwards
  * @iommufd: receives the file, -1 when the machine lacks something
  *
  * Return: what the machine lacks, NULL for nothing.
  */
-const char *cdev_start_bed(struct testbed *bed,
+const char *cdev_start_bed(struct testbed *bed, unsigned int abilities,
 			   struct cdev cdev[TESTBED_DEVICES], int *iommufd);
 
 /* Close the device files that are open, and the iommufd */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "dma_device.h"
+#include "e1000e.h"
 #include "edu.h"
 #include "memory.h"
 #include "transcript.h"
@@ -14,6 +15,7 @@
 
 static const struct dma_device_ops *const drivers[] = {
 	&edu_ops,
+	&e1000e_ops,
 };
 
 static bool drives(const struct dma_device_ops *ops, __u16 vendor,
@@ -37,8 +39,7 @@ static const struct dma_device_ops *driver_of(__u16 vendor, __u16 device)
 	return NULL;
 }
 
-/* A function that the user has named */
-static int check(const char *address, unsigned int abilities)
+int dma_device_check(const char *address, unsigned int abilities)
 {
 	const struct dma_device_ops *ops;
 	__u16 vendor, device;
@@ -73,7 +74,7 @@ int dma_device_find(unsigned int nth, unsigned int abilities,
 
 	if (pci_are_named()) {
 		if (!__pci_named(nth, address))
-			return check(address, abilities);
+			return dma_device_check(address, abilities);
 		printf("# VFIO_SPAPR_DEVICES names less than %u functions\n",
 		       nth + 1);
 		return -ENODEV;

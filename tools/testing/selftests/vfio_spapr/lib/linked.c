@@ -33,7 +33,7 @@ const char *linked_find(struct linked *l)
 	if (!kvm_ppc_has_hv())
 		return "no KVM";
 	if (l->nested)
-		return cdev_find_bed(&l->bed);
+		return cdev_find_bed(&l->bed, DMA_NO_MEMORY);
 	return testbed_find(&l->bed) ? NULL : "no devices";
 }
 

@@ -12,6 +12,9 @@
 
 #define GROUP_OF(device)	((device) == 2)
 
+/* Behind the memory of tests, see memory.h */
+#define DEVICE_PAGES	(BASE_PAGES + 0x80000000000UL)
+
 /*
  * The addresses order the functions, not the groups: the group that has two
  * of them comes first.
@@ -41,7 +44,7 @@ static bool sort_by_group(struct testbed *bed)
 	       bed->iommu_group[0] != bed->iommu_group[1];
 }
 
-bool testbed_find(struct testbed *bed)
+bool testbed_find_with(struct testbed *bed, unsigned int abilities)
 {
 	int i;
 
@@ -54,7 +57,7 @@ bool testbed_find(struct testbed *bed)
 		bed->device[i] = -1;
 
 	for (i = 0; i < TESTBED_DEVICES; i++)
-		if (dma_device_find(i, DMA_NO_MEMORY, bed->address[i]))
+		if (dma_device_find(i, abilities, bed->address[i]))
 			return false;
 	if (!sort_by_group(bed)) {
 		printf("# the devices must be two in a group and one\n");
@@ -62,6 +65,21 @@ bool testbed_find(struct testbed *bed)
 	}
 	for (i = 0; i < TESTBED_DEVICES; i++)
 		pci_bind(bed->address[i], "vfio-pci");
+	return true;
+}
+
+bool testbed_find(struct testbed *bed)
+{
+	return testbed_find_with(bed, DMA_NO_MEMORY);
+}
+
+bool testbed_can(const struct testbed *bed, unsigned int abilities)
+{
+	int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++)
+		if (dma_device_check(bed->address[i], abilities))
+			return false;
 	return true;
 }
 
@@ -77,6 +95,7 @@ void testbed_take_memory(struct testbed *bed, size_t size)
 
 void testbed_open(struct testbed *bed, unsigned int type)
 {
+	bed->type = type;
 	bed->container = vfio_container_open();
 	bed->group[0] = vfio_group_open(bed->iommu_group[0]);
 	vfio_group_set_container(bed->group[0], bed->container);
@@ -109,19 +128,64 @@ int testbed_join(struct testbed *bed)
 				"SET_CONTAINER of the second group");
 }
 
+static void map_device_memory(struct testbed *bed, void *memory, __u64 bus,
+			      size_t size)
+{
+	const __u64 from = (__u64)memory;
+	long ret = 0;
+
+	VFIO_REQUIRE(bed->type, "a type of container");
+	if (bed->type == VFIO_SPAPR_TCE_v2_IOMMU)
+		ret = container_register(bed->container, from, size);
+	if (!ret)
+		ret = container_map(bed->container, from, bus, size,
+				    READ_WRITE);
+	VFIO_REQUIRE(!ret, "memory for a device: %ld", ret);
+}
+
+static void init_device(struct testbed *bed, unsigned int device)
+{
+	struct dma_device *dma = &bed->dma[device];
+	const size_t size = dma_device_memory(dma);
+	const size_t at = TESTBED_MEMORY + device * size;
+	void **memory = &bed->device_memory[device];
+
+	if (size && !*memory) {
+		VFIO_REQUIRE(!testbed_get_info(bed), "GET_INFO");
+		*memory = memory_get(DEVICE_PAGES + at, size,
+				     PROT_READ | PROT_WRITE);
+		map_device_memory(bed, *memory, bed->start + at, size);
+	}
+	dma_device_init(dma, *memory, bed->start + at);
+}
+
 void testbed_open_device(struct testbed *bed, unsigned int device)
 {
 	int fd = vfio_device_open(bed->group[GROUP_OF(device)],
 				  bed->address[device]);
 
 	bed->device[device] = fd;
-	dma_device_start(&bed->dma[device], fd);
+	dma_device_open(&bed->dma[device], fd);
+	init_device(bed, device);
 }
 
 void testbed_close_device(struct testbed *bed, unsigned int device)
 {
 	dma_device_close(&bed->dma[device]);
 	vfio_close(&bed->device[device]);
+}
+
+/* The container is closed, and what it had mapped is unmapped. */
+static void free_device_memory(struct testbed *bed)
+{
+	int i;
+
+	for (i = 0; i < TESTBED_DEVICES; i++) {
+		if (bed->device_memory[i])
+			munmap(bed->device_memory[i],
+			       dma_device_memory(&bed->dma[i]));
+		bed->device_memory[i] = NULL;
+	}
 }
 
 void testbed_close(struct testbed *bed)
@@ -133,4 +197,5 @@ void testbed_close(struct testbed *bed)
 	for (i = 0; i < TESTBED_GROUPS; i++)
 		vfio_close(&bed->group[i]);
 	vfio_close(&bed->container);
+	free_device_memory(bed);
 }

@@ -22,6 +22,10 @@ struct testbed {
 	int group[TESTBED_GROUPS];
 	int device[TESTBED_DEVICES];
 	struct dma_device dma[TESTBED_DEVICES];
+	/* What drivers of devices need; NULL when it is not mapped */
+	void *device_memory[TESTBED_DEVICES];
+	/* Of the container: VFIO_SPAPR_TCE_..., 0 when the test sets it */
+	unsigned int type;
 	/* Size of the kernel's pages, and memory for DMA */
 	size_t page;
 	char *memory;
@@ -37,6 +41,19 @@ struct testbed {
  * Return: false when the machine lacks them; then TAP's reason is printed.
  */
 bool testbed_find(struct testbed *bed);
+
+/*
+ * As testbed_find(), but devices with no other abilities than these. Where they
+ * work with memory of the program, testbed_open_device() maps some in the
+ * default window, from TESTBED_MEMORY on: a container of v1 has to be enabled
+ * then.
+ */
+bool testbed_find_with(struct testbed *bed, unsigned int abilities);
+
+#define TESTBED_MEMORY	0x4000000
+
+/* Whether the devices that were found have these abilities */
+bool testbed_can(const struct testbed *bed, unsigned int abilities);
 
 /* Whether the machine is a partition whose windows belong to a hypervisor */
 bool testbed_is_partition(void);

@@ -401,6 +401,20 @@ void vfio_device_config_write(int device, unsigned int offset,
 		     offset);
 }
 
+unsigned int vfio_device_capability(int device, unsigned int capability)
+{
+	unsigned int at = PCI_CAPABILITY_LIST, tries = 48;
+
+	while (tries--) {
+		at = vfio_device_config_read(device, at, 1);
+		if (!at || vfio_device_config_read(device, at, 1) ==
+			   capability)
+			return at;
+		at += PCI_CAP_LIST_NEXT;
+	}
+	return 0;
+}
+
 void vfio_device_set_bus_master(int device, bool on)
 {
 	__u32 command = vfio_device_config_read(device, PCI_COMMAND, 2);

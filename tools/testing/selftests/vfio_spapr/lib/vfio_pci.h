@@ -103,6 +103,8 @@ __u32 vfio_device_config_read(int device, unsigned int offset,
 			      unsigned int len);
 void vfio_device_config_write(int device, unsigned int offset,
 			      __u32 value, unsigned int len);
+/* Where the capability begins, 0 when the function has none */
+unsigned int vfio_device_capability(int device, unsigned int capability);
 /* Without it the function's own DMA does not leave it. */
 void vfio_device_set_bus_master(int device, bool on);
 
