@@ -14,6 +14,10 @@
  * blocked domain has no windows, or those that VFIO's sPAPR container makes.
  * A PE in a paging domain has the domain's.
  *
+ * This is not the domain of asm/spapr_domain.h, which VFIO's container uses. There
+ * the owner opens and closes windows one at a time and maps by the TCE engine; here
+ * the core attaches devices one by one and maps by generic_pt.
+ *
  * A window is a range of bus addresses with pages of one size. A domain has one
  * or two, fixed when it is allocated, and a table in memory for each. On bare
  * metal the bridge walks the table: see bridge.c. In a partition the window is
