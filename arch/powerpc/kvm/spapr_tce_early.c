@@ -110,8 +110,11 @@ bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 	if (tce_nmi_left_work())
 		tce_restore_decrementer(&saved);
 	if (ret >= H_TOO_HARD) {
-		/* At the exit only more lists can be read */
-		if (req != H_PUT_TCE_INDIRECT)
+		/*
+		 * At the exit only more lists can be read. @req is read
+		 * again: to keep it would cost each hypercall a register.
+		 */
+		if (local_paca->kvm_hstate.scratch2 != H_PUT_TCE_INDIRECT)
 			vcpu->arch.spapr_tce_at_exit = false;
 		unsave_registers(vcpu);
 		return false;
