@@ -28,6 +28,10 @@
 #include <linux/container_of.h>
 #include <linux/log2.h>
 
+#ifdef CONFIG_PPC64
+#include <asm/asm-compat.h>
+#endif
+
 enum {
 	/* Bits 63:60 choose no TVE and must be 0 */
 	PT_MAX_VA_ADDRESS_LG2 = 60,
@@ -114,6 +118,19 @@ static inline pt_vaddr_t tce_pt_full_va_prefix(const struct pt_common *common)
 }
 #define pt_full_va_prefix tce_pt_full_va_prefix
 
+/*
+ * WRITE_ONCE() keeps the compiler from the instruction that swaps bytes on the way
+ * to memory. It takes nine more to swap them in registers.
+ */
+static inline void tce_fmt_write(__be64 *entryp, u64 entry)
+{
+#ifdef CONFIG_PPC64
+	asm volatile(STDX_BE " %1,%y0" : "=Z" (*entryp) : "r" (entry));
+#else
+	WRITE_ONCE(*entryp, cpu_to_be64(entry));
+#endif
+}
+
 static inline enum pt_entry_type tce_pt_load_entry_raw(struct pt_state *pts)
 {
 	pts->entry = be64_to_cpu(READ_ONCE(*tce_pt_entryp(pts)));
@@ -132,7 +149,7 @@ tce_pt_install_leaf_entry(struct pt_state *pts, pt_oaddr_t oa,
 		return;
 
 	pts->entry = oa | attrs->permissions;
-	WRITE_ONCE(*tce_pt_entryp(pts), cpu_to_be64(pts->entry));
+	tce_fmt_write(tce_pt_entryp(pts), pts->entry);
 }
 #define pt_install_leaf_entry tce_pt_install_leaf_entry
 
