@@ -277,6 +277,9 @@ static int tce_refresh(struct tce_nested *nested, unsigned int w,
  * @start: First address of the memory in the parent
  * @last: Last address
  *
+ * A hypervisor may fail to clear a TCE. The device can reach the page then until
+ * it is detached, which is reported. iommufd unmaps all the same.
+ *
  * Context: process context, with the parent's lock held. The parent does not map
  *	the memory any more, and walks that might have found it are over.
  */

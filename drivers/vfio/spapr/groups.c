@@ -103,7 +103,7 @@ static int join_hardware(struct tce_container *container,
 					    &tables);
 	if (ret) {
 		recharge_software(container);
-		spapr_tce_domain_drop_tables(tg, &tables);
+		spapr_tce_domain_drop_tables(&container->domain, tg, &tables);
 	}
 
 	return ret;

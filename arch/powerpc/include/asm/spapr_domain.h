@@ -107,7 +107,8 @@ bool spapr_tce_domain_alike(struct spapr_tce_domain *domain,
 int spapr_tce_domain_make_tables(struct spapr_tce_domain *domain,
 				 struct iommu_table_group *tg,
 				 struct spapr_tce_tables *tables);
-void spapr_tce_domain_drop_tables(struct iommu_table_group *tg,
+void spapr_tce_domain_drop_tables(struct spapr_tce_domain *domain,
+				  struct iommu_table_group *tg,
 				  struct spapr_tce_tables *tables);
 int spapr_tce_domain_join(struct spapr_tce_domain *domain,
 			  struct iommu_group *group,

@@ -323,7 +323,7 @@ int spapr_tce_domain_make_tables(struct spapr_tce_domain *domain,
 				 &tables->levels[num], &tables->tbl[num]);
 		if (ret) {
 			tables->tbl[num] = NULL;
-			spapr_tce_domain_drop_tables(tg, tables);
+			spapr_tce_domain_drop_tables(domain, tg, tables);
 			return ret;
 		}
 	}
@@ -334,18 +334,32 @@ EXPORT_SYMBOL_GPL(spapr_tce_domain_make_tables);
 
 /**
  * spapr_tce_domain_drop_tables() - undo spapr_tce_domain_make_tables()
- * @tg: as it was called with
+ * @domain: as it was called with
+ * @tg: likewise
  * @tables: likewise
+ *
+ * A window that could not move may have left TCEs in its table. What they point to
+ * is kept with the table if @tg may still have that.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  */
-void spapr_tce_domain_drop_tables(struct iommu_table_group *tg,
+void spapr_tce_domain_drop_tables(struct spapr_tce_domain *domain,
+				  struct iommu_table_group *tg,
 				  struct spapr_tce_tables *tables)
 {
+	lockdep_assert_held(domain->lock);
+
 	for (int num = 0; num < IOMMU_TABLE_GROUP_MAX_TABLES; num++) {
+		struct spapr_tce_window *window = domain->windows[num];
+
 		if (!tables->tbl[num])
 			continue;
-		drop_table(tg, num, tables->tbl[num]);
+		if (window && (window->lost || window->stuck)) {
+			spapr_tce_window_unset(window, tg, num);
+			spapr_tce_window_put_table(window, tables->tbl[num]);
+		} else {
+			drop_table(tg, num, tables->tbl[num]);
+		}
 		tables->tbl[num] = NULL;
 	}
 }

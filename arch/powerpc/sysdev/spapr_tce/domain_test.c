@@ -97,7 +97,7 @@ static void test_make_fails(struct kunit *test)
 				spapr_tce_domain_make_tables(&domain, &fake.tg,
 							     &tables));
 		KUNIT_EXPECT_FALSE(test, fake_freed);
-		spapr_tce_domain_drop_tables(&fake.tg, &tables);
+		spapr_tce_domain_drop_tables(&domain, &fake.tg, &tables);
 		KUNIT_EXPECT_NULL(test, tables.tbl[0]);
 		expect_freed(test, &fake);
 	}

@@ -112,6 +112,7 @@ static int settle(struct spapr_mem *mem, unsigned long index,
 static int pin_one(struct spapr_mem *mem, unsigned long index,
 		   struct page **page)
 {
+	int locked = 1;
 	long n;
 
 	lockdep_assert_not_held(&mem->lock);
@@ -121,8 +122,10 @@ static int pin_one(struct spapr_mem *mem, unsigned long index,
 		return -EFAULT;
 	mmap_read_lock(mem->mm);
 	n = pin_user_pages_remote(mem->mm, index << PAGE_SHIFT, 1,
-				  FOLL_WRITE | FOLL_LONGTERM, page, NULL);
-	mmap_read_unlock(mem->mm);
+				  FOLL_WRITE | FOLL_LONGTERM, page, &locked);
+	/* A fault that user space delays is waited for without the lock */
+	if (locked)
+		mmap_read_unlock(mem->mm);
 	mmput(mem->mm);
 
 	return n == 1 ? 0 : n < 0 ? n : -EFAULT;

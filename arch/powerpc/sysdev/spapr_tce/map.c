@@ -195,8 +195,6 @@ static noinline long map_range(struct spapr_tce_window *window,
 	const unsigned long first = index, end = index + npages;
 	long ret;
 
-	spapr_tce_window_assert_owned(window);
-
 	/* A single batch is put as a whole or not at all, so it needs no check */
 	if (npages > SPAPR_TCE_BATCH ||
 	    spapr_sparse_leaf_end(index, end) < end ||
@@ -243,6 +241,8 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 		   unsigned long ua, unsigned long npages, unsigned long perm)
 {
 	long ret;
+
+	spapr_tce_window_assert_owned(window);
 
 	if (is_within_page(window, index, ua, npages)) {
 		ret = map_within_page(window, index, ua, npages, perm);

@@ -437,7 +437,7 @@ static const unsigned long requests[] = {
 	VFIO_EEH_PE_OP,
 };
 
-#define NR_WAITING	(sizeof(requests) / sizeof(requests[0]) + 1)
+#define NR_WAITING	(ARRAY_SIZE(requests) + 1)
 
 static void *fresh_page(void)
 {

@@ -75,8 +75,6 @@ struct transmit {
 #define COMMAND_SUM	0x2000000
 #define COMMAND_REPORT	0x8000000
 
-#define sizeof_field(type, member)	sizeof(((type *)0)->member)
-
 #define RECEIVES	32
 #define TRANSMITS	8
 
@@ -181,9 +179,9 @@ static void enable(const struct dma_device *dma)
 	write32(dma, REG_CONTROL, read32(dma->bar, REG_CONTROL) |
 		CONTROL_DUPLEX | CONTROL_LINK_UP);
 	set_ring(dma, REG_RX, offsetof(struct memory, receive),
-		 sizeof_field(struct memory, receive));
+		 sizeof(struct receive[RECEIVES]));
 	set_ring(dma, REG_TX, offsetof(struct memory, transmit),
-		 sizeof_field(struct memory, transmit));
+		 sizeof(struct transmit[TRANSMITS]));
 	write32(dma, REG_RECEIVE, RECEIVE);
 	write32(dma, REG_TRANSMIT, TRANSMIT_ENABLE);
 }
