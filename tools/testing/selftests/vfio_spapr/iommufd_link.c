@@ -994,6 +994,11 @@ struct monitor {
 	struct linked *l;
 	__u64 *view;
 	pthread_mutex_t lock;
+	/*
+	 * The device reaches what is mapped. In a partition it has no windows while
+	 * its page table is exchanged.
+	 */
+	pthread_mutex_t windows;
 	/* 0 for none */
 	__u32 next;
 	unsigned int asked;
@@ -1042,7 +1047,11 @@ static void replace_page_table(struct monitor *m, int table)
 	pthread_mutex_unlock(&m->lock);
 	VFIO_REQUIRE(!ret, "HWPT_ALLOC: %ld", ret);
 	usleep(300 * 1000);
+	if (testbed_is_partition())
+		pthread_mutex_lock(&m->windows);
 	ret = cdev_attach(&l->cdev, m->next);
+	if (testbed_is_partition())
+		pthread_mutex_unlock(&m->windows);
 	VFIO_REQUIRE(!ret, "ATTACH: %ld", ret);
 	usleep(300 * 1000);
 	pthread_mutex_lock(&m->lock);
@@ -1075,6 +1084,7 @@ TEST_F(iommufd_link, replaced_at_work)
 {
 	struct monitor m = {
 		.l = &self->l, .lock = PTHREAD_MUTEX_INITIALIZER,
+		.windows = PTHREAD_MUTEX_INITIALIZER,
 	};
 	struct replacer r = { .m = &m };
 	unsigned int i, answered = 0;
@@ -1092,7 +1102,9 @@ TEST_F(iommufd_link, replaced_at_work)
 	for (i = 0; i < 40; i++) {
 		page = PAGE_OLD + i * 0x1000;
 		EXPECT_EQ(0, put(self, IOBA_NEW, page | TCE_RW));
+		pthread_mutex_lock(&m.windows);
 		EXPECT_EQ(ALL, reach(self, IOBA_NEW, page));
+		pthread_mutex_unlock(&m.windows);
 		EXPECT_EQ(0, put(self, IOBA_NEW, 0));
 		EXPECT_EQ(0, reach(self, IOBA_NEW, page));
 		answered += 2;
