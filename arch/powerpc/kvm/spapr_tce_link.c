@@ -627,9 +627,9 @@ static int claim_link(struct kvmppc_spapr_tce_claim *claim,
 		return ret;
 
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
-	if (old && claim->dead)
-		return -EINVAL;
 	if (old) {
+		if (claim->dead)
+			return -EINVAL;
 		claim_set_unlinked(old, false);
 		list_del(&old->node);
 	}

@@ -13,9 +13,9 @@
  * may not be visible yet. Therefore a suspect TCE is read again after the walks
  * under way have ended, and is cleared if it is still the same.
  *
- * To wait for walks means to look at each CPU and to let its walk end. So many
- * suspects are gathered before. There is room for as many as a hypercall has TCEs.
- * That takes 12 KiB per window, and 512 waits per gigabyte in pages of 4 KiB.
+ * Each wait looks at every CPU, so many suspects are gathered for one wait: up to
+ * as many as a hypercall has TCEs. Their list takes 12 KiB per window, and a
+ * gigabyte in pages of 4 KiB takes 512 waits.
  */
 #define pr_fmt(fmt) "spapr_tce: " fmt
 
@@ -59,7 +59,7 @@ static bool contradicts(const struct spapr_tce_window *window, u64 origin,
 /**
  * struct suspect - a TCE that may have to be cleared
  * @index: where it is in the window
- * @tce: the TCE, 0 if it need not
+ * @tce: the TCE; 0 if it need not be cleared, which is never in a list
  * @origin: its origin
  */
 struct suspect {
