@@ -2,9 +2,9 @@
 /*
  * A device can be unbound while the PE is being reset by VFIO_EEH_PE_OP.
  *
- * Unbinding holds the device's lock while the group leaves the container, and a
- * reset takes this lock: if the container kept what the group needs to leave,
- * both would wait for ever.
+ * Unbinding holds the device's lock while it waits for its user and then while
+ * the group leaves the container. If a reset waited for this lock, or if the
+ * container kept what the group needs to leave, both would wait for ever.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,6 +26,15 @@ struct resets {
 	atomic_uint done;
 };
 
+static void resets_wait(const struct resets *resets, unsigned int more)
+{
+	const unsigned int until = resets->done + more;
+	int i;
+
+	for (i = 0; i < 100 && resets->done < until; i++)
+		usleep(100 * 1000);
+}
+
 static long eeh_op(int container, __u32 op)
 {
 	struct vfio_eeh_pe_op arg = { .argsz = sizeof(arg), .op = op };
@@ -43,6 +52,12 @@ static void *reset(void *arg)
 			resets->done++;
 		eeh_op(resets->container, VFIO_EEH_PE_RESET_DEACTIVATE);
 	}
+	return NULL;
+}
+
+static void *unbind(void *address)
+{
+	__pci_unbind(address);
 	return NULL;
 }
 
@@ -90,6 +105,41 @@ TEST_F_TIMEOUT(eeh_unbind, while_reset, 100)
 		vfio_pci_close(&self->pci);
 		pci_bind(self->address, "vfio-pci");
 	}
+
+	/* The group may have left during a reset: end it for the next user */
+	vfio_pci_open_group(&self->pci, self->address,
+			    VFIO_SPAPR_TCE_v2_IOMMU);
+	EXPECT_EQ(0, eeh_op(self->pci.container, VFIO_EEH_PE_RESET_DEACTIVATE));
+	EXPECT_EQ(0, eeh_op(self->pci.container, VFIO_EEH_PE_CONFIGURE));
+}
+
+/* With the device open the resets go on until the user closes it. */
+TEST_F_TIMEOUT(eeh_unbind, while_open, 100)
+{
+	struct resets resets = { .end = false };
+	unsigned int done;
+	pthread_t thread;
+
+	vfio_pci_open(&self->pci, self->address, VFIO_SPAPR_TCE_v2_IOMMU);
+	if (ioctl(self->pci.container, VFIO_CHECK_EXTENSION, VFIO_EEH) <= 0)
+		SKIP(return, "no EEH");
+	resets.container = self->pci.container;
+	VFIO_REQUIRE(!pthread_create(&resets.thread, NULL, reset, &resets),
+		     "thread");
+	resets_wait(&resets, 1);
+	VFIO_REQUIRE(!pthread_create(&thread, NULL, unbind, self->address),
+		     "thread");
+	/* The one under way may have had the lock before */
+	resets_wait(&resets, 2);
+	done = resets.done;
+	resets_wait(&resets, 2);
+	VFIO_REQUIRE(resets.done > done, "resets go on");
+	resets.end = true;
+	pthread_join(resets.thread, NULL);
+
+	vfio_pci_close(&self->pci);
+	pthread_join(thread, NULL);
+	pci_bind(self->address, "vfio-pci");
 }
 
 TEST_HARNESS_MAIN
