@@ -22,6 +22,7 @@
 #define FREE		0xee
 #define IOMMU_PAGE	(4 * KiB)
 #define VECTORS		3
+#define PATIENCE	5000		/* ms */
 
 FIXTURE(device) {
 	char address[PCI_ADDRESS_LEN];
@@ -210,7 +211,7 @@ static unsigned int arrive(SELF(device) self, unsigned int vector)
 	__u64 count;
 
 	dma_interrupt(&self->dma, vector);
-	poll(&event, 1, 1000);
+	poll(&event, 1, PATIENCE);
 	dma_quiet(&self->dma);
 	for (i = 0; i < VECTORS; i++)
 		if (read(self->eventfd[i], &count, sizeof(count)) > 0)

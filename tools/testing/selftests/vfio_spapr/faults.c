@@ -21,7 +21,8 @@
 #include "lib/vfio_pci.h"
 #include "lib/harness.h"
 
-#define WAIT_SECONDS	5
+/* For what does not take long, unless the machine is busy */
+#define WAIT_SECONDS	60
 
 FIXTURE(faults) {
 	struct vfio_pci pci;

@@ -377,6 +377,15 @@ static void supply(int fd, void *mem)
 	free(page);
 }
 
+/* Whether the hypercall waits for the page; else it has been answered */
+static bool waits_for_page(struct pollfd *fault, pthread_t asleep)
+{
+	while (poll(fault, 1, 100) != 1)
+		if (!pthread_tryjoin_np(asleep, NULL))
+			return false;
+	return true;
+}
+
 static int sleep_and(void *(*take)(void *))
 {
 	struct pollfd fault = { .events = POLLIN };
@@ -394,8 +403,7 @@ static int sleep_and(void *(*take)(void *))
 	fault.fd = fault_file(slot, MEM1_SIZE);
 
 	pthread_create(&asleep, NULL, sleeper, NULL);
-	if (poll(&fault, 1, 20 * 1000) != 1 || fault.revents != POLLIN) {
-		pthread_join(asleep, NULL);
+	if (!waits_for_page(&fault, asleep)) {
 		linked_close(&guest);
 		return sleeper_ret != KVM_PPC_TO_USER;
 	}

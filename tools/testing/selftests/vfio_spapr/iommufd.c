@@ -356,7 +356,8 @@ TEST_F_TIMEOUT(iommufd, replace_under_dma, 120)
 	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
 	VFIO_REQUIRE(!pthread_create(&changes.thread, NULL, change, &changes),
 		     "thread");
-	for (i = 0; i < 20; i++) {
+	/* Both must have been seen often for the race to have been one */
+	for (i = 0; i < 20 || changes.done <= 20; i++) {
 		const unsigned int found = reach(self, 0, iova, 0);
 
 		if (!testbed_is_partition())
@@ -364,7 +365,6 @@ TEST_F_TIMEOUT(iommufd, replace_under_dma, 120)
 	}
 	changes.end = true;
 	pthread_join(changes.thread, NULL);
-	EXPECT_LT(20, changes.done);
 	EXPECT_EQ(0, changes.failed);
 
 	/* And where it ends up it has all of that address space */

@@ -319,7 +319,7 @@ static void resets_wait(const struct resets *resets, unsigned int more)
 	const unsigned int until = resets->done + more;
 	int i;
 
-	for (i = 0; i < 100 && resets->done < until; i++)
+	for (i = 0; i < 300 && resets->done < until; i++)
 		usleep(100 * 1000);
 }
 

@@ -26,7 +26,7 @@
 #include "lib/vfio_pci.h"
 
 #define IOVA		MiB
-#define PATIENCE	1000	/* ms */
+#define PATIENCE	5000	/* ms */
 
 struct msi {
 	__u64 address;

@@ -48,6 +48,9 @@
 /* Takes 10 s and more where each region is searched for by itself */
 #define SECONDS_MAX	3
 
+/* For what does not take long, unless the machine is busy */
+#define PATIENCE	30
+
 static struct linked guest;
 static struct testbed *const bed = &guest.bed;
 /* Owns the third region, in the same process */
@@ -293,7 +296,7 @@ static bool page_wanted(int fd)
 {
 	struct pollfd fault = { .fd = fd, .events = POLLIN };
 
-	return poll(&fault, 1, 20 * 1000) == 1;
+	return poll(&fault, 1, PATIENCE * 1000) == 1;
 }
 
 static void page_supply(int fd, unsigned long address)
@@ -328,7 +331,7 @@ static void test_faults(void)
 
 	third.container = other.container;
 	start(&third);
-	quick = through(third.thread, 5);
+	quick = through(third.thread, PATIENCE);
 	ksft_test_result(quick && !third.ret,
 			 "faults: that of another range does not\n");
 	if (quick) {
@@ -382,14 +385,14 @@ static void *wait_in_ioctl(void *arg)
 	return NULL;
 }
 
-/* Report whether @run ends within a few seconds; it is waited for later */
+/* Report whether @run ends in time; it is waited for later */
 static bool runs_meanwhile(pthread_t *thread, void *(*run)(void *), void *arg,
 			   const char *name, const char *what)
 {
 	bool quick;
 
 	pthread_create(thread, NULL, run, arg);
-	quick = through(*thread, 10);
+	quick = through(*thread, PATIENCE);
 	ksft_test_result(quick, "waits: %s: %s\n", name, what);
 	return quick;
 }

@@ -142,7 +142,7 @@ bool dma_alive(const struct dma_device *dma);
  * @offset: in the buffer, bytes
  * @count: bytes
  *
- * Return: true when the device has finished, false when it did not within two
+ * Return: true when the device has finished, false when it did not within some
  * seconds or does not answer. Neither says that data has moved.
  */
 bool dma_load(const struct dma_device *dma, __u64 bus, unsigned int offset,

@@ -25,6 +25,12 @@
 
 #define BUFFER		0x40000		/* as the device itself sees it */
 
+/*
+ * A copy takes 100 ms of the emulator's time, which is not that of its
+ * processors: 10 s at least
+ */
+#define POLLS		2000
+
 static void write32(const struct dma_device *dma, unsigned int reg,
 		    __u32 value)
 {
@@ -60,7 +66,7 @@ static bool run(const struct dma_device *dma, __u64 source, __u64 destination,
 	write64(dma, REG_COUNT, count);
 	write64(dma, REG_COMMAND, COMMAND_RUN | direction);
 
-	for (polls = 0; polls < 400; polls++) {
+	for (polls = 0; polls < POLLS; polls++) {
 		__u32 command;
 
 		nanosleep(&pause, NULL);

@@ -38,8 +38,11 @@
 /* Smallest hashed page table, by its size's logarithm */
 #define HPT_ORDER		18
 
-/* Seconds that a guest has to see its stop word */
-#define STOP_PATIENCE		20
+/*
+ * Seconds that a guest has to see its stop word. One round of its hypercalls may
+ * take many on a busy machine.
+ */
+#define STOP_PATIENCE		60
 
 /* An unassigned hypercall that says: the table is done */
 #define H_DONE			0xf000

@@ -19,6 +19,10 @@
 
 #define ETHERNET_CLASS	0x020000
 
+/* Milliseconds for an answer: while the card comes up, and later */
+#define UP_PATIENCE	500
+#define PATIENCE	5000
+
 static const unsigned char our_ip[4] = { 10, 0, 2, 15 };
 static const unsigned char their_ip[4] = { 10, 0, 2, 2 };
 
@@ -79,9 +83,11 @@ int nic_find(int iommu_group, char address[PCI_ADDRESS_LEN])
 }
 
 static int arp_socket(const char *name, struct sockaddr_ll *link,
-		      unsigned char mac[ETH_ALEN])
+		      unsigned char mac[ETH_ALEN], unsigned int ms)
 {
-	struct timeval patience = { .tv_usec = 500 * 1000 };
+	struct timeval patience = {
+		.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000,
+	};
 	struct ifreq ifr;
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ARP));
 
@@ -141,7 +147,8 @@ static bool ask(int fd, const unsigned char mac[ETH_ALEN])
 	return false;
 }
 
-bool nic_alive(const char *address, unsigned int rounds)
+/* Whether each of @rounds requests is answered within @ms, or the next one is */
+static bool answered(const char *address, unsigned int rounds, unsigned int ms)
 {
 	unsigned char mac[ETH_ALEN];
 	struct sockaddr_ll link;
@@ -151,13 +158,18 @@ bool nic_alive(const char *address, unsigned int rounds)
 
 	if (!interface_of(address, name))
 		return false;
-	fd = arp_socket(name, &link, mac);
+	fd = arp_socket(name, &link, mac, ms);
 	if (fd < 0)
 		return false;
 	while (alive && rounds--)
 		alive = ask(fd, mac) || ask(fd, mac);
 	close(fd);
 	return alive;
+}
+
+bool nic_alive(const char *address, unsigned int rounds)
+{
+	return answered(address, rounds, PATIENCE);
 }
 
 static void interface_set(const char *name, short flags)
@@ -178,7 +190,7 @@ bool nic_up(const char *address)
 	for (tries = 0; tries < 20; tries++) {
 		if (interface_of(address, name)) {
 			interface_set(name, IFF_UP);
-			if (nic_alive(address, 1))
+			if (answered(address, 1, UP_PATIENCE))
 				return true;
 		}
 		usleep(100 * 1000);
