@@ -221,6 +221,7 @@ int main(int argc, char **argv)
 	unsigned int n = sysconf(_SC_NPROCESSORS_ONLN);
 	const char *lacking;
 	unsigned int seed;
+	long ret = 0;
 
 	linked_variant(&guest, &argc, argv);
 	seed = argc > 2 ? atoi(argv[2]) : 1;
@@ -243,8 +244,9 @@ int main(int argc, char **argv)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(secret, SECRET, SECRET_SIZE);
 	if (!guest.nested)
-		container_register(guest.bed.container, (__u64)secret,
-				   SECRET_SIZE);
+		ret = container_register(guest.bed.container, (__u64)secret,
+					 SECRET_SIZE);
+	VFIO_REQUIRE(!ret, "REGISTER_MEMORY: %ld", ret);
 
 	until = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
 	ksft_test_result(attack_all(n > 4 ? 4 : n), "the guest lives\n");

@@ -529,8 +529,11 @@ TEST_F(end, window_removed)
 	EXPECT_EQ(0, linked_remove_window(&self->l));
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
 	GUEST_REACHES_NOTHING(self);
-	if (linked_make_window(&self->l))
-		return;		/* a partition has the default one once */
+	if (linked_make_window(&self->l)) {
+		/* A partition has the default one once */
+		EXPECT_TRUE(testbed_is_partition());
+		return;
+	}
 	EXPECT_EQ(0, reach(&self->l, IOBA_OLD, PAGE_OLD));
 	GUEST_REACHES_NOTHING(self);
 	usleep(50 * 1000);
