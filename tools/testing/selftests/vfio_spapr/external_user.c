@@ -352,10 +352,7 @@ TEST_F(external_user, iommufd)
 	close(iommufd);
 }
 
-/*
- * A kernel with the sPAPR IOMMU makes no device cdevs.  Should that change,
- * their files are no groups.
- */
+/* The file of a device is no group's, where kernels have such files. */
 TEST_F(external_user, device_cdev)
 {
 	glob_t found = { 0 };

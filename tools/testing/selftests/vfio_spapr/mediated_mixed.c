@@ -300,7 +300,6 @@ TEST_F(mixed, hardware_joins_and_leaves)
 	ASSERT_EQ(0, unmap(self, 0, 9));
 }
 
-/* Hardware does not come to memory that it may not reach; nothing changes */
 /* Hardware can map by what another container has registered, and unmap then. */
 TEST_F(mixed, registered_elsewhere)
 {
@@ -325,6 +324,7 @@ TEST_F(mixed, registered_elsewhere)
 	vfio_close(&container);
 }
 
+/* Hardware does not come to memory that it may not reach; nothing changes */
 TEST_F(mixed, hardware_refused)
 {
 	long locked;

@@ -229,5 +229,7 @@ int main(void)
 	race("v1", VFIO_SPAPR_TCE_IOMMU, v1, ARRAY_SIZE(v1));
 	race("v1 mixed", VFIO_SPAPR_TCE_IOMMU, v1_mixed, ARRAY_SIZE(v1_mixed));
 
+	mediated_remove(&shared.comes);
+	mediated_remove(&shared.stays);
 	ksft_finished();
 }
