@@ -27,22 +27,23 @@ has_port() {
 	[ -c /dev/ttyS0 ] && ls -d /sys/bus/pci/drivers/serial/*:*
 }
 
+is_back() {
+	[ "$(cat /tmp/back)" = "$1" ]
+}
+
 # The card takes 16 characters in a row for none
 comes_back() {
 	stty -F /dev/ttyS0 raw -echo -crtscts clocal
 	exec 3<>/dev/ttyS0
 	for text in 'to the card' 'and again'; do
-		rm -f /tmp/back
+		: >/tmp/back
 		dd bs=1 count=${#text} of=/tmp/back <&3 2>/dev/null &
 		reader=$!
 		printf %s "$text" >&3
-		for _ in 1 2 3 4 5 6 7 8 9 10; do
-			sleep 1
-			[ "$(cat /tmp/back)" != "$text" ] || break
-		done
+		wait_for is_back "$text"
 		kill $reader
 		cat /proc/interrupts /tmp/back
-		[ "$(cat /tmp/back)" = "$text" ] || return 1
+		is_back "$text" || return 1
 	done
 }
 

@@ -31,11 +31,7 @@ serve() {
 
 # fetch ADDRESS FILE: from the other guest, which may still be making it
 fetch() {
-	for _ in $(seq 60); do
-		wget -q -O "/tmp/$2" "http://$1/$2" && return 0
-		sleep 0.5
-	done
-	return 1
+	wait_for wget -q -O "/tmp/$2" "http://$1/$2"
 }
 
 sum_of() {
@@ -44,13 +40,13 @@ sum_of() {
 
 # It tells the other what it has got, and that only when it has got it.
 receive() {
-	fetch "$1" data
-	sum_of /tmp/data >/tmp/sum
+	fetch "$1" data &&
+	sum_of /tmp/data >/tmp/sum &&
 	mv /tmp/sum /tmp/www/sum
 }
 
 was_right() {
-	fetch "$1" sum
+	fetch "$1" sum &&
 	sum_of /tmp/www/data | cmp - /tmp/sum
 }
 
@@ -67,7 +63,9 @@ first() {
 second() {
 	check "the second guest's card comes up" up 192.168.7.2
 	serve
-	head -c $bytes /dev/urandom >/tmp/www/data
+	# The other one finds all of it, or nothing
+	head -c $bytes /dev/urandom >/tmp/made
+	mv /tmp/made /tmp/www/data
 	check "it reaches the first guest" reach 192.168.7.1
 	check "what the first guest received is what was sent" \
 		was_right 192.168.7.1

@@ -12,21 +12,18 @@ address() {
 	dhcp eth0 | grep '^10\.0\.2\.'
 }
 
+echoed() {
+	[ "$(grep -c 'bytes from' /tmp/ping)" -gt 10 ]
+}
+
 busy_card() {
 	ping -A -s 1400 10.0.2.2 >/tmp/ping 2>&1 &
-	until [ "$(grep -c 'bytes from' /tmp/ping)" -gt 10 ]; do
-		sleep 0.1
-	done
+	wait_for echoed
 }
 
 # The hypervisor's request arrives as an interrupt that nothing else uses
 asked_to_let_go() {
-	for _ in $(seq 300); do
-		grep 'RAS_HOTPLUG' /proc/interrupts |
-			grep -q -v -E '^ *[0-9]+: +0 ' && return 0
-		sleep 0.1
-	done
-	return 1
+	grep 'RAS_HOTPLUG' /proc/interrupts | grep -q -v -E '^ *[0-9]+: +0 '
 }
 
 let_go() {
@@ -38,9 +35,10 @@ let_go() {
 
 in_guest() {
 	check "the guest has an address over the card" address
-	busy_card
+	check "it receives over the card" busy_card
 	echo "# receiving"
-	check "the guest is asked to let go while it receives" asked_to_let_go
+	check "the guest is asked to let go while it receives" \
+		wait_for asked_to_let_go
 	check "the guest lets go" let_go
 	check "the card has gone from the guest" [ ! -e /sys/class/net/eth0 ]
 	tap_end
@@ -56,17 +54,14 @@ has_group() {
 }
 
 monitor_has_let_go() {
-	for _ in $(seq 100); do
-		has_group || return 0
-		sleep 0.1
-	done
-	return 1
+	! has_group
 }
 
 # The guest is still there, without the card
 on_host() {
 	card=$(basename /sys/bus/pci/drivers/vfio-pci/0001:*)
-	check "the monitor has no group open any more" monitor_has_let_go
+	check "the monitor has no group open any more" \
+		wait_for monitor_has_let_go
 	check "the host's driver takes the card" back_to_host "$card"
 	check "the host has an address over the card" address
 }
