@@ -464,7 +464,7 @@ static void close_in_order(struct __test_metadata *_metadata,
 	close(user);
 }
 
-TEST_F_TIMEOUT(external_user, put_in_every_order, 120)
+TEST_F(external_user, put_in_every_order)
 {
 	int a, b, c;
 

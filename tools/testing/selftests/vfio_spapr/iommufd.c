@@ -343,7 +343,7 @@ static void *change(void *arg)
  * Both address spaces have the same page at the same address. On bare metal
  * the device reaches it at any time. A partition has moments without a window.
  */
-TEST_F_TIMEOUT(iommufd, replace_under_dma, 120)
+TEST_F(iommufd, replace_under_dma)
 {
 	struct changes changes = { .cdev = &self->cdev[0],
 				   .ioas = self->ioas };
@@ -400,7 +400,7 @@ static void *unplug(void *address)
  * A device is unplugged while it is attached: this waits for its user. The
  * sibling keeps what it reaches, and what is plugged in again gets it, too.
  */
-TEST_F_TIMEOUT(iommufd, unplug, 120)
+TEST_F(iommufd, unplug)
 {
 	char *address = self->bed.address[0];
 	const __u64 iova = MiB;
@@ -428,7 +428,7 @@ TEST_F_TIMEOUT(iommufd, unplug, 120)
 }
 
 /* All devices of a group are unplugged: nothing of it is in the domain then. */
-TEST_F_TIMEOUT(iommufd, unplug_all, 120)
+TEST_F(iommufd, unplug_all)
 {
 	const __u64 iova = MiB;
 	pthread_t thread[2];

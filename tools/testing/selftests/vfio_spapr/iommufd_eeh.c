@@ -333,7 +333,7 @@ static void *unbind(void *address)
  * What unbinds a device has its lock while it waits for the user, and a reset
  * takes this lock: the user goes on all the same, until it closes the device.
  */
-TEST_F_TIMEOUT(eeh, unbind_under_reset, 120)
+TEST_F(eeh, unbind_under_reset)
 {
 	struct resets resets = { .cdev = &self->cdev[0] };
 	pthread_t thread;
@@ -370,7 +370,7 @@ TEST_F_TIMEOUT(eeh, unbind_under_reset, 120)
 }
 
 /* The other device of the PE comes and goes while the PE is reset. */
-TEST_F_TIMEOUT(eeh, remove_under_reset, 300)
+TEST_F(eeh, remove_under_reset)
 {
 	struct resets resets = { .cdev = &self->cdev[0] };
 	int i;

@@ -140,29 +140,29 @@ static void back(struct __test_metadata *const _metadata, SELF(host) self,
 	EXPECT_TRUE(nic_alive(self->nic, ROUNDS));
 }
 
-TEST_F_TIMEOUT(host, detached, 120)
+TEST_F(host, detached)
 {
 	back(_metadata, self, DETACHED, false);
 }
 
-TEST_F_TIMEOUT(host, closed, 120)
+TEST_F(host, closed)
 {
 	back(_metadata, self, CLOSED, false);
 }
 
-TEST_F_TIMEOUT(host, killed, 120)
+TEST_F(host, killed)
 {
 	back(_metadata, self, KILLED, false);
 }
 
 /* Also with windows of the user's choice */
-TEST_F_TIMEOUT(host, windows, 120)
+TEST_F(host, windows)
 {
 	back(_metadata, self, CLOSED, true);
 }
 
 /* A group whose card the host uses is not for users, and the card goes on. */
-TEST_F_TIMEOUT(host, not_owned, 120)
+TEST_F(host, not_owned)
 {
 	ASSERT_TRUE(nic_start(self->nic));
 	start_iommufd(self);

@@ -209,7 +209,7 @@ static void use_and_give_back(struct __test_metadata *_metadata,
 }
 
 /* The variants follow each other, so each also sees what one has left behind */
-TEST_F_TIMEOUT(ownership, all_come_back, 120)
+TEST_F(ownership, all_come_back)
 {
 	unsigned int i, n;
 
