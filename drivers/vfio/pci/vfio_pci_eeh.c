@@ -20,6 +20,22 @@ static struct eeh_pe *hold_pe(struct device *dev)
 	return pe;
 }
 
+/*
+ * Does the operation reach PEs below as well? Those may have another user, as
+ * they are of other groups. A frozen PE may be reset when EEH is enabled.
+ */
+static bool reaches_below(u32 op)
+{
+	switch (op) {
+	case VFIO_EEH_PE_ENABLE:
+	case VFIO_EEH_PE_RESET_DEACTIVATE ... VFIO_EEH_PE_RESET_FUNDAMENTAL:
+	case VFIO_EEH_PE_CONFIGURE:
+		return true;
+	}
+
+	return false;
+}
+
 /**
  * vfio_pci_core_feature_eeh_pe - Get the state of a device's PE or operate on it
  * @vdev: the device, which is open
@@ -28,7 +44,8 @@ static struct eeh_pe *hold_pe(struct device *dev)
  * @argsz: bytes that the user says are there
  *
  * The PE is held over the operation. The device stays, since the user has it
- * open, but others of the PE may be removed.
+ * open, but others of the PE may be removed. A device that is plugged in below
+ * while the PE is being reset is reset with it.
  *
  * Context: process context without locks: a reset takes the device locks of the
  * PE, and what unbinds the device holds its lock while it waits for the user
@@ -65,6 +82,9 @@ int vfio_pci_core_feature_eeh_pe(struct vfio_pci_core_device *vdev, u32 flags,
 		return -EFAULT;
 	if (data.op == VFIO_EEH_PE_GET_STATE || data.state)
 		return -EINVAL;
+
+	if (reaches_below(data.op) && eeh_pe_has_children(pe))
+		return -EPERM;
 
 	return vfio_eeh_pe_op(pe, data.op, &data.err);
 }
