@@ -757,6 +757,13 @@ TEST_F(iommufd_link, ends_by_table_close)
 	vfio_close(&self->table);
 	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_NEW));
+	/* The next table of this LIOBN is not linked before it is asked for */
+	self->table = kvm_ppc_table(&self->l.vm, LIOBN, 12,
+				    self->l.start32 >> 12, TCES);
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
 }
 
 TEST_F(iommufd_link, ends_by_vfio_device_close)
@@ -838,7 +845,10 @@ TEST_F(iommufd_link, races)
 	ASSERT_EQ(0, start(self));
 	transcript_mute(1);
 	for (i = 0; i < 50; i++) {
+		/* One that the vCPU at work does not clear, and one that it may */
+		EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_SPIN | TCE_RW));
 		EXPECT_EQ(0, unmap(self, PAGE_SPIN, MiB));
+		EXPECT_EQ(0, reach(self, IOBA_NEW, PAGE_SPIN));
 		EXPECT_EQ(0, reach(self, IOBA_SPIN, PAGE_SPIN));
 		EXPECT_EQ(0, map_guest(self, PAGE_SPIN, MiB));
 		EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
