@@ -1,13 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# linux_vfio.sh PROGRAM...
+# linux_vfio.sh [-d ID] PROGRAM...
 #
-# Linux's own selftests of VFIO, on the first of QEMU's edus. They lie in /vfio.
+# Linux's own selftests of VFIO, on the first PCI device with this device ID, by
+# default QEMU's edu. They lie in /vfio.
 
 . /tap.sh
 
-device=$(grep -lx 0x11e8 /sys/bus/pci/devices/*/device | head -n 1)
+id=0x11e8
+[ "$1" != -d ] || { id=$2; shift 2; }
+device=$(grep -lx "$id" /sys/bus/pci/devices/*/device | head -n 1)
 device=${device%/device}
 device=${device##*/}
 [ -n "$device" ] || exit 4
