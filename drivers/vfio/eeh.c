@@ -3,6 +3,7 @@
  * EEH operations of VFIO users on a partitionable endpoint (PE)
  */
 #include <linux/export.h>
+#include <linux/nospec.h>
 #include <linux/vfio.h>
 #include <asm/eeh.h>
 
@@ -30,13 +31,16 @@ static const int eeh_option[] = {
 long vfio_eeh_pe_op(struct eeh_pe *pe, u32 op,
 		    const struct vfio_eeh_pe_err *err)
 {
+	const u32 count = ARRAY_SIZE(eeh_option);
+	int option = op < count ? eeh_option[array_index_nospec(op, count)] : 0;
+
 	switch (op) {
 	case VFIO_EEH_PE_DISABLE ... VFIO_EEH_PE_UNFREEZE_DMA:
-		return eeh_pe_set_option(pe, eeh_option[op]);
+		return eeh_pe_set_option(pe, option);
 	case VFIO_EEH_PE_GET_STATE:
 		return eeh_pe_get_state(pe);
 	case VFIO_EEH_PE_RESET_DEACTIVATE ... VFIO_EEH_PE_RESET_FUNDAMENTAL:
-		return eeh_pe_reset(pe, eeh_option[op], true);
+		return eeh_pe_reset(pe, option, true);
 	case VFIO_EEH_PE_CONFIGURE:
 		return eeh_pe_configure(pe);
 	case VFIO_EEH_PE_INJECT_ERR:
