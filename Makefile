@@ -70,8 +70,9 @@ modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 	$(if $(filter host distro,$(KERNEL)),$(if $(FULL),\
 		$(if $(call asked,libvirt),$(libvirt)) \
-		$(if $(call asked,newest_memory newest_reboot\
-			newest_two_devices newest_unplug),$(newest)))) \
+		$(if $(call asked,newest_functions newest_memory\
+			newest_reboot newest_two_devices newest_unplug\
+			newest_xics),$(newest)))) \
 	$(if $(filter distro,$(KERNEL)),$(if $(call asked,kdump_default\
 		kdump_large),$(kexec))) \
 	$(if $(filter powernv11,$M),$(emulator)) \

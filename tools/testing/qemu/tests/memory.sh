@@ -9,6 +9,7 @@
 #   huge    the same of huge pages, 2 MiB each
 #   thp     transparent huge pages
 #   added   a second half is added while it runs, and used for DMA
+#   balloon the half of it is asked back, given to it again, and used for DMA
 #   large   as added, and so much may be added that a table for it has more than
 #           2^24 TCEs; another card is added as well
 #
@@ -37,6 +38,10 @@ given() {
 	wait_for more_than "$1" || { dmesg | tail -n 20; return 1; }
 }
 
+less_than() {
+	[ "$(kib MemTotal)" -lt "$1" ]
+}
+
 # So that what the card uses next comes from anywhere
 fill() {
 	mount -t tmpfs -o size=90% filled /mnt &&
@@ -54,6 +59,16 @@ in_guest() {
 		total=$(kib MemTotal)
 		echo "# waiting"
 		check "$1: it is given memory" given $((total + total / 2))
+		check "$1: the card works when most of it is full" fill
+		check "$1: ... for fifty packets" echoes ;;
+	balloon)
+		total=$(kib MemTotal)
+		echo "# waiting"
+		check "$1: it gives memory back" \
+			wait_for less_than $((total * 2 / 3))
+		check "$1: the card works" echoes
+		echo "# waiting again"
+		check "$1: it has its memory again" given $((total - 1))
 		check "$1: the card works when most of it is full" fill
 		check "$1: ... for fifty packets" echoes
 	esac
@@ -80,6 +95,10 @@ state() {
 	thp)
 		awk '/^AnonHugePages/ { kib += $2 }
 		     END { if (kib) print "memory" }' "/proc/$pid/smaps" ;;
+	balloon)
+		# What is not there is not what the device has
+		awk '/^VmRSS/ && $2 >= 524288 { print "memory" }' \
+			"/proc/$pid/status" ;;
 	esac
 	[ ! -e "/proc/$pid" ] || echo alive
 	guest-links | grep . >/dev/null && echo linked
@@ -104,6 +123,18 @@ add() {
 		echo "device_add pc-dimm,id=dimm,memdev=more"
 	} >/guest/guest/monitor.in
 	[ -z "$2" ] || wait_for monitor_has 'id "dev1"' && echo "card"
+} 2>/dev/null
+
+# said WORDS: by the guest
+said() {
+	grep -q "^# $1" /tmp/guest.tap
+}
+
+# balloon LESS MORE: what the guest may have, in MiB
+balloon() {
+	wait_for said "waiting$" && echo "balloon $1" >/guest/guest/monitor.in
+	wait_for said "waiting again" &&
+		echo "balloon $2" >/guest/guest/monitor.in
 } 2>/dev/null
 
 # gets KIND FACT
@@ -152,6 +183,11 @@ for kind; do
 		# A kernel without NUMA makes its 64-bit window as large as its
 		# memory is, and then takes none that the window does not reach
 		run added -m 512,slots=1,maxmem=2G -c disable_ddw ;;
+	balloon)
+		: >/tmp/guest.tap
+		balloon 256 512 &
+		run balloon -D virtio-balloon-pci
+		check "balloon: it had all its memory pinned" gets balloon memory ;;
 	large)
 		card=$(other_card)
 		give_to_vfio "$card"
