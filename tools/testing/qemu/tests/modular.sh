@@ -4,7 +4,8 @@
 # modular.sh
 #
 # Runs the tests of the external user API and of KVM's links on MACHINE under
-# the kernel with VFIO and KVM as modules.
+# the kernel with VFIO and KVM as modules, and on powernv9 does what the guide for
+# owners of a machine says.
 
 here=$(dirname "$(realpath "$0")")
 kernel=$B/modular
@@ -38,6 +39,16 @@ program() {
 		-t 600 -a "$PROGRAMS/$name" "$@" -- sh -c "$load exec /$name"
 }
 
+guide() {
+	folder=lib/modules/$(cat "$kernel/include/config/kernel.release")
+	set --
+	for module in $modules; do
+		set -- "$@" -a "$kernel/$module.ko:$folder/$(basename "$module").ko"
+	done
+	"$here/guide.sh" boot "$kernel/vmlinux" "$@" \
+		-a "$kernel/modules.builtin:$folder/modules.builtin"
+}
+
 {
 	program "test-modules/external_user_test test-modules/noiommu_device" \
 		external_user -q "-device e1000e,bus={bus1}" \
@@ -48,5 +59,9 @@ program() {
 		-q "-device $edu,bus={pci0},addr=2" \
 		-q "-device $edu,bus={pci1},addr=1"
 	echo "$?" >>"$LOG.status"
+	if [ "$MACHINE" = powernv9 ]; then
+		guide
+		echo "$?" >>"$LOG.status"
+	fi
 } 2>&1 | one_plan 0
 exit "$(worst "$LOG.status")"
