@@ -2,9 +2,10 @@
 /*
  * Groups that join and leave an sPAPR TCE container
  *
- * Windows move to hardware with the first group that has hardware, and back to
- * software with the last. The container charges for the tables that the windows
- * have, and v1 for the default window while there is hardware.
+ * This file decides whether a group may join, has the engine give it all windows,
+ * and charges the process for the tables that these need. Windows move to hardware
+ * with the first group that has hardware, and back to software with the last. Only
+ * while there is hardware, v1 also charges for the default window.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -15,8 +16,9 @@
 #include "container.h"
 
 /*
- * Charge for a window's table as @tg would have it, instead of as it is. The
- * process that makes a group join or leave need not be the one that is charged.
+ * Charge for the table that @tg would make for a window, in place of the present
+ * charge. Another process than the one that is charged may make a group join or
+ * leave.
  */
 static int recharge(struct tce_container *container, int num,
 		    struct iommu_table_group *tg, u32 levels)
@@ -46,7 +48,7 @@ static int recharge(struct tce_container *container, int num,
 	return ret;
 }
 
-/* Charge for all tables as software has them, which costs no more */
+/* Charge for all tables as tables in software, which are never larger */
 static void recharge_software(struct tce_container *container)
 {
 	struct iommu_table_group *tg =
@@ -81,7 +83,7 @@ static int recharge_hardware(struct tce_container *container,
 	return 0;
 }
 
-/* Make and charge tables of @tg's for all windows, and let the group join */
+/* Make tables of @tg for all windows, charge for them, and add the group */
 static int join_hardware(struct tce_container *container,
 			 struct iommu_table_group *tg,
 			 struct iommu_group *group)
@@ -145,9 +147,8 @@ static void uncharge_enabled(struct tce_container *container)
 }
 
 /*
- * The first group with hardware joins, possibly to others. In v1 its window pins
- * all that is mapped, and what is charged for that covers what mediated devices
- * pin.
+ * Add the first group with hardware; there may be groups without. In v1 all that
+ * is mapped gets pinned, and the charge for that covers what mediated devices pin.
  */
 static int enter_hardware(struct tce_container *container,
 			  struct iommu_table_group *tg,
@@ -185,7 +186,7 @@ static int enter_hardware(struct tce_container *container,
 	return ret;
 }
 
-/* Can a group with hardware join those that there are? */
+/* Check whether a group with hardware may join the groups that there are */
 static int may_join(struct tce_container *container, struct iommu_group *group,
 		    struct iommu_table_group *tg)
 {
@@ -205,7 +206,7 @@ static int may_join(struct tce_container *container, struct iommu_group *group,
 	return 0;
 }
 
-/* Give a group all windows that there are: 0 or -errno */
+/* Add a group and give it all windows; returns 0 or -errno */
 int tce_join(struct tce_container *container, struct iommu_group *group,
 	     bool mediated)
 {
@@ -230,7 +231,7 @@ int tce_join(struct tce_container *container, struct iommu_group *group,
 	return spapr_tce_domain_join(&container->domain, group, tg, NULL);
 }
 
-/* A group leaves, and its windows are closed if it is the last one */
+/* Remove a group. If it is the last one, the caller has closed the windows. */
 void tce_leave(struct tce_container *container, struct iommu_group *group)
 {
 	struct tce_mediated *mediated = &container->mediated;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Walks: how to wait for them
+ * Walks: wait until those under way have ended
  */
 #include <linux/export.h>
 #include <linux/sched.h>

@@ -2,14 +2,14 @@
 /*
  * User memory pinned for DMA: the end of registrations
  *
- * A page is unpinned only after SPAPR_MEM_VALID has gone, the walks that may
- * have seen it have ended, and no user of the memory has a TCE from its region,
- * in this order (retire()).
+ * This file unpins the pages of a region once no TCE points to them. First
+ * SPAPR_MEM_VALID is cleared, then the walks that may have seen it end, then the
+ * users of the memory are searched for TCEs from the region (retire()).
  *
- * Registrations end in batches: a region that lost its last use waits in
+ * Registrations end in batches: a region that has lost its last use is put on
  * spapr_mem::left, and one search of all users of the memory serves all regions
- * there. A region that some TCE still came from stays, without a use, until a
- * later search finds none.
+ * there. A region that a TCE came from stays there, without a use, until a later
+ * search finds no such TCE.
  */
 #include <linux/bsearch.h>
 #include <linux/mm.h>
@@ -20,22 +20,22 @@
 #include "mem_user.h"
 #include "memory.h"
 
-/* TCEs without an explanation that are looked up at a time */
+/* Unexplained TCEs that are looked up together */
 #define UNKNOWN_MAX	128
 
-/* How often to search for TCEs that contradict their origins */
+/* Searches for TCEs that contradict their origins before they are believed */
 #define SEARCHES_MAX	4
 
 /**
  * struct spapr_mem_search - a search for the regions that TCEs came from
  * @mem: the pinned memory
  * @cursor: where the last word was found
- * @ending: the regions of interest that no TCE has been found of yet
+ * @ending: the regions that are to end and of which no TCE has been found
  * @wanted: the state of their words
- * @region: the last region that a TCE was found of
+ * @region: the region of the TCE that was found last
  * @killable: a fatal signal ends the search
- * @believe: an unexplained TCE that leads to a region has come from it
- * @again: there was one, and it was not believed
+ * @believe: take an unexplained TCE that leads to a region for one from it
+ * @again: an unexplained TCE leads to a region
  * @nr_unknown: number of entries in @unknown
  * @unknown: host addresses of pages that unexplained TCEs lead to
  */
@@ -69,7 +69,7 @@ bool spapr_mem_search_over(const struct spapr_mem_search *search)
 	return list_empty(&search->ending) || killed(search);
 }
 
-/* A TCE came from the region: it stays. */
+/* Keep a region, because a TCE came from it */
 static void keep(struct spapr_mem_search *search,
 		 struct spapr_mem_region *region)
 {
@@ -80,7 +80,7 @@ static void keep(struct spapr_mem_search *search,
 	search->region = region;
 }
 
-/* A TCE came from @ua, where the region of interest is that has its page */
+/* A TCE came from @ua: keep the region that has this address */
 static void found(struct spapr_mem_search *search, unsigned long ua)
 {
 	struct spapr_mem_region *region = search->region;
@@ -189,7 +189,7 @@ void spapr_mem_search_origin(struct spapr_mem_search *search, unsigned long ua)
 		found(search, ua);
 }
 
-/* Take the regions out of @search->ending that some user has TCEs from */
+/* Keep the regions in @search->ending that a user of the memory has TCEs from */
 static int search_users(struct spapr_mem_search *search)
 {
 	struct spapr_mem_user *user;
@@ -208,8 +208,8 @@ static int search_users(struct spapr_mem_search *search)
 
 /*
  * The same for regions that walks no longer see. An unexplained TCE to one of
- * their pages may also have come from another region that shares the page, and
- * a walk may be about to write its origin: wait for walks and read again.
+ * their pages may have come from another region that shares the page, and a walk
+ * may be about to write its origin. So wait for walks and search again.
  */
 static int search_hidden(struct spapr_mem_search *search)
 {
@@ -247,14 +247,15 @@ static void set_states(struct spapr_mem_search *search, u64 state)
 }
 
 /*
- * Make sure that no TCE leads to any of the regions in @search->ending, nor can
- * be made; take the others out. After an error all stay, and are visible.
+ * Hide the regions in @search->ending from walks, after which no TCE can be made
+ * from them, and keep those that TCEs came from. After an error all stay, and are
+ * visible.
  */
 static int retire(struct spapr_mem_search *search)
 {
 	int ret;
 
-	/* Don't disturb walks for regions that stay anyway */
+	/* Do not hide regions that stay: walks would have to do without */
 	search->wanted = SPAPR_MEM_VALID | SPAPR_MEM_ENDING;
 	ret = search_users(search);
 	if (ret || list_empty(&search->ending))
@@ -265,7 +266,7 @@ static int retire(struct spapr_mem_search *search)
 	if (!ret) {
 		/* A walk that cleared a TCE invalidates it before it ends */
 		spapr_tce_quiesce();
-		/* Or it has not been cleared, and no origin says so */
+		/* A TCE that could not be cleared may have no origin */
 		if (lost_tces(search->mem))
 			ret = -EBUSY;
 	}
@@ -275,7 +276,7 @@ static int retire(struct spapr_mem_search *search)
 	return ret;
 }
 
-/* Unpin a retired region and forget it */
+/* Unpin and free a retired region */
 static void discard(struct spapr_mem *mem, struct spapr_mem_region *region,
 		    struct spapr_mem_pruned *pruned)
 {
@@ -286,14 +287,15 @@ static void discard(struct spapr_mem *mem, struct spapr_mem_region *region,
 	spapr_mem_prune(mem, region->first >> PAGE_SHIFT,
 			region->last >> PAGE_SHIFT, pruned);
 	account_locked_vm(mem->mm, count, false);
-	/* Pages of it that are held are accounted on their own from now on */
+	/* From now on pages of it that are held are accounted one by one */
 	spapr_mem_settle(mem, region->first, region->last, false);
 	kfree(region);
 }
 
 /*
- * Discard the regions in spapr_mem::left that no TCE came from
- * Return: 0, or -EINTR if that was @killable and has been; then all stay.
+ * Discard the regions on spapr_mem::left that no TCE came from
+ * Return: 0, or -EINTR if @killable and the process is being killed; then all
+ * stay.
  */
 int spapr_mem_reap_left(struct spapr_mem *mem, bool killable)
 {

@@ -2,17 +2,16 @@
 /*
  * User memory pinned for DMA: the pages of a region
  *
- * A region's pages are pinned here, written into spapr_mem::pages as words that
- * walks read, and unpinned:
+ * This file pins the pages of a region, writes them into spapr_mem::pages as words
+ * that walks read, and unpins them:
  *
  *  - A word is non-zero exactly as long as its page is pinned. Its state bits
  *    are those of its region, and clear until the region is registered as a
  *    whole: a registration that fails half-way was never visible to a walk.
  *  - A node of spapr_mem::pages exists only where regions have pages. Otherwise
- *    a process could fill memory with the nodes of regions that it has given
- *    back.
- *  - Pages are faulted in without a lock, because user space may take its time
- *    over a fault (userfaultfd). The region keeps its range meanwhile.
+ *    a process could fill memory with the nodes of regions that it no longer has.
+ *  - Pages are faulted in without a lock, because user space can make a fault
+ *    last (userfaultfd). The region keeps its range meanwhile.
  */
 #include <linux/cleanup.h>
 #include <linux/io.h>
@@ -37,7 +36,7 @@ void spapr_mem_set_state(struct spapr_mem *mem, struct spapr_mem_region *region,
 	}
 }
 
-/* Clear words as long as their pages follow each other in host memory */
+/* Clear words up to the first whose page is not next in host memory */
 static unsigned long clear_run(u64 *slot, unsigned long count)
 {
 	unsigned long next = spapr_mem_word_page(slot[0]), n = 0;
@@ -64,8 +63,8 @@ static void unpin_words(u64 *slot, unsigned long count)
 }
 
 /*
- * Unpin the first @count pages of the region, which no walk can see any more.
- * A device may have written to any of them, through any window.
+ * Unpin the first @count pages of the region, which walks no longer see. A device
+ * may have written to any of them, so all become dirty.
  */
 void spapr_mem_unpin(struct spapr_mem *mem, struct spapr_mem_region *region,
 		     unsigned long count)
@@ -86,9 +85,9 @@ void spapr_mem_free_pruned(struct spapr_mem_pruned *pruned)
 }
 
 /*
- * Take out the leaves between two user pages in which no region has a page, and
- * the nodes above that are empty then. The region of the range is not in
- * spapr_mem::regions. A walk may have found a leaf, but nothing in it.
+ * Remove the leaves of a range in which no region has a page, and the nodes that
+ * this empties. The region that had the range is not in spapr_mem::regions. A walk
+ * may have found a leaf, but no page in it.
  */
 void spapr_mem_prune(struct spapr_mem *mem, unsigned long first,
 		     unsigned long last, struct spapr_mem_pruned *pruned)
@@ -112,9 +111,9 @@ void spapr_mem_prune(struct spapr_mem *mem, unsigned long first,
 }
 
 /*
- * Write the words of pages just pinned. TCE pages larger than the host's are
- * for hugetlb pages only, because only those stay whole while pinned, and for
- * as much of them as the region has, naturally aligned (@limit).
+ * Write the words of pages that have been pinned. A TCE page can be larger than a
+ * host page in a hugetlb page only, which stays whole while it is pinned, and not
+ * larger than @limit, the largest naturally aligned page of the region.
  */
 static void record(u64 *slot, struct page **pages, long count,
 		   unsigned int limit)
@@ -134,7 +133,7 @@ static void record(u64 *slot, struct page **pages, long count,
 	}
 }
 
-/* The word of a page of a region, which keeps the leaf */
+/* Get the word of a page, whose region keeps the leaf from being removed */
 static u64 *populate(struct spapr_mem *mem, unsigned long index)
 {
 	guard(mutex)(&mem->lock);
@@ -143,9 +142,9 @@ static u64 *populate(struct spapr_mem *mem, unsigned long index)
 }
 
 /*
- * Pin some of the @count pages from user page @index on
- * Return: how many, or an error. Fewer than possible is no error: the next
- * call says why there are no more.
+ * Pin up to @count pages from user page @index on
+ * Return: how many have been pinned, or an error. If they are fewer than @count,
+ * the next call goes on or returns the reason.
  */
 static long pin_some(struct spapr_mem *mem, unsigned long index,
 		     unsigned long count, unsigned int limit,
