@@ -32,7 +32,9 @@
  * A claim dies earlier when VFIO revokes the group or the engine revokes the
  * window. A dead claim has no link. It only keeps its reference to the
  * VFIO group, which the callbacks can't drop under their locks, until it is
- * dropped. A device's claim has no such reference.
+ * dropped. A device's claim has no such reference. One whose window is revoked is
+ * unlinked: the device may have other windows, with other tables linked to them,
+ * or get another window there, and only user space knows which.
  *
  * Once a group is linked, the device sees what the table says: the entries that
  * the table has are written into the window. User space chooses how many there
@@ -202,26 +204,65 @@ static void claim_set_unlinked(struct kvmppc_spapr_tce_claim *claim,
 	update_links_state(claim->table, 0);
 }
 
-/*
- * Take the link from a claim. Returns the link, to be freed after
- * spapr_tce_quiesce(), if that was its last claim.
- */
-static struct kvmppc_spapr_tce_link *
-claim_kill(struct kvmppc_spapr_tce_claim *claim)
+/* Take the link from a claim, and keep it in @ended if that was its last claim */
+static void claim_let_link(struct kvmppc_spapr_tce_claim *claim)
 {
 	struct kvmppc_spapr_tce_link *link = claim->link;
 
 	lockdep_assert_held(&claim->kvm->arch.spapr_tce_lock);
 	claim->dead = true;
 	claim->link = NULL;
+	if (link && !--link->nr_claims)
+		claim->ended = link;
+}
+
+/*
+ * Remove the links that have ended with claims, which are in a list of the
+ * caller's. The links are freed after spapr_tce_quiesce().
+ *
+ * A walk that began while there was a link writes the window as well. It must not
+ * find the link gone and say that it has done all.
+ */
+static void remove_links(struct kvm *kvm, struct list_head *claims)
+{
+	struct kvmppc_spapr_tce_claim *claim;
+	bool any = false;
+
+	update_by_user(kvm);
+	list_for_each_entry(claim, claims, node) {
+		if (!claim->ended)
+			continue;
+		update_links_state(claim->table, TCE_LINKS_FROZEN);
+		any = true;
+	}
+	if (!any)
+		return;
+
+	spapr_tce_quiesce();
+	list_for_each_entry(claim, claims, node)
+		if (claim->ended)
+			list_del_rcu(&claim->ended->node);
+	list_for_each_entry(claim, claims, node)
+		if (claim->ended)
+			update_links_state(claim->table, 0);
+}
+
+/*
+ * The same for one claim, wherever it is. Returns the link, to be freed after
+ * spapr_tce_quiesce(), if that was its last claim.
+ */
+static struct kvmppc_spapr_tce_link *
+claim_kill(struct kvmppc_spapr_tce_claim *claim)
+{
+	struct kvmppc_spapr_tce_link *link;
+
+	claim_let_link(claim);
+	link = claim->ended;
+	claim->ended = NULL;
 	update_by_user(claim->kvm);
-	if (!link || --link->nr_claims)
+	if (!link)
 		return NULL;
 
-	/*
-	 * A walk that began while there was a link writes the window as well. It
-	 * must not find the link gone and say that it has done all.
-	 */
 	update_links_state(claim->table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
 	list_del_rcu(&link->node);
@@ -229,8 +270,10 @@ claim_kill(struct kvmppc_spapr_tce_claim *claim)
 	return link;
 }
 
-static void claim_revoke(struct kvmppc_spapr_tce_claim *claim)
+static void claim_group_revoked(struct vfio_external_user *external)
 {
+	struct kvmppc_spapr_tce_claim *claim =
+		container_of(external, struct kvmppc_spapr_tce_claim, external);
 	struct kvmppc_spapr_tce_link *link;
 
 	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock)
@@ -238,12 +281,6 @@ static void claim_revoke(struct kvmppc_spapr_tce_claim *claim)
 	/* Even without a link: another thread may have ended it and still wait */
 	spapr_tce_quiesce();
 	kfree(link);
-}
-
-static void claim_group_revoked(struct vfio_external_user *external)
-{
-	claim_revoke(container_of(external, struct kvmppc_spapr_tce_claim,
-				  external));
 }
 
 static void claim_window_changed(struct spapr_tce_writer *writer)
@@ -259,16 +296,27 @@ static void claim_window_changed(struct spapr_tce_writer *writer)
 
 static void claim_window_revoked(struct spapr_tce_writer *writer)
 {
-	claim_revoke(container_of(writer, struct kvmppc_spapr_tce_claim, writer));
+	struct kvmppc_spapr_tce_claim *claim =
+		container_of(writer, struct kvmppc_spapr_tce_claim, writer);
+	struct kvmppc_spapr_tce_link *link;
+
+	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock) {
+		/* A claim that is being made or dropped is in no list of a table */
+		if (!claim->vfio && !claim->dead && !list_empty(&claim->node))
+			claim_set_unlinked(claim, true);
+		link = claim_kill(claim);
+	}
+	/* As in claim_group_revoked() */
+	spapr_tce_quiesce();
+	kfree(link);
 }
 
 /*
- * Give up what the claim holds. It is in no list. Only the callbacks can still
- * find it, and they end here.
+ * Give up what a dead claim holds. It is in no list of a table, and its walks have
+ * been waited for. Only the callbacks can still find it, and they end here.
  */
-static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
+static void claim_release(struct kvmppc_spapr_tce_claim *claim)
 {
-	claim_revoke(claim);
 	if (claim->window)
 		spapr_tce_window_put(&claim->writer);
 	if (claim->vfio) {
@@ -276,17 +324,31 @@ static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 		claim->vfio->put(claim->group);
 		symbol_put(vfio_external_user_ops);
 	}
-	/* claim_revoke() has waited for the walks that saw it */
 	kfree(claim->ended);
 	kfree(claim);
 }
 
+/* End a claim that is in no list */
+static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
+{
+	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock)
+		claim->ended = claim_kill(claim) ?: claim->ended;
+	spapr_tce_quiesce();
+	claim_release(claim);
+}
+
+/* Drop what take_claims() has taken */
 static void claims_drop(struct list_head *claims)
 {
 	struct kvmppc_spapr_tce_claim *claim, *next;
 
+	if (list_empty(claims))
+		return;
+
+	/* Also for a link that a callback has ended */
+	spapr_tce_quiesce();
 	list_for_each_entry_safe(claim, next, claims, node)
-		claim_drop(claim);
+		claim_release(claim);
 }
 
 /* The IOMMU group of a file that is a device's, with a reference, or NULL */
@@ -346,6 +408,7 @@ claim_create(struct kvm *kvm, struct file *file)
 	if (!claim)
 		return ERR_PTR(-ENOMEM);
 
+	INIT_LIST_HEAD(&claim->node);
 	claim->kvm = kvm;
 	claim->file = file;
 	claim->external.revoke = claim_group_revoked;
@@ -627,34 +690,47 @@ static int claim_link(struct kvmppc_spapr_tce_claim *claim,
 		return ret;
 
 	guard(mutex)(&claim->kvm->arch.spapr_tce_lock);
+	if (claim->dead)
+		return -EINVAL;
 	if (old) {
-		if (claim->dead)
-			return -EINVAL;
 		claim_set_unlinked(old, false);
-		list_del(&old->node);
+		list_del_init(&old->node);
 	}
 	list_add_tail(&claim->node, &table->claims);
 	update_by_user(claim->kvm);
 	return 0;
 }
 
-/*
- * Take claims out of the table's list and end them: those of a group, or all if
- * @file is NULL
- */
-static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
-			struct list_head *taken)
+static void take_claims_of(struct kvmppc_spapr_tce_table *table,
+			   struct file *file, struct list_head *taken)
 {
 	struct kvmppc_spapr_tce_claim *claim, *next;
 
-	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	list_for_each_entry_safe(claim, next, &table->claims, node) {
 		if (file && claim->file != file)
 			continue;
-		claim->ended = claim_kill(claim);
+		claim_let_link(claim);
 		claim_set_unlinked(claim, false);
 		list_move_tail(&claim->node, taken);
 	}
+}
+
+/*
+ * Take claims out of the lists of tables and end them: of a group, or all if @file
+ * is NULL, for one table, or all if @table is NULL
+ */
+static void take_claims(struct kvm *kvm, struct kvmppc_spapr_tce_table *table,
+			struct file *file, struct list_head *taken)
+{
+	struct kvmppc_spapr_tce_table *each;
+
+	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
+	if (table)
+		take_claims_of(table, file, taken);
+	else
+		list_for_each_entry(each, &kvm->arch.spapr_tce_tables, list)
+			take_claims_of(each, file, taken);
+	remove_links(kvm, taken);
 }
 
 /* The claim of a group that has been unlinked from the table, or NULL */
@@ -683,7 +759,7 @@ static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 		if (live_claim(table, file))
 			return true;
 		if (!unlinked_claim(table, file))
-			take_claims(table, file, &taken);
+			take_claims(table->kvm, table, file, &taken);
 	}
 	claims_drop(&taken);
 
@@ -756,7 +832,7 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 	return ret;
 }
 
-/* End the claim of a device for the table, as claim_revoke() does, and keep it */
+/* End the claim of a device for the table, and keep it */
 static int claim_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	struct kvmppc_spapr_tce_link *link;
@@ -920,12 +996,10 @@ void kvm_spapr_tce_share_links(struct kvm *kvm, struct file *from,
  */
 void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
 {
-	struct kvmppc_spapr_tce_table *table;
 	LIST_HEAD(taken);
 
 	scoped_guard(mutex, &kvm->arch.spapr_tce_lock)
-		list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
-			take_claims(table, file, &taken);
+		take_claims(kvm, NULL, file, &taken);
 	claims_drop(&taken);
 	/* For claims that release of a table's file has just taken */
 	spapr_tce_quiesce();
@@ -993,7 +1067,7 @@ void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table)
 	LIST_HEAD(taken);
 
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock)
-		take_claims(table, NULL, &taken);
+		take_claims(table->kvm, table, NULL, &taken);
 	claims_drop(&taken);
 }
 

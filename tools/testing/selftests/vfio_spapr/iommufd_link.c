@@ -958,6 +958,74 @@ TEST_F(iommufd_link, unlinked_when_gone)
 }
 
 /*
+ * A device that is unlinked gets no link of another that leaves: linking it again
+ * would do nothing then.
+ */
+TEST_F(iommufd_link, unlinked_not_shared)
+{
+	const int device = self->l.kvm_vfio;
+
+	ASSERT_EQ(0, linked_join(&self->l));
+	ASSERT_EQ(0, __kvm_ppc_group_add(device,
+					 linked_other_file(&self->l)));
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, linked_link_other(&self->l, self->table));
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+
+	EXPECT_EQ(0, unlink_table(self));
+	EXPECT_EQ(0, __kvm_ppc_group_del(device,
+					 linked_other_file(&self->l)));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+}
+
+/* One of two windows goes: its table is the monitor's, the other's is not. */
+TEST_F(iommufd_link, unlinked_with_window)
+{
+	struct linked *l = &self->l;
+	__u64 start64;
+	int table;
+
+	ASSERT_EQ(0, link_table(self));
+	l->tables[l->ntables++] = self->table;
+	start64 = linked_window(l, page_shift(), 64 * MiB);
+	table = linked_table(l, OTHER_LIOBN, 16, start64, 16);
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(0, kvm_ppc_hcall(l->vcpu, H_PUT_TCE, OTHER_LIOBN, start64,
+				   PAGE_NEW | TCE_RW, 0, NULL));
+	EXPECT_EQ(ALL, linked_reach(l, start64, PAGE_NEW, 0, 0));
+
+	l->windows.num_windows = 1;
+	linked_attach(l);
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, reach(self, IOBA_OLD, PAGE_OLD));
+	EXPECT_EQ(KVM_PPC_TO_USER,
+		  kvm_ppc_hcall(l->vcpu, H_PUT_TCE, OTHER_LIOBN,
+				start64 + 0x10000, PAGE_NEW | TCE_RW, 0, NULL));
+	EXPECT_EQ(-EINVAL, linked_link(l, table));
+	EXPECT_EQ(0, linked_reach(l, start64, PAGE_NEW, 0, 0) & ALL);
+
+	l->windows.num_windows = 2;
+	linked_attach(l);
+	EXPECT_EQ(0, linked_link(l, table));
+	EXPECT_EQ(ALL, linked_reach(l, start64, PAGE_NEW, 0, 0));
+	EXPECT_EQ(0, kvm_ppc_hcall(l->vcpu, H_PUT_TCE, OTHER_LIOBN,
+				   start64 + 0x10000, PAGE_NEW | TCE_RW, 0,
+				   NULL));
+	EXPECT_EQ(ALL, linked_reach(l, start64 + 0x10000, PAGE_NEW, 0, 0));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
+	EXPECT_EQ(0, link_table(self));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	close(table);
+}
+
+/*
  * What has been answered when a table is unlinked the device sees: the last of
  * two lists that a vCPU puts in turn.
  */
