@@ -159,30 +159,81 @@ int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
 	return ret;
 }
 
-/* The window of @iova, or NULL */
-static struct pt_iommu *tce_window_of(struct tce_domain *td, u64 iova)
+/* The window of @iova, or -1 */
+static int tce_window_of(const struct tce_domain *td, u64 iova)
 {
 	unsigned int w;
 
 	for (w = 0; w < td->windows; w++)
 		if (iova >= td->aperture[w].start &&
 		    iova <= td->aperture[w].last)
-			return &td->table[w]->iommu;
-	return NULL;
+			return w;
+	return -1;
 }
 
-/* With one window the core calls the table itself, see iommupt_from_domain() */
+/* tce_domain::only the core calls itself, see iommupt_from_domain() */
 static int tce_domain_map_pages(struct iommu_domain *domain,
 				unsigned long iova, phys_addr_t paddr,
 				size_t pgsize, size_t pgcount, int prot,
 				gfp_t gfp, size_t *mapped)
 {
-	struct pt_iommu *pt = tce_window_of(to_tce_domain(domain), iova);
+	struct tce_domain *td = to_tce_domain(domain);
+	int w = tce_window_of(td, iova);
+	struct pt_iommu *pt;
+	int ret;
 
-	if (!pt)
+	if (w < 0)
 		return -ERANGE;
+	if (td->kind->lists) {
+		ret = tce_kept_populate(td, w, iova, pgsize * pgcount, gfp);
+		if (ret)
+			return ret;
+	}
+	pt = &td->table[w]->iommu;
 	return pt->ops->map_range(pt, iova, paddr, pgsize * pgcount, prot, gfp,
 				  mapped);
+}
+
+/* Clear a range in the hypervisor's tables. Return what @joins was before */
+static unsigned long tce_clear_in_lists(struct tce_domain *td, unsigned int w,
+					u64 iova, u64 last)
+{
+	const u64 step = (u64)TCE_LIST_MAX << tce_page_shift(td, w);
+	struct tce_attachment *attachment;
+	unsigned long joins = 0, flags;
+	u64 at, n;
+
+	for (at = iova; at <= last; at += n) {
+		n = min(last - at + 1, step);
+		raw_spin_lock_irqsave(&td->lock, flags);
+		if (at == iova)
+			joins = td->joins;
+		list_for_each_entry(attachment, &td->attachments, node)
+			td->kind->unmap(attachment, w, at,
+					n >> tce_page_shift(td, w));
+		raw_spin_unlock_irqrestore(&td->lock, flags);
+	}
+	return joins;
+}
+
+/*
+ * Clear a range in the hypervisor's tables, then remove it from the log, which
+ * has the pages of TCEs that are not cleared until then. If a PE got TCEs of the
+ * log in between, do so again.
+ */
+static size_t tce_unmap_in_lists(struct tce_domain *td, unsigned int w,
+				 u64 iova, size_t size,
+				 struct iommu_iotlb_gather *gather)
+{
+	struct pt_iommu *pt = &td->table[w]->iommu;
+	unsigned long joins;
+
+	for (;;) {
+		joins = tce_clear_in_lists(td, w, iova, iova + size - 1);
+		guard(raw_spinlock_irqsave)(&td->lock);
+		if (joins == td->joins)
+			return pt->ops->unmap_range(pt, iova, size, gather);
+	}
 }
 
 static size_t tce_domain_unmap_pages(struct iommu_domain *domain,
@@ -190,19 +241,40 @@ static size_t tce_domain_unmap_pages(struct iommu_domain *domain,
 				     size_t pgcount,
 				     struct iommu_iotlb_gather *gather)
 {
-	struct pt_iommu *pt = tce_window_of(to_tce_domain(domain), iova);
+	struct tce_domain *td = to_tce_domain(domain);
+	size_t size = pgsize * pgcount, done = 0, n, unmapped;
+	int w = tce_window_of(td, iova);
+	struct pt_iommu *pt;
+	u64 table_size;
 
-	if (!pt)
+	if (w < 0)
 		return 0;
-	return pt->ops->unmap_range(pt, iova, pgsize * pgcount, gather);
+	pt = &td->table[w]->iommu;
+	if (!td->kind->lists)
+		return pt->ops->unmap_range(pt, iova, size, gather);
+
+	/* It must not be synchronised with the lock held */
+	if (iommu_iotlb_gather_is_disjoint(gather, iova, size))
+		iommu_iotlb_sync(domain, gather);
+	/* A table of the last level at a time, as interrupts are off meanwhile */
+	table_size = (PAGE_SIZE / sizeof(u64)) << tce_page_shift(td, w);
+	do {
+		n = min(size - done, table_size - (iova & (table_size - 1)));
+		unmapped = tce_unmap_in_lists(td, w, iova, n, gather);
+		done += unmapped;
+		iova += unmapped;
+	} while (unmapped == n && done < size);
+	return done;
 }
 
 static phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
 					   dma_addr_t iova)
 {
-	struct pt_iommu *pt = tce_window_of(to_tce_domain(domain), iova);
+	struct tce_domain *td = to_tce_domain(domain);
+	int w = tce_window_of(td, iova);
 
-	return pt ? pt_iommu_tce_iova_to_phys(&pt->domain, iova) : 0;
+	return w < 0 ? 0 : pt_iommu_tce_iova_to_phys(&td->table[w]->iommu.domain,
+						     iova);
 }
 
 static const struct iommu_aperture *
@@ -314,15 +386,21 @@ static void tce_domain_flush_all(struct iommu_domain *domain)
  * @gather: Where they were, and the levels to free
  *
  * A bridge caches levels as it caches TCEs, and cannot forget a single one. So
- * it forgets everything when a level is freed. A hypervisor's TCEs are read from
- * the table under the lock, which this function takes before it frees a level.
+ * it forgets everything when a level is freed. A hypervisor has been told before
+ * they left the log.
  *
- * Context: any.
+ * Context: any; process context for a hypervisor.
  */
 void tce_domain_sync(struct iommu_domain *domain,
 		     struct iommu_iotlb_gather *gather)
 {
 	struct tce_domain *td = to_tce_domain(domain);
+
+	if (td->kind->lists) {
+		iommu_put_pages_list(&gather->freelist);
+		tce_retry_kept(td);
+		return;
+	}
 
 	if (gather->end >= gather->start)
 		tce_domain_tell(td, gather->start, gather->end, tce_tell_unmap);
@@ -366,6 +444,8 @@ void tce_domain_free(struct iommu_domain *domain)
 	unsigned int w;
 
 	WARN_ON(!list_empty(&td->attachments));
+	if (td->kind->lists)
+		tce_kept_destroy(td);
 	for (w = 0; w < td->windows; w++)
 		pt_iommu_deinit(&td->table[w]->iommu);
 	kfree(td->list);
@@ -402,6 +482,14 @@ static int tce_init_window(struct tce_domain *td, unsigned int i,
 	td->aperture[i].start = w->start;
 	td->aperture[i].last = w->start + w->size - 1;
 	return pt_iommu_tce_init(td->table[i], &cfg, GFP_KERNEL_ACCOUNT);
+}
+
+/* A hypervisor has to be told before the table changes, so the core asks us */
+static struct pt_iommu_tce *tce_table_of(struct tce_domain *td, u64 start)
+{
+	if (td->windows == 1 && !td->kind->lists)
+		return &td->only;
+	return &td->window[tce_window_number(start)];
 }
 
 /*
@@ -445,10 +533,10 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 
 	raw_spin_lock_init(&td->lock);
 	INIT_LIST_HEAD(&td->attachments);
+	td->kind = tce_kind_of(group);
 	td->windows = data->num_windows;
 	for (w = 0; w < td->windows; w++)
-		td->table[w] = td->windows == 1 ? &td->only : &td->window[w];
-	td->kind = tce_kind_of(group);
+		td->table[w] = tce_table_of(td, data->windows[w].start);
 	if (td->kind->lists) {
 		td->list = kmalloc_array(TCE_LIST_MAX, sizeof(*td->list),
 					 GFP_KERNEL_ACCOUNT);
@@ -461,7 +549,12 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 		if (ret)
 			goto free;
 	}
-	if (td->windows > 1)
+	if (td->kind->lists) {
+		ret = tce_kept_init(td);
+		if (ret)
+			goto free;
+	}
+	if (td->table[0] != &td->only)
 		tce_span_windows(td);
 	td->domain.ops = &tce_paging_domain_ops;
 	return td;

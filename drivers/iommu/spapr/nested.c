@@ -277,8 +277,8 @@ static int tce_refresh(struct tce_nested *nested, unsigned int w,
  * @start: First address of the memory in the parent
  * @last: Last address
  *
- * A hypervisor may fail to clear a TCE. The device can reach the page then until
- * it is detached, which is reported. iommufd unmaps all the same.
+ * A hypervisor may fail to clear a TCE. The device can reach the page then, which
+ * the shadow keeps from being freed. iommufd unmaps all the same.
  *
  * Context: process context, with the parent's lock held. The parent does not map
  *	the memory any more, and walks that might have found it are over.
@@ -290,6 +290,7 @@ void tce_nested_forget(struct tce_nested *nested, u64 start, u64 last)
 	lockdep_assert_held(&nested->parent->lock);
 	for (w = 0; w < nested->shadow->windows; w++)
 		spapr_tce_window_forget(tce_window(nested, w), start, last);
+	tce_retry_kept(nested->shadow);
 }
 
 /* --- What the IOMMU core asks of a nested domain */

@@ -65,8 +65,8 @@ struct tce_walks;
  *	another domain, or NULL
  * @leave: Close the windows. Once this returns the PE reaches no memory
  * @map: Tell the PE of @npages new TCEs from bus address @start on in window @w
- * @unmap: The same for TCEs that are gone. @npages is 0 for all of the domain
- *	and its levels
+ * @unmap: The same for TCEs that are gone, or for TCEs that go next where TCEs are
+ *	put on lists. @npages is 0 for all of the domain and its levels
  *
  * @join and @leave are called with the group's mutex held, for a device of the
  * group that the core attaches or releases, @map and @unmap with
@@ -88,9 +88,9 @@ struct tce_kind {
 /**
  * struct tce_domain - Paging domain
  * @domain: What the IOMMU core knows of it
- * @only: The table of a domain with one window. Same memory as @domain, as the
- *	core calls it directly
- * @window: The tables of a domain with several
+ * @only: The table of a domain with one window of a bridge. Same memory as
+ *	@domain, as the core calls it directly
+ * @window: The tables of other domains, by the number of the window
  * @table: The table of each window, by address
  * @aperture: The addresses of each window
  * @windows: How many there are
@@ -99,6 +99,11 @@ struct tce_kind {
  *	else NULL
  * @list: For TCEs on their way to a hypervisor, TCE_LIST_MAX of them, or NULL.
  *	Guarded by @lock
+ * @kept: For each window of a hypervisor, by index from its start on, TCEs that it
+ *	may still have although they were cleared, see hypervisor.c. Guarded by
+ *	@lock
+ * @nr_kept: How many there are. Guarded by @lock
+ * @joins: How often the tables of a PE that joins were written. Guarded by @lock
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
  *	with them off too
  * @attachments: PEs that may have TCEs of the domain
@@ -115,6 +120,9 @@ struct tce_domain {
 	const struct tce_kind *kind;
 	struct tce_walks *walks[TCE_WINDOWS];
 	struct spapr_tce *list;
+	struct spapr_sparse kept[TCE_WINDOWS];
+	unsigned long nr_kept;
+	unsigned long joins;
 	raw_spinlock_t lock;
 	struct list_head attachments;
 };
@@ -264,6 +272,15 @@ void tce_domain_free(struct iommu_domain *domain);
 int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 		    struct device *dev);
 void tce_leave_domain(struct iommu_table_group *group, struct device *dev);
+int tce_kept_init(struct tce_domain *td);
+void tce_kept_destroy(struct tce_domain *td);
+int tce_kept_populate(struct tce_domain *td, unsigned int w, u64 iova,
+		      u64 size, gfp_t gfp);
+void tce_keep(struct tce_domain *td, unsigned int w, u64 iova,
+	      const struct spapr_tce *list, unsigned int count);
+void tce_retry_kept(struct tce_domain *td);
+long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
+			  u64 iova, unsigned long npages);
 int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		       struct iommu_domain *old);
 bool tce_is_platform_domain(const struct iommu_domain *domain);

@@ -14,8 +14,6 @@
  * gets, under the lock of the shadow.
  */
 
-#define pr_fmt(fmt) "spapr-iommu: " fmt
-
 #include <linux/rculist.h>
 #include <linux/slab.h>
 
@@ -33,8 +31,13 @@ static bool tce_walks_populate(struct iommu_table *tbl, unsigned long index)
 {
 	struct tce_walks *walks = to_tce_walks(tbl);
 
-	return !pt_iommu_tce_populate(walks->domain->table[walks->w],
-				      (u64)index << tbl->it_page_shift,
+	struct tce_domain *td = walks->domain;
+	u64 iova = (u64)index << tbl->it_page_shift;
+
+	if (td->kind->lists &&
+	    tce_kept_populate(td, walks->w, iova, 1, GFP_KERNEL_ACCOUNT))
+		return false;
+	return !pt_iommu_tce_populate(td->table[walks->w], iova,
 				      GFP_KERNEL_ACCOUNT);
 }
 
@@ -55,19 +58,13 @@ static void tce_write_log(struct iommu_table *tbl, unsigned long index,
 static long tce_clear_attached(struct tce_walks *walks, unsigned long index,
 			       unsigned long npages)
 {
+	u64 iova = (u64)index << walks->tbl.it_page_shift;
 	struct tce_attachment *attachment;
-	struct iommu_table *tbl;
 	long ret = 0, err;
 
 	lockdep_assert_held(&walks->domain->lock);
 	list_for_each_entry(attachment, &walks->domain->attachments, node) {
-		tbl = attachment->table[walks->w];
-		if (!tbl)
-			continue;
-		err = tbl->it_ops->clear_list(tbl, index, npages);
-		if (err)
-			pr_err_ratelimited("LIOBN %lx: %lu TCEs from %lx on stay: %ld\n",
-					   tbl->it_index, npages, index, err);
+		err = tce_hypervisor_clear(attachment, walks->w, iova, npages);
 		ret = ret ? ret : err;
 	}
 	return ret;
@@ -77,13 +74,18 @@ static long tce_walks_clear_list(struct iommu_table *tbl, unsigned long index,
 				 unsigned long npages)
 {
 	struct tce_walks *walks = to_tce_walks(tbl);
+	long ret;
 
 	guard(raw_spinlock_irqsave)(&walks->domain->lock);
+	ret = tce_clear_attached(walks, index, npages);
 	tce_write_log(tbl, index, npages, NULL);
-	return tce_clear_attached(walks, index, npages);
+	return ret;
 }
 
-/* What one PE does not get no PE has. What cannot be cleared then is reported */
+/*
+ * What one PE does not get no PE has. What cannot be cleared then is what the PE
+ * had, or what it was to get
+ */
 static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 			       unsigned long npages,
 			       const struct spapr_tce *list)
@@ -94,7 +96,6 @@ static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 	long ret = 0;
 
 	guard(raw_spinlock_irqsave)(&walks->domain->lock);
-	tce_write_log(tbl, index, npages, list);
 	list_for_each_entry(attachment, &walks->domain->attachments, node) {
 		to = attachment->table[walks->w];
 		if (to && !attachment->leaving)
@@ -102,11 +103,17 @@ static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 		if (ret)
 			break;
 	}
-	if (!ret)
+	if (!ret) {
+		tce_write_log(tbl, index, npages, list);
 		return 0;
+	}
 
+	ret = tce_clear_attached(walks, index, npages);
+	if (ret)
+		tce_keep(walks->domain, walks->w,
+			 (u64)index << tbl->it_page_shift, list, npages);
 	tce_write_log(tbl, index, npages, NULL);
-	return tce_clear_attached(walks, index, npages) ? -EIO : -EBUSY;
+	return ret ? -EIO : -EBUSY;
 }
 
 static void tce_walks_init_ops(struct tce_walks *walks,
