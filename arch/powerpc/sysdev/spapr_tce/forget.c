@@ -13,6 +13,11 @@
  * may not be visible yet. Therefore a suspect TCE is read again after the walks
  * under way have ended, and is cleared if it is still the same.
  *
+ * A guest may replace such a TCE and put the same one again between that look and
+ * the store that clears it, which clears what the guest has put. Its new origin
+ * gives that away. The TCE is put back then, and remains a suspect, as a walk may
+ * have cleared it just before it was put back.
+ *
  * Each wait looks at every CPU, so many suspects are gathered for one wait: up to
  * as many as a hypercall has TCEs. Their list takes 12 KiB per window, and a
  * gigabyte in pages of 4 KiB takes 512 waits.
@@ -55,6 +60,8 @@ static bool contradicts(const struct spapr_tce_window *window, u64 origin,
 
 /* TCEs that are read, or cleared, in one walk */
 #define FORGET_BATCH	32
+/* How often TCEs are looked at again that were put back */
+#define FORGET_ROUNDS	8
 
 /**
  * struct suspect - a TCE that may have to be cleared
@@ -81,7 +88,7 @@ struct spapr_tce_suspects {
 /* Allocate the window's list, as forgetting cannot fail. 0 or -ENOMEM */
 int spapr_tce_suspects_init(struct spapr_tce_window *window)
 {
-	window->suspects = kzalloc_obj(*window->suspects, GFP_KERNEL_ACCOUNT);
+	window->suspects = kvzalloc_obj(*window->suspects, GFP_KERNEL_ACCOUNT);
 	return window->suspects ? 0 : -ENOMEM;
 }
 
@@ -125,21 +132,31 @@ static void find_suspects(const struct spapr_tce_loss *loss,
 
 /*
  * Clear one that has not changed. If only its origin has, a walk is about to
- * store the TCE that belongs to that.
+ * store the TCE that belongs to that. Return true if the TCE had to be put back.
  */
-static void clear_suspect(const struct spapr_tce_loss *loss,
+static bool clear_suspect(const struct spapr_tce_loss *loss,
 			  const struct suspect *suspect)
 {
 	u64 *origin = spapr_sparse_find(&loss->window->origins, suspect->index);
 	u64 *at = (u64 *)spapr_tce_address(loss->window, suspect->index);
 	const u64 old = (__force u64)suspect->tce;
 	struct suspect now;
+	u64 newest;
 
 	now = look_at(loss, suspect->index, (__be64 *)at, origin);
 	if (now.tce != suspect->tce || cmpxchg(at, old, 0) != old)
-		return;
-	if (now.origin == suspect->origin)
-		cmpxchg(origin, now.origin, SPAPR_TCE_CLEARED);
+		return false;
+
+	newest = READ_ONCE(*origin);
+	if (newest == now.origin) {
+		if (newest == suspect->origin)
+			cmpxchg(origin, newest, SPAPR_TCE_CLEARED);
+		return false;
+	}
+	if (is_lost(loss, newest) ||
+	    contradicts(loss->window, newest, be64_to_cpu(suspect->tce)))
+		return false;
+	return !cmpxchg(at, 0, old);
 }
 
 /* Count the first suspects that are no further apart than the TCEs of one walk */
@@ -154,11 +171,11 @@ static unsigned long suspects_together(const struct suspect *suspects,
 	return n;
 }
 
-/* Clear the suspects that have not changed, and empty the list */
+/* Clear the suspects that have not changed. Those that were put back remain */
 static void clear_suspects(const struct spapr_tce_loss *loss)
 {
 	struct spapr_tce_suspects *suspects = loss->window->suspects;
-	unsigned long n;
+	unsigned long n, remaining = 0;
 
 	if (!suspects->count)
 		return;
@@ -166,16 +183,29 @@ static void clear_suspects(const struct spapr_tce_loss *loss)
 	spapr_tce_quiesce();
 	for (unsigned long i = 0; i < suspects->count; i += n) {
 		const struct suspect *first = &suspects->list[i];
+		unsigned long index = first->index;
+		unsigned long last;
 
 		n = suspects_together(first, suspects->count - i);
+		last = first[n - 1].index;
 		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
 		for (unsigned long j = 0; j < n; j++)
-			clear_suspect(loss, &first[j]);
-		spapr_tce_kill(loss->window, first->index,
-			       first[n - 1].index - first->index + 1);
+			if (clear_suspect(loss, &first[j]))
+				suspects->list[remaining++] = first[j];
+		spapr_tce_kill(loss->window, index, last - index + 1);
 		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 		cond_resched();
 	}
+	suspects->count = remaining;
+}
+
+/* At the end, all of them. One that a guest puts time and again is the guest's */
+static void clear_all_suspects(const struct spapr_tce_loss *loss)
+{
+	struct spapr_tce_suspects *suspects = loss->window->suspects;
+
+	for (int i = 0; suspects->count && i < FORGET_ROUNDS; i++)
+		clear_suspects(loss);
 	suspects->count = 0;
 }
 
@@ -191,7 +221,7 @@ long spapr_tce_forget_in_memory(const struct spapr_tce_loss *loss,
 
 	find_suspects(loss, index, origin, npages);
 	if (suspects->count > SPAPR_TCE_LIST_MAX - FORGET_BATCH)
-		clear_suspects(loss);
+		clear_all_suspects(loss);
 
 	return 0;
 }
@@ -277,7 +307,7 @@ long spapr_tce_window_forget(struct spapr_tce_window *window, u64 start,
 		cond_resched();
 	}
 
-	clear_suspects(&loss);
+	clear_all_suspects(&loss);
 	/* A walk that cleared or replaced a TCE invalidates it before it ends */
 	spapr_tce_quiesce();
 

@@ -236,7 +236,7 @@ spapr_tce_window_create_by_gpa(struct iommu_table *tbl,
 	if (!ret)
 		ret = init_window(window, tbl);
 	if (ret) {
-		kfree(window->suspects);
+		kvfree(window->suspects);
 		kfree(window);
 		return ERR_PTR(ret);
 	}
@@ -250,7 +250,7 @@ static void free_window(struct kref *ref)
 		container_of(ref, struct spapr_tce_window, ref);
 
 	mutex_destroy(&window->lock);
-	kfree(window->suspects);
+	kvfree(window->suspects);
 	kfree(window);
 }
 
