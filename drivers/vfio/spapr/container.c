@@ -9,10 +9,12 @@
  *
  *  - Ioctls of a container run one at a time, with tce_container::lock held, and
  *    so do the joining and leaving of groups.
- *  - No page of user space is faulted in with that lock held, because user space
- *    can make a fault last. Arguments are copied in before the lock is taken and
- *    results copied out after it is released (args.c). REGISTER_MEMORY pins
- *    without it, and MAP_DMA of v1 drops it while it faults in pages.
+ *  - No page of user space is faulted in with that lock or tce_mediated::lock
+ *    held, because user space can make a fault last. Arguments are copied in
+ *    before the lock is taken and results copied out after it is released
+ *    (args.c). REGISTER_MEMORY pins without it, and MAP_DMA of v1 drops it while
+ *    it faults in pages. Only a group that brings hardware to a v1 container has
+ *    what is mapped pinned with both held.
  *  - VFIO_EEH_PE_OP works without that lock, since a reset takes device locks,
  *    which rank above it.
  *  - A container that has touched the memory of one process serves that

@@ -11,6 +11,11 @@
  *  - Without a device nothing is pinned. When the last device is closed, the
  *    pins that it has left behind are released with a message.
  *
+ * User space can make a page fault last as long as it likes, and a group that
+ * leaves the container waits for tce_mediated::lock. So no page is faulted in with
+ * that lock held: a call that finds a page absent undoes what it has done, faults
+ * pages in without the lock and starts over.
+ *
  * The counts are by bus address, because devices unpin by bus address. spapr_mem
  * sees to it that a page is pinned and accounted once, no matter at how many bus
  * addresses and in how many containers it is mapped.
@@ -31,6 +36,9 @@
  */
 #define ASK_TIMES	10
 #define ASK_INTERVAL	(HZ / 10)
+
+/* How often a call faults its pages in, as they may be absent again afterwards */
+#define FAULT_TRIES	16
 
 /* What is mapped at @bus: in which window, and where in user memory */
 static int find_memory(struct tce_mediated *mediated, u64 bus,
@@ -68,6 +76,22 @@ static int set_pins(struct tce_mediated *mediated, u64 bus, unsigned long count)
 	return 0;
 }
 
+/* Fault in the page that is mapped at @bus, to pin it (@hold) or to copy it */
+static int fault_in(struct tce_mediated *mediated, u64 bus, unsigned int shift,
+		    unsigned long perm, bool hold)
+{
+	struct spapr_tce_window *window;
+	unsigned long ua;
+	int ret;
+
+	scoped_guard(mutex, &mediated->lock)
+		ret = find_memory(mediated, bus, shift, perm, &window, &ua);
+
+	return ret ?: spapr_mem_fault_in(mediated->mem, ua, hold,
+					 perm & TCE_PCI_WRITE);
+}
+
+/* Pin a page; -EAGAIN if it has to be faulted in first */
 static int pin_one(struct tce_mediated *mediated, u64 bus, unsigned long perm,
 		   struct page **page)
 {
@@ -347,39 +371,11 @@ void tce_mediated_remove(struct tce_mediated *mediated,
 	wake_up_all(&mediated->unpinned);
 }
 
-/**
- * tce_mediated_pin() - pin pages by bus address
- * @mediated: of the container that the device's group is in
- * @bus: bus address in the first page; the place in that page does not matter
- * @npages: how many host pages, at least 1
- * @prot: IOMMU_READ and IOMMU_WRITE, as the device is going to use them
- * @pages: receives the pages
- *
- * Pages that are pinned already are pinned once more.
- *
- * Context: process context of any process, or a kernel thread; sleeps, faults
- * pages in; struct vfio_iommu_driver_ops.
- * Return: @npages, or an error, then nothing has been pinned: -EINVAL without a
- * device (a late request of one that has been closed), and where a page of bus
- * addresses is not all mapped, or not to one host page; -EPERM where it is not
- * mapped for @prot; -EFAULT where there is no memory that can be pinned for
- * long-term writing; -ENOMEM where memory, or the limit on locked memory of the
- * container's process, does not allow it; -EINTR where it is being killed.
- */
-int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
-		     int prot, struct page **pages)
+/* Pin all pages or none; -EAGAIN if some have to be faulted in first */
+static int pin_present(struct tce_mediated *mediated, u64 bus, int npages,
+		       unsigned long perm, struct page **pages)
 {
-	unsigned long perm = 0;
 	int i, ret;
-
-	bus &= PAGE_MASK;
-	if (npages <= 0 || npages - 1 > (U64_MAX - bus) >> PAGE_SHIFT)
-		return -EINVAL;
-
-	if (prot & IOMMU_READ)
-		perm |= TCE_PCI_READ;
-	if (prot & IOMMU_WRITE)
-		perm |= TCE_PCI_WRITE;
 
 	guard(mutex)(&mediated->lock);
 	if (!mediated->nr_devices)
@@ -406,6 +402,56 @@ undo:
 }
 
 /**
+ * tce_mediated_pin() - pin pages by bus address
+ * @mediated: of the container that the device's group is in
+ * @bus: bus address in the first page; the place in that page does not matter
+ * @npages: how many host pages, at least 1
+ * @prot: IOMMU_READ and IOMMU_WRITE, as the device is going to use them
+ * @pages: receives the pages
+ *
+ * Pages that are pinned already are pinned once more.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * pages in; struct vfio_iommu_driver_ops.
+ * Return: @npages, or an error, then nothing has been pinned: -EINVAL without a
+ * device (a late request of one that has been closed), and where a page of bus
+ * addresses is not all mapped, or not to one host page; -EPERM where it is not
+ * mapped for @prot; -EFAULT where there is no memory that can be pinned for
+ * long-term writing; -ENOMEM where memory, or the limit on locked memory of the
+ * container's process, does not allow it; -EINTR where it is being killed.
+ */
+int tce_mediated_pin(struct tce_mediated *mediated, u64 bus, int npages,
+		     int prot, struct page **pages)
+{
+	unsigned long perm = 0;
+	int ret;
+
+	bus &= PAGE_MASK;
+	if (npages <= 0 || npages - 1 > (U64_MAX - bus) >> PAGE_SHIFT)
+		return -EINVAL;
+
+	if (prot & IOMMU_READ)
+		perm |= TCE_PCI_READ;
+	if (prot & IOMMU_WRITE)
+		perm |= TCE_PCI_WRITE;
+
+	for (int tries = 0; tries < FAULT_TRIES; tries++) {
+		ret = pin_present(mediated, bus, npages, perm, pages);
+		if (ret != -EAGAIN)
+			return ret;
+
+		for (int i = 0; i < npages; i++) {
+			ret = fault_in(mediated, bus + i * PAGE_SIZE,
+				       PAGE_SHIFT, perm, true);
+			if (ret)
+				return ret;
+		}
+	}
+
+	return -EFAULT;
+}
+
+/**
  * tce_mediated_unpin() - unpin pages by bus address
  * @mediated: of the container that the device's group is in
  * @bus: bus address in the first page
@@ -425,6 +471,50 @@ void tce_mediated_unpin(struct tce_mediated *mediated, u64 bus, int npages)
 	wake_up_all(&mediated->unpinned);
 
 	WARN_ONCE(!all, pr_fmt("unpin of a page that is not pinned\n"));
+}
+
+/*
+ * Copy up to the end of the TCE page and of the host page. Returns the number of
+ * bytes copied, or an error; -EAGAIN if the page has to be faulted in first.
+ */
+static long copy_present(struct tce_mediated *mediated, u64 bus, void *buffer,
+			 u64 left, unsigned long perm)
+{
+	struct spapr_tce_window *window;
+	unsigned long ua;
+	u64 chunk;
+	int ret;
+
+	guard(mutex)(&mediated->lock);
+
+	ret = find_memory(mediated, bus, 0, perm, &window, &ua);
+	if (ret)
+		return ret;
+
+	chunk = BIT_ULL(min(window->page_shift, PAGE_SHIFT));
+	chunk = min(left, chunk - (ua & (chunk - 1)));
+	ret = spapr_mem_copy(mediated->mem, ua, buffer, chunk,
+			     perm == TCE_PCI_WRITE);
+
+	return ret ?: chunk;
+}
+
+/* As copy_present(), and fault the page in where that is needed */
+static long copy_chunk(struct tce_mediated *mediated, u64 bus, void *buffer,
+		       u64 left, unsigned long perm)
+{
+	for (int tries = 0; tries < FAULT_TRIES; tries++) {
+		long ret = copy_present(mediated, bus, buffer, left, perm);
+
+		if (ret != -EAGAIN)
+			return ret;
+
+		ret = fault_in(mediated, bus, 0, perm, false);
+		if (ret)
+			return ret;
+	}
+
+	return -EFAULT;
 }
 
 /**
@@ -447,29 +537,15 @@ int tce_mediated_copy(struct tce_mediated *mediated, u64 bus, void *buffer,
 		      size_t size, bool write)
 {
 	unsigned long perm = write ? TCE_PCI_WRITE : TCE_PCI_READ;
-	struct spapr_tce_window *window;
-	unsigned long ua;
-	u64 left, chunk;
-	int ret;
+	long done;
 
 	if (!size || size - 1 > U64_MAX - bus)
 		return -EINVAL;
 
-	guard(mutex)(&mediated->lock);
-
-	for (left = size; left; left -= chunk) {
-		ret = find_memory(mediated, bus, 0, perm, &window, &ua);
-		if (ret)
-			return ret;
-
-		/* Up to the end of the TCE page and of the host page */
-		chunk = BIT_ULL(min(window->page_shift, PAGE_SHIFT));
-		chunk = min(left, chunk - (ua & (chunk - 1)));
-		ret = spapr_mem_copy(mediated->mem, ua, buffer, chunk, write);
-		if (ret)
-			return ret;
-		bus += chunk;
-		buffer += chunk;
+	for (; size; size -= done, bus += done, buffer += done) {
+		done = copy_chunk(mediated, bus, buffer, size, perm);
+		if (done < 0)
+			return done;
 	}
 
 	return 0;

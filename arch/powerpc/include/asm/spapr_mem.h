@@ -116,6 +116,8 @@ int spapr_mem_account(struct spapr_mem *mem, unsigned long npages, bool locked,
 		      const struct spapr_mem_payer *payer);
 int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 		   const struct spapr_mem_payer *payer, struct page **page);
+int spapr_mem_fault_in(struct spapr_mem *mem, unsigned long ua, bool hold,
+		       bool write);
 void spapr_mem_unhold(struct spapr_mem *mem, unsigned long ua, bool covered);
 void spapr_mem_cover(struct spapr_mem *mem, unsigned long ua,
 		     unsigned long count, bool covered);

@@ -108,10 +108,17 @@ static int settle(struct spapr_mem *mem, unsigned long index,
 	return ret;
 }
 
-/* Pin a page of the process; user space may take its time over a fault */
-static int pin_one(struct spapr_mem *mem, unsigned long index,
-		   struct page **page)
+/* How to get a page that is to be held. Pages that are pinned must not move. */
+#define HOLD_FLAGS	(FOLL_WRITE | FOLL_LONGTERM)
+
+/*
+ * Pin a page of the process if @flags has FOLL_LONGTERM, else take a reference. With
+ * FOLL_NOFAULT a page that is not present is -EAGAIN.
+ */
+static int get_page_at(struct spapr_mem *mem, unsigned long index,
+		       unsigned int flags, struct page **page)
 {
+	unsigned long ua = index << PAGE_SHIFT;
 	int locked = 1;
 	long n;
 
@@ -121,14 +128,20 @@ static int pin_one(struct spapr_mem *mem, unsigned long index,
 	if (!mmget_not_zero(mem->mm))
 		return -EFAULT;
 	mmap_read_lock(mem->mm);
-	n = pin_user_pages_remote(mem->mm, index << PAGE_SHIFT, 1,
-				  FOLL_WRITE | FOLL_LONGTERM, page, &locked);
+	n = flags & FOLL_LONGTERM ?
+	    pin_user_pages_remote(mem->mm, ua, 1, flags, page, &locked) :
+	    get_user_pages_remote(mem->mm, ua, 1, flags, page, &locked);
 	/* A fault that user space delays is waited for without the lock */
 	if (locked)
 		mmap_read_unlock(mem->mm);
 	mmput(mem->mm);
 
-	return n == 1 ? 0 : n < 0 ? n : -EFAULT;
+	if (n == 1)
+		return 0;
+	if (flags & FOLL_NOFAULT)
+		return -EAGAIN;
+
+	return n < 0 ? n : -EFAULT;
 }
 
 /* Hold the page that is registered, or take *@fresh, which is pinned already */
@@ -202,11 +215,10 @@ static int hold(struct spapr_mem *mem, unsigned long index, bool covered,
  * @payer: its limit on locked memory applies to a page that is not covered
  * @page: receives the page
  *
- * Context: process context of any process, or a kernel thread; sleeps, faults
- * the page in. No walk.
- * Return: 0; -EFAULT where the page cannot be pinned for long-term writing;
- * -ENOMEM where memory or the payer's RLIMIT_MEMLOCK does not allow it; -EINTR
- * where the process is being killed.
+ * Context: process context of any process, or a kernel thread; sleeps. No walk.
+ * Return: 0; -EAGAIN where spapr_mem_fault_in() has to be called first; -EFAULT
+ * where there is no such user memory; -ENOMEM where memory or the payer's
+ * RLIMIT_MEMLOCK does not allow it.
  */
 int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 		   const struct spapr_mem_payer *payer, struct page **page)
@@ -222,7 +234,7 @@ int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 		if (xa_load(&mem->held, index) || registered_page(mem, index))
 			return hold(mem, index, covered, payer, &fresh, page);
 
-	ret = pin_one(mem, index, &fresh);
+	ret = get_page_at(mem, index, HOLD_FLAGS | FOLL_NOFAULT, &fresh);
 	if (ret)
 		return ret;
 
@@ -235,6 +247,49 @@ int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 	return ret;
 }
 EXPORT_SYMBOL_GPL(spapr_mem_hold);
+
+/**
+ * spapr_mem_fault_in() - make a user page present
+ * @mem: the pinned memory of the page's process
+ * @ua: user address, in bytes
+ * @hold: for spapr_mem_hold(); otherwise for spapr_mem_copy()
+ * @write: the page is to be written
+ *
+ * A page that is registered or held is present. User space can make a page fault last
+ * as long as it likes (userfaultfd, FUSE), so the caller holds no lock that others
+ * wait for. The page may be absent again when this function returns.
+ *
+ * Context: process context of any process, or a kernel thread; sleeps, faults
+ * the page in. No walk.
+ * Return: 0; -EFAULT where the page cannot be pinned for long-term writing, or
+ * cannot be read, or written; -ENOMEM; -EINTR where the process is being killed.
+ */
+int spapr_mem_fault_in(struct spapr_mem *mem, unsigned long ua, bool hold,
+		       bool write)
+{
+	unsigned long index = ua >> PAGE_SHIFT;
+	struct page *page;
+	int ret;
+
+	if (ua >= TASK_SIZE_USER64)
+		return -EFAULT;
+
+	scoped_guard(mutex, &mem->lock)
+		if (xa_load(&mem->held, index) || registered_page(mem, index))
+			return 0;
+
+	ret = get_page_at(mem, index,
+			  hold ? HOLD_FLAGS : write ? FOLL_WRITE : 0, &page);
+	if (ret)
+		return ret;
+
+	if (hold)
+		unpin_user_page(page);
+	else
+		put_page(page);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(spapr_mem_fault_in);
 
 /**
  * spapr_mem_unhold() - release a user page that is held
@@ -364,25 +419,24 @@ static void copy_page_part(struct page *page, unsigned int offset,
  * Memory that is registered or held is accessed where devices find it, even if
  * the process has mapped something else there. Other memory need not be pinned.
  *
- * Context: process context of any process, or a kernel thread; sleeps, faults
- * the page in. No walk.
- * Return: 0; -EFAULT where the process has no memory that can be read, or
- * written.
+ * Context: process context of any process, or a kernel thread; sleeps. No walk.
+ * Return: 0; -EAGAIN where spapr_mem_fault_in() has to be called first; -EFAULT
+ * where there is no such user memory.
  */
 int spapr_mem_copy(struct spapr_mem *mem, unsigned long ua, void *buffer,
 		   size_t size, bool write)
 {
 	unsigned long index = ua >> PAGE_SHIFT;
-	int copied = 0;
+	struct page *page;
+	int ret;
 
 	if (ua >= TASK_SIZE_USER64)
 		return -EFAULT;
 
 	scoped_guard(mutex, &mem->lock) {
 		struct spapr_mem_held *held = xa_load(&mem->held, index);
-		struct page *page = held ? held->page :
-				    registered_page(mem, index);
 
+		page = held ? held->page : registered_page(mem, index);
 		if (page) {
 			copy_page_part(page, offset_in_page(ua), buffer, size,
 				       write);
@@ -390,12 +444,13 @@ int spapr_mem_copy(struct spapr_mem *mem, unsigned long ua, void *buffer,
 		}
 	}
 
-	if (mmget_not_zero(mem->mm)) {
-		copied = access_remote_vm(mem->mm, ua, buffer, size,
-					  write ? FOLL_WRITE : 0);
-		mmput(mem->mm);
-	}
+	ret = get_page_at(mem, index, FOLL_NOFAULT | (write ? FOLL_WRITE : 0),
+			  &page);
+	if (ret)
+		return ret;
 
-	return copied == size ? 0 : -EFAULT;
+	copy_page_part(page, offset_in_page(ua), buffer, size, write);
+	put_page(page);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(spapr_mem_copy);

@@ -3,8 +3,10 @@
  * Mediated devices in a container of their own: there is no hardware, and what
  * they pin is looked up by bus address, counted, and accounted to the page.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -624,6 +626,68 @@ TEST_F(mediated, pinned_by_another)
 
 	ASSERT_EQ(0, mediated_unpin(&self->device, at(self, 1), 2, 0));
 	EXPECT_PINNED(self, 1, 0, 0);
+}
+
+/* What a device wants of a page, in a thread of its own */
+struct reach {
+	const struct mediated *device;
+	bool copies;
+	__u64 bus;
+	int ret;
+};
+
+static void *reach(void *arg)
+{
+	struct reach *reach = arg;
+	char byte;
+
+	reach->ret = reach->copies ?
+		     mediated_read(reach->device, reach->bus, &byte, 1) :
+		     mediated_pin(reach->device, reach->bus, 1, MEDIATED_BOTH);
+	return NULL;
+}
+
+static void *unmap_other(void *arg)
+{
+	container_unmap(*(int *)arg, BUS, page_size());
+	return NULL;
+}
+
+/* While a device waits for a page, other mappings of the container change */
+TEST_F_TIMEOUT(mediated, withheld_page, 60)
+{
+	for (int copies = 0; copies < 2; copies++) {
+		void *page = mmap(NULL, self->page, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		struct reach waits = {
+			.device = &self->device,
+			.copies = copies,
+			.bus = at(self, 8),
+		};
+		pthread_t waiter, other;
+		bool quick;
+		int fd;
+
+		ASSERT_NE(MAP_FAILED, page);
+		fd = page_withhold((unsigned long)page);
+		ASSERT_EQ(0, container_map(self->container, (unsigned long)page,
+					   waits.bus, self->page, READ_WRITE));
+		ASSERT_EQ(0, pthread_create(&waiter, NULL, reach, &waits));
+		EXPECT_TRUE(page_wanted(fd));
+
+		ASSERT_EQ(0, pthread_create(&other, NULL, unmap_other,
+					    &self->container));
+		quick = thread_ends(other, 30);
+		EXPECT_TRUE(quick);
+
+		page_supply(fd, (unsigned long)page);
+		pthread_join(waiter, NULL);
+		if (!quick)
+			pthread_join(other, NULL);
+		EXPECT_EQ(copies ? 0 : 1, waits.ret);
+		EXPECT_EQ(0, unmap(self, 8, 1));
+		munmap(page, self->page);
+	}
 }
 
 /* Groups come and go while others have something pinned */

@@ -14,15 +14,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -266,50 +263,6 @@ static void start(struct registration *reg)
 	pthread_create(&reg->thread, NULL, register_memory, reg);
 }
 
-/* Is it through in so many seconds? */
-static bool through(pthread_t thread, unsigned int seconds)
-{
-	struct timespec end;
-
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += seconds;
-	return !pthread_timedjoin_np(thread, NULL, &end);
-}
-
-/* A page that is not there until page_supply() */
-static int page_withhold(unsigned long address)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { .start = address, .len = page_size() },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &range))
-		ksft_exit_fail_msg("userfaultfd: %s\n", strerror(errno));
-	return fd;
-}
-
-static bool page_wanted(int fd)
-{
-	struct pollfd fault = { .fd = fd, .events = POLLIN };
-
-	return poll(&fault, 1, PATIENCE * 1000) == 1;
-}
-
-static void page_supply(int fd, unsigned long address)
-{
-	struct uffdio_zeropage zero = {
-		.range = { .start = address, .len = page_size() },
-	};
-
-	if (ioctl(fd, UFFDIO_ZEROPAGE, &zero))
-		ksft_exit_fail_msg("UFFDIO_ZEROPAGE: %s\n", strerror(errno));
-	close(fd);
-}
-
 static void test_faults(void)
 {
 	const unsigned long address = (unsigned long)
@@ -331,13 +284,13 @@ static void test_faults(void)
 
 	third.container = other.container;
 	start(&third);
-	quick = through(third.thread, PATIENCE);
+	quick = thread_ends(third.thread, PATIENCE);
 	ksft_test_result(quick && !third.ret,
 			 "faults: that of another range does not\n");
 	if (quick) {
 		same.container = other.container;
 		start(&same);
-		quick = !through(same.thread, 1);
+		quick = !thread_ends(same.thread, 1);
 	}
 	page_supply(fd, address);
 	pthread_join(waits.thread, NULL);
@@ -392,7 +345,7 @@ static bool runs_meanwhile(pthread_t *thread, void *(*run)(void *), void *arg,
 	bool quick;
 
 	pthread_create(thread, NULL, run, arg);
-	quick = through(*thread, PATIENCE);
+	quick = thread_ends(*thread, PATIENCE);
 	ksft_test_result(quick, "waits: %s: %s\n", name, what);
 	return quick;
 }

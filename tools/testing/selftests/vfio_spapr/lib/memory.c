@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /* User memory for DMA and its accounting, see memory.h. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
 #include "transcript.h"
+#include "../../kselftest.h"
 
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT	26
@@ -146,4 +153,46 @@ bool memory_limit_locked(unsigned long bytes)
 	data[0].effective &= ~(1U << CAP_IPC_LOCK);
 	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
 	return !syscall(SYS_capset, &header, data);
+}
+
+int page_withhold(unsigned long address)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = address, .len = page_size() },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &range))
+		ksft_exit_fail_msg("userfaultfd: %s\n", strerror(errno));
+	return fd;
+}
+
+bool page_wanted(int fd)
+{
+	struct pollfd fault = { .fd = fd, .events = POLLIN };
+
+	return poll(&fault, 1, 30 * 1000) == 1;
+}
+
+void page_supply(int fd, unsigned long address)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = address, .len = page_size() },
+	};
+
+	if (ioctl(fd, UFFDIO_ZEROPAGE, &zero))
+		ksft_exit_fail_msg("UFFDIO_ZEROPAGE: %s\n", strerror(errno));
+	close(fd);
+}
+
+bool thread_ends(pthread_t thread, unsigned int seconds)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += seconds;
+	return !pthread_timedjoin_np(thread, NULL, &end);
 }

@@ -6,6 +6,7 @@
 #ifndef VFIO_SPAPR_MEMORY_H
 #define VFIO_SPAPR_MEMORY_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -54,6 +55,18 @@ void *memory_get_present(size_t size);
  */
 void *memory_get_huge(unsigned long address, size_t size,
 		      unsigned long huge_page);
+
+/*
+ * A page that is not there until page_supply(): whatever touches it waits. Return:
+ * a file for the next two.
+ */
+int page_withhold(unsigned long address);
+/* Whether something comes to wait for the page within 30 seconds */
+bool page_wanted(int fd);
+/* Fill the page with zeroes; closes the file */
+void page_supply(int fd, unsigned long address);
+/* Whether a thread that may wait for a page ends in so many seconds */
+bool thread_ends(pthread_t thread, unsigned int seconds);
 
 /* Locked and pinned memory of this process in KiB; -1 when unknown */
 long memory_locked(void);
