@@ -44,16 +44,6 @@ static unsigned long handed_on(void)
 	return counts.requests[TCE_EXIT] + counts.requests[TCE_VIRTUAL];
 }
 
-static bool answered(const struct kvm_ppc_vcpu *vcpu)
-{
-	unsigned int i;
-
-	for (i = 0; i < CALLS; i++)
-		if (vcpu->calls[i].ret)
-			return false;
-	return !vcpu->handed && !vcpu->mangled;
-}
-
 static void set_up(unsigned int length)
 {
 	__u64 *list = kvm_ppc_mem(&guest.vm, LIST);
@@ -94,7 +84,7 @@ static void test(unsigned int wanted, unsigned int length)
 
 	ksft_test_result(handed_on() - before == wanted,
 			 "%u TCEs: errors are handed on\n", length);
-	ksft_test_result(!ret && answered(guest.vcpu),
+	ksft_test_result(!ret && kvm_ppc_answered(guest.vcpu, CALLS),
 			 "%u TCEs: guest goes on\n", length);
 	ksft_test_result(linked_reach(&guest, guest.start32 + 4096,
 				      PAGE + 4096, 0, 0) ==

@@ -39,16 +39,6 @@ static unsigned int taken(void)
 	return n;
 }
 
-static bool answered(const struct kvm_ppc_vcpu *vcpu)
-{
-	unsigned int i;
-
-	for (i = 0; i < CALLS; i++)
-		if (vcpu->calls[i].ret)
-			return false;
-	return !vcpu->handed && !vcpu->mangled;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned int i, wanted, seconds = 0;
@@ -83,7 +73,8 @@ int main(int argc, char **argv)
 	ksft_print_msg("%u system resets\n", taken());
 
 	ksft_test_result(taken() >= wanted, "taken by the host\n");
-	ksft_test_result(!ret && answered(guest.vcpu), "guest goes on\n");
+	ksft_test_result(!ret && kvm_ppc_answered(guest.vcpu, CALLS),
+			 "guest goes on\n");
 	ksft_test_result(linked_reach(&guest, guest.start32 + 4096,
 				      PAGE + 4096, 0, 0) ==
 			 (DMA_READS | DMA_WRITES), "device\n");

@@ -85,9 +85,8 @@ static long attach(SELF(iommufd) self, int i, __u32 to)
 	long ret;
 
 	if (cdev->file < 0) {
-		ret = cdev_open(cdev, self->bed.address[i]);
-		if (!ret)
-			ret = cdev_bind(cdev, self->iommufd);
+		ret = cdev_open_bound(cdev, self->bed.address[i],
+				      self->iommufd);
 		if (ret)
 			return ret;
 		start_dma(self, i);
@@ -532,8 +531,8 @@ TEST_F(iommufd, windows)
 	const size_t page = self->bed.page;
 	__u64 low, high;
 
-	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
-	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
+	ASSERT_EQ(0, cdev_open_bound(&self->cdev[0], self->bed.address[0],
+				     self->iommufd));
 	start_dma(self, 0);
 	two_windows(self, &windows);
 	ASSERT_EQ(2, windows.num_windows);
@@ -570,8 +569,8 @@ TEST_F(iommufd, change_windows)
 	const size_t page = self->bed.page;
 	__u64 low, high;
 
-	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
-	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
+	ASSERT_EQ(0, cdev_open_bound(&self->cdev[0], self->bed.address[0],
+				     self->iommufd));
 	start_dma(self, 0);
 	two_windows(self, &windows);
 	ASSERT_EQ(2, windows.num_windows);
@@ -602,8 +601,8 @@ TEST_F(iommufd, wrong_windows)
 {
 	struct hwpt_windows good = {}, bad;
 
-	ASSERT_EQ(0, cdev_open(&self->cdev[0], self->bed.address[0]));
-	ASSERT_EQ(0, cdev_bind(&self->cdev[0], self->iommufd));
+	ASSERT_EQ(0, cdev_open_bound(&self->cdev[0], self->bed.address[0],
+				     self->iommufd));
 	start_dma(self, 0);
 	two_windows(self, &good);
 	ASSERT_EQ(2, good.num_windows);

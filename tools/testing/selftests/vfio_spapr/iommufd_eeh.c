@@ -66,10 +66,8 @@ FIXTURE_TEARDOWN(eeh)
 static long start(SELF(eeh) self, int i)
 {
 	struct cdev *cdev = &self->cdev[i];
-	long ret = cdev_open(cdev, self->bed.address[i]);
+	long ret = cdev_open_bound(cdev, self->bed.address[i], self->iommufd);
 
-	if (!ret)
-		ret = cdev_bind(cdev, self->iommufd);
 	if (!ret)
 		ret = cdev_attach(cdev, self->ioas);
 	if (!ret)

@@ -38,10 +38,8 @@ static int injected(long ret)
 
 static int bind(void)
 {
-	int ret = cdev_open(&cdev, address);
+	int ret = cdev_open_bound(&cdev, address, iommufd);
 
-	if (!ret)
-		ret = cdev_bind(&cdev, iommufd);
 	if (ret)
 		cdev_close(&cdev);
 	return injected(ret);

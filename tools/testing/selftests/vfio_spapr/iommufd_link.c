@@ -689,8 +689,8 @@ TEST_F(iommufd_link, two_groups)
 
 	ASSERT_EQ(0, link_table(self));
 	ASSERT_EQ(0, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
-	ASSERT_EQ(0, cdev_open(&other, self->l.bed.address[2]));
-	ASSERT_EQ(0, cdev_bind(&other, self->l.iommufd));
+	ASSERT_EQ(0, cdev_open_bound(&other, self->l.bed.address[2],
+				     self->l.iommufd));
 	cdev_start_dma(&other);
 	ASSERT_EQ(0, cdev_attach(&other, self->l.hwpt));
 	EXPECT_EQ(ALL, dma_reach(&other.dma, at, old, 0, NULL));

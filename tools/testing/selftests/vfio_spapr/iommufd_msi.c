@@ -100,9 +100,7 @@ FIXTURE_TEARDOWN(msi)
 
 static long bind(SELF(msi) self, int i)
 {
-	const long ret = cdev_open(&self->cdev[i], self->address[i]);
-
-	return ret ? ret : cdev_bind(&self->cdev[i], self->iommufd);
+	return cdev_open_bound(&self->cdev[i], self->address[i], self->iommufd);
 }
 
 /* QEMU's partitions do not check who sends an interrupt, so nothing says so. */

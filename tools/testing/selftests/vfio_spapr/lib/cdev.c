@@ -218,6 +218,13 @@ long cdev_bind(struct cdev *cdev, int iommufd)
 	return ret;
 }
 
+long cdev_open_bound(struct cdev *cdev, const char *address, int iommufd)
+{
+	const long ret = cdev_open(cdev, address);
+
+	return ret ? ret : cdev_bind(cdev, iommufd);
+}
+
 long cdev_attach(struct cdev *cdev, __u32 to)
 {
 	struct vfio_device_attach_iommufd_pt attach = {

@@ -377,6 +377,16 @@ void kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
 		ksft_exit_fail_msg("KVM_RUN: %s\n", strerror(-ret));
 }
 
+bool kvm_ppc_answered(const struct kvm_ppc_vcpu *vcpu, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (vcpu->calls[i].ret)
+			return false;
+	return !vcpu->handed && !vcpu->mangled;
+}
+
 int __kvm_ppc_loop(struct kvm_ppc_vcpu *vcpu, unsigned int n)
 {
 	return kvm_ppc_run(vcpu, n, ~0ul);

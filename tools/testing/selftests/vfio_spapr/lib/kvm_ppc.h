@@ -160,6 +160,12 @@ void kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
 		   unsigned int n);
 
 /*
+ * Whether the first @n hypercalls of the vCPU's own table succeeded, and all
+ * hypercalls were answered in the kernel
+ */
+bool kvm_ppc_answered(const struct kvm_ppc_vcpu *vcpu, unsigned int n);
+
+/*
  * Makes the first @n hypercalls of the vCPU's own table for ever, or until
  * *@stop is set, without leaving the guest in between.
  */

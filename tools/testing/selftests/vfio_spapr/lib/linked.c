@@ -348,11 +348,9 @@ int linked_make_window(struct linked *l)
 
 static void open_other_cdev(struct linked *l)
 {
-	long ret = cdev_open(&l->other, l->bed.address[2]);
+	long ret = cdev_open_bound(&l->other, l->bed.address[2], l->iommufd);
 
 	VFIO_REQUIRE(!ret, "device file: %ld", ret);
-	ret = cdev_bind(&l->other, l->iommufd);
-	VFIO_REQUIRE(!ret, "BIND: %ld", ret);
 	cdev_start_dma(&l->other);
 	l->bed.dma[2] = l->other.dma;
 }
