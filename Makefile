@@ -78,6 +78,10 @@ needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 	$(if $(filter powernv11,$M),$(emulator)) \
 	$(if $(filter 4k,$(KERNEL)),$(if $(FULL),$(if $(call asked,sriov),\
 		$(emulator) $(newest))))
+# Linux has its own tests of iommufd where iommufd serves POWER
+mock := $(if $(filter host,$(KERNEL)),$(if $(filter 7.3,$(BASE)),\
+	$(if $(call asked,linux_iommufd linux_iommufd_fail_nth linux_kunit),\
+		kernel-mock)))
 # What it answers is what the patched one has to answer
 plain := $(if $(filter host base debug,$(KERNEL)),$(if $(call asked,container\
 	container_defects bench),kernel-base))
@@ -122,6 +126,10 @@ $(variants:%=kernel-%): kernel-%: tree $(busybox)
 	@tools/build/kernel $(B) $(B)/linux $(B)/$* \
 		$(series_config) $(if $(filter debug,$*),$(kunit)) \
 		$(config)/$*.config $(wildcard $(config)/$*-$(BASE).config)
+
+## make kernel-mock   $B/mock/vmlinux: patched, small, for Linux's own tests
+kernel-mock: tree $(busybox)
+	@tools/build/kernel $(B) $(B)/linux $(B)/mock $(config)/mock.config
 
 kernel-be: setup-be $(busybox_be)
 
@@ -211,7 +219,7 @@ demo: $(kernel) rootfs
 ##                    FULL=1 runs them on more machines and for longer,
 ##                    AGAIN=1 gives what failed a second try and says so;
 ##                    M=powernv11 is on request, with QEMU of backports
-test: $(kernel) $(plain) $(modular) rootfs $(needed) $(drc_release)
+test: $(kernel) $(plain) $(modular) $(mock) rootfs $(needed) $(drc_release)
 	@[ -z "$(modular)" ] || tools/build/selftests $(B) $(B)/modular
 	@tools/build/selftests $(B) $(if $(filter base,$(KERNEL)),,$(B)/$(KERNEL))
 	@tools/testing/qemu/run -k $(KERNEL) -m '$(tested)' -t '$(T)' -j $(JOBS) \
@@ -299,6 +307,6 @@ clean:
 # The steps share their build directory
 .NOTPARALLEL:
 .PHONY: bench help setup setup-be tree kernel kernel-base \
-	$(variants:%=kernel-%) kernel-fuzz fuzz kernel-kcsan kernel-gcov soak \
-	coverage rootfs demo test series refresh check setup-check each \
-	setup-each deb setup-deb test-deb test-distro clean
+	$(variants:%=kernel-%) kernel-mock kernel-fuzz fuzz kernel-kcsan \
+	kernel-gcov soak coverage rootfs demo test series refresh check \
+	setup-check each setup-each deb setup-deb test-deb test-distro clean
