@@ -94,12 +94,11 @@ static int tce_bridge_map(struct tce_attachment *attachment, unsigned int w,
 static int tce_bridge_windows(const struct iommu_table_group *group,
 			      struct iommu_hwpt_spapr_tce *data)
 {
-	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
 	unsigned int level_lg2 = PAGE_SHIFT - ilog2(sizeof(u64));
 	struct iommu_spapr_tce_window *w = &data->windows[0];
 	unsigned int lg2;
 
-	w->page_shift = __fls(pgsizes);
+	w->page_shift = __fls(tce_host_page_sizes(group));
 	w->levels = tce_levels(TCE_APERTURE_MIN_LG2, w->page_shift);
 	lg2 = w->page_shift + level_lg2 * w->levels;
 	w->size = BIT_ULL(min(lg2, TCE_APERTURE_MAX_LG2));

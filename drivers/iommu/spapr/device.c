@@ -18,65 +18,6 @@
 
 #include "spapr-iommu.h"
 
-static struct iommu_domain tce_platform_domain;
-
-/**
- * tce_is_platform_domain() - Tell whether the DMA API owns the PEs of a domain
- * @domain: Any domain
- *
- * Context: any.
- * Return: true if it does.
- */
-bool tce_is_platform_domain(const struct iommu_domain *domain)
-{
-	return domain == &tce_platform_domain;
-}
-
-/**
- * tce_group() - Get the PE of a device
- * @dev: The device
- *
- * Context: the mutex of the device's group is held.
- * Return: the PE.
- */
-struct iommu_table_group *tce_group(struct device *dev)
-{
-	struct tce_device *tdev = dev_iommu_priv_get(dev);
-
-	iommu_group_mutex_assert(dev);
-	return tdev->group;
-}
-
-/**
- * tce_take_ownership() - Take the PE of a device from the DMA API
- * @group: The PE
- * @dev: The device
- * @old: The domain that the core says @dev is in, NULL for a new device
- *
- * Where the PE has been taken with another device, only counts the device.
- *
- * Context: the group's mutex is held.
- * Return: 0, or -errno of the platform with the PE as it was.
- */
-int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
-		       struct iommu_domain *old)
-{
-	struct tce_device *tdev = dev_iommu_priv_get(dev);
-	int ret;
-
-	if (!old || old == &tce_platform_domain) {
-		ret = group->ops->take_ownership(group, dev);
-		if (ret)
-			return ret < -1 ? ret : -EIO;
-	}
-
-	if (!tdev->counted) {
-		tdev->counted = true;
-		group->domain_devices++;
-	}
-	return 0;
-}
-
 /*
  * Attach a device to the domain in which drivers of the host use the DMA API of
  * the architecture

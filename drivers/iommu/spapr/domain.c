@@ -21,6 +21,36 @@ static struct tce_domain *to_tce_domain(struct iommu_domain *domain)
 	return container_of(domain, struct tce_domain, domain);
 }
 
+/**
+ * tce_take_ownership() - Take the PE of a device from the DMA API
+ * @group: The PE
+ * @dev: The device
+ * @old: The domain that the core says @dev is in, NULL for a new device
+ *
+ * Where the PE has been taken with another device, only counts the device.
+ *
+ * Context: the group's mutex is held.
+ * Return: 0, or -errno of the platform with the PE as it was.
+ */
+int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
+		       struct iommu_domain *old)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+	int ret;
+
+	if (!old || tce_is_platform_domain(old)) {
+		ret = group->ops->take_ownership(group, dev);
+		if (ret)
+			return ret < -1 ? ret : -EIO;
+	}
+
+	if (!tdev->counted) {
+		tdev->counted = true;
+		group->domain_devices++;
+	}
+	return 0;
+}
+
 static struct tce_attachment *tce_attach(struct tce_domain *td,
 					 struct iommu_table_group *group)
 {
@@ -198,7 +228,7 @@ static int tce_domain_map_pages(struct iommu_domain *domain,
 static unsigned long tce_clear_in_lists(struct tce_domain *td, unsigned int w,
 					u64 iova, u64 last)
 {
-	const u64 step = (u64)TCE_LIST_MAX << tce_page_shift(td, w);
+	const u64 step = (u64)SPAPR_TCE_LIST_MAX << tce_page_shift(td, w);
 	struct tce_attachment *attachment;
 	unsigned long joins = 0, flags;
 	u64 at, n;
@@ -298,7 +328,7 @@ static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
 				       unsigned long npages))
 {
 	unsigned int page_shift = tce_page_shift(td, w);
-	u64 step = td->list ? (u64)TCE_LIST_MAX << page_shift :
+	u64 step = td->list ? (u64)SPAPR_TCE_LIST_MAX << page_shift :
 			      last - start + 1;
 	struct tce_attachment *attachment;
 	u64 stop;
@@ -538,7 +568,7 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 	for (w = 0; w < td->windows; w++)
 		td->table[w] = tce_table_of(td, data->windows[w].start);
 	if (td->kind->lists) {
-		td->list = kmalloc_array(TCE_LIST_MAX, sizeof(*td->list),
+		td->list = kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*td->list),
 					 GFP_KERNEL_ACCOUNT);
 		if (!td->list)
 			goto free;

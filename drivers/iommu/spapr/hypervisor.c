@@ -175,7 +175,7 @@ static void tce_keep_logged(struct tce_domain *td, unsigned int w, u64 iova,
 	lockdep_assert_held(&td->lock);
 	while (iova < last) {
 		n = pt_iommu_tce_read_run(td->table[w], &iova, last, td->list,
-					  TCE_LIST_MAX);
+					  SPAPR_TCE_LIST_MAX);
 		if (!n)
 			return;
 		tce_keep(td, w, iova, td->list, n);
@@ -283,7 +283,7 @@ static void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w)
  * @attachment: The PE
  * @w: The window
  * @iova: Bus address of the first TCE, which the log still has
- * @npages: How many, at most TCE_LIST_MAX
+ * @npages: How many, at most SPAPR_TCE_LIST_MAX
  *
  * Context: the domain's lock is held.
  * Return: 0, or -errno with the pages kept that the log has.
@@ -317,7 +317,7 @@ static void tce_hypervisor_unmap(struct tce_attachment *attachment,
 	unsigned long n;
 
 	for (; npages; npages -= n) {
-		n = min(npages, TCE_LIST_MAX);
+		n = min(npages, SPAPR_TCE_LIST_MAX);
 		tce_hypervisor_clear(attachment, w, start, n);
 		start += n << page_shift;
 	}
@@ -340,7 +340,7 @@ static long tce_write_run(struct tce_attachment *attachment, unsigned int w,
 
 	lockdep_assert_held(&td->lock);
 	n = pt_iommu_tce_read_run(td->table[w], iova, last, td->list,
-				  TCE_LIST_MAX);
+				  SPAPR_TCE_LIST_MAX);
 	if (!n)
 		return 0;
 
@@ -397,9 +397,10 @@ static void tce_clear_window(struct tce_attachment *attachment, unsigned int w,
 
 	while (n && iova < last) {
 		raw_spin_lock_irqsave(&td->lock, flags);
-		n = all ? min(TCE_LIST_MAX, (last - iova + 1) >> page_shift) :
+		n = all ? min(SPAPR_TCE_LIST_MAX,
+			      (last - iova + 1) >> page_shift) :
 			  pt_iommu_tce_read_run(td->table[w], &iova, last,
-						td->list, TCE_LIST_MAX);
+						td->list, SPAPR_TCE_LIST_MAX);
 		tce_hypervisor_unmap(attachment, w, iova, n);
 		raw_spin_unlock_irqrestore(&td->lock, flags);
 		iova += (u64)n << page_shift;
@@ -534,7 +535,6 @@ static int tce_hypervisor_join(struct tce_attachment *attachment,
 static int tce_hypervisor_windows(const struct iommu_table_group *group,
 				  struct iommu_hwpt_spapr_tce *data)
 {
-	u64 pgsizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
 	struct iommu_spapr_tce_window *w = data->windows;
 
 	if (!is_power_of_2(group->tce32_size))
@@ -548,9 +548,9 @@ static int tce_hypervisor_windows(const struct iommu_table_group *group,
 		return 0;
 
 	w++;
-	w->start = TCE_SECOND_WINDOW;
+	w->start = SPAPR_TCE_SECOND_START;
 	w->size = roundup_pow_of_two(memory_hotplug_max());
-	w->page_shift = __fls(pgsizes);
+	w->page_shift = __fls(tce_host_page_sizes(group));
 	data->num_windows++;
 	return 0;
 }

@@ -16,7 +16,7 @@
  * For each TCE of the shadow its origin is kept: address and permissions in the
  * guest's TCE. A TCE whose origin is the same needs no change. Unmapped from the
  * parent, memory takes the TCEs with it that have it as their origin
- * (tce_nested_forget()). They come back when the user asks to read them again.
+ * (tce_parent_forget()). They come back when the user asks to read them again.
  *
  * The owner of a guest can write its table while it is read. A word is used as
  * it was read once, and looked up in the parent in the same walk.
@@ -32,7 +32,6 @@
 
 #include "spapr-iommu.h"
 
-#define TCE_PERMISSIONS	(TCE_PCI_READ | TCE_PCI_WRITE)
 /* How often a span is brought in line with a table that changes meanwhile */
 #define TCE_REFRESH_TRIES	16
 
@@ -95,12 +94,12 @@ static bool tce_make(const struct tce_nested *nested, unsigned int w, u64 tce,
 		     struct spapr_tce *made)
 {
 	const struct spapr_tce_window *window = tce_window(nested, w);
-	u64 gpa = tce & ~(u64)TCE_PERMISSIONS;
+	u64 gpa = tce & ~(u64)SPAPR_TCE_PERM;
 	phys_addr_t phys;
 
 	made->origin = SPAPR_TCE_CLEARED;
 	made->tce = 0;
-	if (!(tce & TCE_PERMISSIONS))
+	if (!(tce & SPAPR_TCE_PERM))
 		return true;
 	if (gpa & window->page_mask)
 		return false;
@@ -109,7 +108,7 @@ static bool tce_make(const struct tce_nested *nested, unsigned int w, u64 tce,
 		return false;
 
 	made->origin = tce;
-	made->tce = phys | window->perm[tce & TCE_PERMISSIONS];
+	made->tce = phys | window->perm[tce & SPAPR_TCE_PERM];
 	return true;
 }
 
@@ -140,7 +139,7 @@ static bool tce_differs(const struct spapr_tce_window *window,
 	u64 origin = READ_ONCE(*spapr_sparse_find(&window->origins, index));
 	__be64 *tce;
 
-	if (!(origin & TCE_PERMISSIONS) != !made->tce ||
+	if (!(origin & SPAPR_TCE_PERM) != !made->tce ||
 	    (made->tce && origin != made->origin))
 		return true;
 	return window->in_memory &&
@@ -269,28 +268,6 @@ static int tce_refresh(struct tce_nested *nested, unsigned int w,
 		cond_resched();
 	}
 	return 0;
-}
-
-/**
- * tce_nested_forget() - Clear the TCEs that came from memory of the parent
- * @nested: The domain
- * @start: First address of the memory in the parent
- * @last: Last address
- *
- * A hypervisor may fail to clear a TCE. The device can reach the page then, which
- * the shadow keeps from being freed. iommufd unmaps all the same.
- *
- * Context: process context, with the parent's lock held. The parent does not map
- *	the memory any more, and walks that might have found it are over.
- */
-void tce_nested_forget(struct tce_nested *nested, u64 start, u64 last)
-{
-	unsigned int w;
-
-	lockdep_assert_held(&nested->parent->lock);
-	for (w = 0; w < nested->shadow->windows; w++)
-		spapr_tce_window_forget(tce_window(nested, w), start, last);
-	tce_retry_kept(nested->shadow);
 }
 
 /* --- What the IOMMU core asks of a nested domain */

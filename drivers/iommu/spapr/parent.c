@@ -215,20 +215,41 @@ static size_t tce_parent_unmap_pages(struct iommu_domain *domain,
 	return pgsize * pgcount;
 }
 
+/*
+ * Clear the TCEs of nested domains that came from memory which the parent no longer
+ * maps. Walks that might have found the memory are over.
+ *
+ * A hypervisor may fail to clear a TCE. The device can reach the page then, which
+ * the shadow keeps from being freed. iommufd unmaps all the same.
+ */
+static void tce_parent_forget(struct tce_parent *parent, u64 start, u64 last)
+{
+	struct tce_nested *nested;
+	struct tce_domain *shadow;
+	unsigned int w;
+
+	lockdep_assert_held(&parent->lock);
+	list_for_each_entry(nested, &parent->nested, node) {
+		shadow = nested->shadow;
+		for (w = 0; w < shadow->windows; w++)
+			spapr_tce_window_forget(shadow->walks[w]->window, start,
+						last);
+		tce_retry_kept(shadow);
+	}
+}
+
 /* iommufd, the only one to have parents, unmaps in process context */
 static void tce_parent_sync(struct iommu_domain *domain,
 			    struct iommu_iotlb_gather *gather)
 {
 	struct tce_parent *parent = to_tce_parent(domain);
-	struct tce_nested *nested;
 
 	if (gather->start > gather->end)
 		return;
 
 	spapr_tce_quiesce();
 	mutex_lock(&parent->lock);
-	list_for_each_entry(nested, &parent->nested, node)
-		tce_nested_forget(nested, gather->start, gather->end);
+	tce_parent_forget(parent, gather->start, gather->end);
 	mutex_unlock(&parent->lock);
 }
 

@@ -39,12 +39,8 @@
 #include <asm/spapr_tce.h>
 
 #define TCE_WINDOWS	IOMMU_TABLE_GROUP_MAX_TABLES
-/* Where the second window is: bit 59 chooses between the two */
-#define TCE_SECOND_WINDOW	BIT_ULL(59)
 /* Bridges implement no higher bits of an address, bit 59 excepted */
 #define TCE_APERTURE_MAX_LG2	54
-/* What a hypercall takes (LoPAR, H_PUT_TCE_INDIRECT), and a buffer holds */
-#define TCE_LIST_MAX	512
 /* Guests have their memory below; it is more than hosts have */
 #define TCE_PARENT_LG2	(ilog2(TASK_SIZE_USER64) < 47 ? \
 			 ilog2(TASK_SIZE_USER64) : 47)
@@ -97,8 +93,8 @@ struct tce_kind {
  * @kind: How PEs get the windows
  * @walks: For each window of a nested domain's shadow what walks write it by,
  *	else NULL
- * @list: For TCEs on their way to a hypervisor, TCE_LIST_MAX of them, or NULL.
- *	Guarded by @lock
+ * @list: For TCEs on their way to a hypervisor, SPAPR_TCE_LIST_MAX of them, or
+ *	NULL. Guarded by @lock
  * @kept: For each window of a hypervisor, by index from its start on, TCEs that it
  *	may still have although they were cleared, see hypervisor.c. Guarded by
  *	@lock
@@ -188,7 +184,7 @@ struct tce_nested {
 	u64 guest_table[TCE_WINDOWS];
 	bool cpu_order;
 	struct mutex lock;	/* see above */
-	struct spapr_tce list[TCE_LIST_MAX];
+	struct spapr_tce list[SPAPR_TCE_LIST_MAX];
 };
 
 /**
@@ -218,6 +214,15 @@ struct tce_device {
 	bool counted;
 };
 
+/* Return the PE of a device, whose group's mutex is held */
+static inline struct iommu_table_group *tce_group(struct device *dev)
+{
+	struct tce_device *tdev = dev_iommu_priv_get(dev);
+
+	iommu_group_mutex_assert(dev);
+	return tdev->group;
+}
+
 extern const struct tce_kind tce_kind_bridge;
 extern const struct tce_kind tce_kind_hypervisor;
 
@@ -228,10 +233,22 @@ tce_kind_of(const struct iommu_table_group *group)
 					  &tce_kind_hypervisor;
 }
 
+/* Return true if @domain, which may be NULL, is that of the DMA API */
+static inline bool tce_is_platform_domain(const struct iommu_domain *domain)
+{
+	return domain && domain->type == IOMMU_DOMAIN_PLATFORM;
+}
+
 /* Return the number of the window at bus address @start */
 static inline int tce_window_number(u64 start)
 {
-	return start & TCE_SECOND_WINDOW ? 1 : 0;
+	return start & SPAPR_TCE_SECOND_START ? 1 : 0;
+}
+
+/* Sizes of pages that the host's memory can be mapped with, whatever it is */
+static inline u64 tce_host_page_sizes(const struct iommu_table_group *group)
+{
+	return group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
 }
 
 /* Fewest levels that a table for @size_lg2 bytes needs; each is a page */
@@ -283,8 +300,6 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 			  u64 iova, unsigned long npages);
 int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		       struct iommu_domain *old);
-bool tce_is_platform_domain(const struct iommu_domain *domain);
-struct iommu_table_group *tce_group(struct device *dev);
 
 int tce_walks_init(struct tce_domain *td, struct iommu_table_group *group,
 		   const struct spapr_sparse *pages);
@@ -302,6 +317,5 @@ const void *tce_parent_memory(struct tce_parent *parent, u64 gpa);
 struct iommu_domain *
 tce_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			u32 flags, const struct iommu_user_data *user_data);
-void tce_nested_forget(struct tce_nested *nested, u64 start, u64 last);
 
 #endif

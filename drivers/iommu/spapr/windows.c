@@ -23,7 +23,7 @@ static int tce_check_window(const struct iommu_table_group *group,
 	if (ilog2(w->size) <= w->page_shift ||
 	    ilog2(w->size) > TCE_APERTURE_MAX_LG2)
 		return -EINVAL;
-	if (w->start != (second ? TCE_SECOND_WINDOW : group->tce32_start))
+	if (w->start != (second ? SPAPR_TCE_SECOND_START : group->tce32_start))
 		return -EINVAL;
 	if (w->levels > group->max_levels)
 		return -EINVAL;
@@ -124,11 +124,11 @@ void *tce_hw_info(struct device *dev, u32 *length,
 
 	info->num_windows = tce_windows_max(group);
 	info->max_levels = group->max_levels;
-	info->page_sizes = group->pgsizes & GENMASK_ULL(PAGE_SHIFT, 0);
+	info->page_sizes = tce_host_page_sizes(group);
 	info->nested_page_sizes =
 		group->pgsizes & GENMASK_ULL(TCE_NESTED_PAGE_SHIFT, 0);
 	info->window_start[0] = group->tce32_start;
-	info->window_start[1] = TCE_SECOND_WINDOW;
+	info->window_start[1] = SPAPR_TCE_SECOND_START;
 	info->max_size = group->ops->attach_table ?
 				 BIT_ULL(TCE_APERTURE_MAX_LG2) : 0;
 	info->default_window_size = group->ops->attach_table ?
