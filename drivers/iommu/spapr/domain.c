@@ -54,9 +54,10 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 static struct tce_attachment *tce_attach(struct tce_domain *td,
 					 struct iommu_table_group *group)
 {
-	struct tce_attachment *attachment = kzalloc_obj(*attachment);
+	struct tce_attachment *attachment;
 	unsigned long flags;
 
+	attachment = kzalloc_obj(*attachment, GFP_KERNEL_ACCOUNT);
 	if (!attachment)
 		return NULL;
 

@@ -237,9 +237,10 @@ static int tce_walks_add_window(struct tce_attachment *attachment,
 				unsigned int w)
 {
 	struct tce_domain *td = attachment->domain;
-	struct iommu_table_group_link *link = kzalloc_obj(*link);
+	struct iommu_table_group_link *link;
 	unsigned long flags;
 
+	link = kzalloc_obj(*link, GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return -ENOMEM;
 	if (spapr_tce_window_add_group(td->walks[w]->window,
