@@ -149,13 +149,21 @@ int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 static bool tce_domain_fits(const struct tce_domain *td,
 			    struct iommu_table_group *group)
 {
+	struct iommu_hwpt_spapr_tce data = { .num_windows = td->windows };
 	unsigned int w;
 
 	if (td->kind != tce_kind_of(group))
 		return false;
-	for (w = 0; w < td->windows; w++)
-		if (!(group->pgsizes & BIT_ULL(tce_page_shift(td, w))))
-			return false;
+	for (w = 0; w < td->windows; w++) {
+		const struct iommu_aperture *a = &td->aperture[w];
+
+		data.windows[w].start = a->start;
+		data.windows[w].size = a->last - a->start + 1;
+		data.windows[w].page_shift = tce_page_shift(td, w);
+	}
+	/* A nested domain has larger pages than others, so accept any size */
+	if (tce_check_windows(group, &data, BITS_PER_LONG_LONG - 1))
+		return false;
 	return tce_walks_fit(td, group);
 }
 

@@ -11,11 +11,25 @@
 
 #include "spapr-iommu.h"
 
+/*
+ * A partition has its default window without asking: it can be used in part, but
+ * not be made larger or have other pages. Others are made on request, if at all.
+ */
+static bool tce_hypervisor_has(const struct iommu_table_group *group,
+			       const struct iommu_spapr_tce_window *w,
+			       bool second)
+{
+	if (second)
+		return (int)group->max_dynamic_windows_supported > 0;
+	return w->size <= group->tce32_size &&
+	       w->page_shift == IOMMU_PAGE_SHIFT_4K;
+}
+
 static int tce_check_window(const struct iommu_table_group *group,
 			    const struct iommu_spapr_tce_window *w,
 			    unsigned int max_page_shift)
 {
-	const unsigned int second = tce_window_number(w->start);
+	const bool second = tce_window_number(w->start);
 
 	if (!is_power_of_2(w->size) || w->page_shift > max_page_shift ||
 	    !(group->pgsizes & BIT_ULL(w->page_shift)))
@@ -24,6 +38,9 @@ static int tce_check_window(const struct iommu_table_group *group,
 	    ilog2(w->size) > TCE_APERTURE_MAX_LG2)
 		return -EINVAL;
 	if (w->start != (second ? SPAPR_TCE_SECOND_START : group->tce32_start))
+		return -EINVAL;
+	if (!group->ops->attach_table &&
+	    !tce_hypervisor_has(group, w, second))
 		return -EINVAL;
 	if (w->levels > group->max_levels)
 		return -EINVAL;
