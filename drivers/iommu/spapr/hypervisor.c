@@ -418,6 +418,19 @@ static void tce_set_hypervisor_table(struct tce_attachment *attachment,
 	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
 }
 
+/* Return the error of attach_dev for one of open_window(), which may be -1 */
+static int tce_open_error(long rc)
+{
+	switch (rc) {
+	case -EINVAL:
+	case -ENODEV:
+	case -ENOMEM:
+		return rc;
+	default:
+		return -EIO;
+	}
+}
+
 /* The hypervisor chooses where the window is. Fail unless @td has it there */
 static int tce_open_window(struct tce_attachment *attachment, unsigned int w,
 			   struct pci_dev *pdev)
@@ -435,7 +448,7 @@ static int tce_open_window(struct tce_attachment *attachment, unsigned int w,
 	rc = group->ops->open_window(group, pdev, num, page_shift, size, 1,
 				     &tbl);
 	if (rc)
-		return rc;
+		return tce_open_error(rc);
 
 	if ((u64)tbl->it_offset << page_shift != start ||
 	    !tbl->it_ops->put_list) {
