@@ -634,6 +634,35 @@ TEST_F(iommufd, wrong_windows)
 	EXPECT_EQ(0, attach_windows(self, self->ioas[0], &good));
 }
 
+/* What a partition has without asking can be used in part, and not changed. */
+TEST_F(iommufd, wrong_default_window)
+{
+	struct hwpt_windows good = {}, bad;
+	struct hw_info_windows info;
+	__u32 hwpt;
+
+	ASSERT_EQ(0, cdev_open_bound(&self->cdev[0], self->bed.address[0],
+				     self->iommufd));
+	ASSERT_EQ(0, iommufd_hw_info(self->iommufd, self->cdev[0].id, &info));
+	if (!info.default_window_size)
+		SKIP(return, "no default window");
+	two_windows(self, &good);
+
+#define ALLOC(error, change) do {					\
+	bad = good;							\
+	change;								\
+	EXPECT_EQ(error, iommufd_hwpt_alloc_windows(self->iommufd,	\
+						    self->cdev[0].id,	\
+						    self->ioas[0], &bad, \
+						    &hwpt));		\
+} while (0)
+
+	ALLOC(-EINVAL, bad.windows[0].size *= 2);
+	ALLOC(-EINVAL, bad.windows[0].page_shift = 16);
+	ALLOC(0, bad.windows[0].size /= 2);
+#undef ALLOC
+}
+
 /* A group's file and its device files exclude each other. */
 TEST_F(iommufd, group_file)
 {
