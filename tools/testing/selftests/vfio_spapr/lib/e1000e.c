@@ -35,6 +35,7 @@
 
 #define CONTROL_DUPLEX		0x1
 #define CONTROL_LINK_UP		0x40
+#define STATUS_LINK_UP		0x2
 
 #define RECEIVE_ENABLE		0x2
 #define RECEIVE_ALL_UNICAST	0x8
@@ -69,6 +70,10 @@ struct transmit {
 	__le32 command;		/* with the length in its low half */
 	__le32 status;
 };
+
+/* For what takes the card less than a second, unless the machine is busy */
+#define POLLS		1000
+#define POLL_NS		(5 * 1000 * 1000)
 
 #define DONE		1	/* in either status */
 #define COMMAND_END	0x1000000
@@ -172,12 +177,29 @@ static void set_ring(const struct dma_device *dma, unsigned int queue,
 	write32(dma, queue + RING_TAIL, 0);
 }
 
+/*
+ * Without its link the card drops packets, in loopback, too. A host's driver that
+ * had it before may have left it negotiating.
+ */
+static void wait_for_link(const struct dma_device *dma)
+{
+	const struct timespec pause = { .tv_nsec = POLL_NS };
+	int polls;
+
+	for (polls = 0; polls < POLLS; polls++) {
+		if (read32(dma->bar, REG_STATUS) & STATUS_LINK_UP)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void enable(const struct dma_device *dma)
 {
 	write32(dma, REG_RECEIVE, 0);
 	write32(dma, REG_TRANSMIT, 0);
 	write32(dma, REG_CONTROL, read32(dma->bar, REG_CONTROL) |
 		CONTROL_DUPLEX | CONTROL_LINK_UP);
+	wait_for_link(dma);
 	set_ring(dma, REG_RX, offsetof(struct memory, receive),
 		 sizeof(struct receive[RECEIVES]));
 	set_ring(dma, REG_TX, offsetof(struct memory, transmit),
@@ -189,10 +211,10 @@ static void enable(const struct dma_device *dma)
 /* Whether the card has written to the last of the descriptors */
 static bool wait(const volatile struct receive *last)
 {
-	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = POLL_NS };
 	int polls;
 
-	for (polls = 0; polls < 100; polls++) {
+	for (polls = 0; polls < POLLS / 10; polls++) {
 		if (last->status & DONE)
 			return true;
 		nanosleep(&pause, NULL);
