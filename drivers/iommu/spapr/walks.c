@@ -131,7 +131,7 @@ static void tce_walks_init_ops(struct tce_walks *walks,
 
 	platform = group->ops->user_table_ops(group);
 	walks->ops.tce_kill = platform->tce_kill;
-	walks->ops.tce_kill_rm = platform->tce_kill_rm;
+	walks->ops.tce_kill_in_guest = platform->tce_kill_in_guest;
 }
 
 static void tce_walks_init_table(struct tce_walks *walks)
@@ -228,8 +228,8 @@ bool tce_walks_fit(const struct tce_domain *td,
 	const struct tce_walks *walks = td->walks[0];
 
 	return !walks || !group->ops->user_table_ops ||
-	       group->ops->user_table_ops(group)->tce_kill_rm ==
-		       walks->ops.tce_kill_rm;
+	       group->ops->user_table_ops(group)->tce_kill_in_guest ==
+		       walks->ops.tce_kill_in_guest;
 }
 
 /* The table keeps its list in a form that walks can read */

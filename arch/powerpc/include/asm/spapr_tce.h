@@ -92,7 +92,8 @@ struct spapr_tce_owner {
  * @page_mask: bits of an address within a page
  * @offset: the first TCE's index from IOBA 0
  * @npages: how many TCEs
- * @kill_rm: the table's iommu_table_ops::tce_kill_rm, if it lies in memory
+ * @kill_in_guest: the table's iommu_table_ops::tce_kill_in_guest, if it lies in
+ *	memory
  * @origins: index -> address in @pages and permissions of the TCE's page, or a
  *	word without permissions. Word and TCE are written by two stores, so that
  *	a reader may find them contradict each other.
@@ -125,8 +126,8 @@ struct spapr_tce_window {
 	unsigned long page_mask;
 	unsigned long offset;
 	unsigned long npages;
-	void (*kill_rm)(struct iommu_table *tbl, unsigned long index,
-			unsigned long npages);
+	void (*kill_in_guest)(struct iommu_table *tbl, unsigned long index,
+			      unsigned long npages);
 	struct spapr_sparse origins;
 	u8 perm[4];
 	bool in_memory;
@@ -287,7 +288,7 @@ spapr_tce_window_can(const struct spapr_tce_window *window,
 		return false;
 	if (mode == SPAPR_TCE_VIRTUAL)
 		return true;
-	return window->kill_rm;
+	return window->kill_in_guest;
 }
 
 /* A TCE as the PHB reads it */
@@ -413,7 +414,7 @@ spapr_tce_kill_few(struct spapr_tce_window *window, unsigned long index,
 	if (mode == SPAPR_TCE_VIRTUAL)
 		tbl->it_ops->tce_kill(tbl, window->offset + index, npages);
 	else
-		window->kill_rm(tbl, window->offset + index, npages);
+		window->kill_in_guest(tbl, window->offset + index, npages);
 }
 
 #endif /* CONFIG_SPAPR_TCE_IOMMU */

@@ -93,7 +93,7 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
 }
 
 /**
- * pnv_opal_tce_kill_rm() - invalidate TCEs of a table in PHBs by firmware
+ * pnv_opal_tce_kill_early() - invalidate TCEs of a table in PHBs by firmware
  * @tbl: a table that is programmed into PEs
  * @index: unused, the PEs forget all their TCEs
  * @npages: unused
@@ -103,8 +103,9 @@ void __kprobes pnv_phb3_tce_kill_rm(struct iommu_table *tbl,
  * check; inside a walk, which keeps the list of PEs from being freed. Changes
  * SRR0, SRR1, HSRR0 and HSRR1.
  */
-void __kprobes pnv_opal_tce_kill_rm(struct iommu_table *tbl,
-				    unsigned long index, unsigned long npages)
+void __kprobes pnv_opal_tce_kill_early(struct iommu_table *tbl,
+				       unsigned long index,
+				       unsigned long npages)
 {
 	const unsigned long msr = mfmsr() & ~MSR_EE;
 	struct iommu_table_group_link *link;

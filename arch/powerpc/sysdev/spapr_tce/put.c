@@ -55,7 +55,7 @@ static __always_inline void tce_kill(struct spapr_tce_window *window,
 
 	index += window->offset;
 	if (mode != SPAPR_TCE_VIRTUAL)
-		window->kill_rm(tbl, index, npages);
+		window->kill_in_guest(tbl, index, npages);
 	else if (tbl->it_ops->tce_kill)
 		tbl->it_ops->tce_kill(tbl, index, npages);
 }

@@ -81,7 +81,8 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 	window->in_memory = window->kind == &spapr_tce_memory_kind;
 	window->offset = tbl->it_offset;
 	window->npages = tbl->it_size;
-	window->kill_rm = window->in_memory ? tbl->it_ops->tce_kill_rm : NULL;
+	window->kill_in_guest = window->in_memory ?
+				tbl->it_ops->tce_kill_in_guest : NULL;
 	window->flat = window->in_memory && !tbl->it_indirect_levels ?
 		       (__be64 *)tbl->it_base : NULL;
 	window->top = window->in_memory && tbl->it_indirect_levels == 1 ?

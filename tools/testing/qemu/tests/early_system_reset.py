@@ -24,7 +24,7 @@ from radix_pages import Stub  # noqa: E402
 
 RESETS = 20
 SECONDS = 300
-SYMBOL = "pnv_opal_tce_kill_rm"
+SYMBOL = "pnv_opal_tce_kill_early"
 EDU = "-device edu,bus={{{bus}}},addr={addr},dma_mask=0xffffffffffffffff"
 
 

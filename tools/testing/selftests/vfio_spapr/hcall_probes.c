@@ -35,7 +35,7 @@ static const char *const forbidden[] = {
 	"spapr_tce_store",
 	"spapr_tce_clear",
 	"pnv_phb3_tce_kill_rm",
-	"pnv_opal_tce_kill_rm",
+	"pnv_opal_tce_kill_early",
 	"copy_mc_generic",
 	"__opal_call",
 	"opal_return",
