@@ -75,7 +75,7 @@ enum kvmppc_tce_place {
  *			virtual mode user space
  *	H_TCE_UNREADY	virtual mode populates what is missing and tries again
  *	H_TCE_SPLIT	virtual mode cuts the request into several walks
- *	H_TCE_FROZEN	virtual mode waits for a link that is being made
+ *	H_TCE_FROZEN	virtual mode waits until the links have been changed
  *
  * The last three lie beyond every code of LoPAPR, so that the guest never sees
  * them.
@@ -121,7 +121,7 @@ struct kvmppc_tce_counts {
  * What a walk has to know about a table's links, in one word: flags, and the
  * log2 of the most TCEs of a window that one TCE of the table becomes.
  */
-#define TCE_LINKS_FROZEN	0x1	/* a link is being made: wait */
+#define TCE_LINKS_FROZEN	0x1	/* links are being changed: wait */
 #define TCE_LINKS_BY_USER	0x2	/* user space makes all changes */
 #define TCE_LINKS_NO_GUEST	0x4	/* needs the host's context */
 #define TCE_LINKS_GENERAL	0x8	/* not one window of the same pages */

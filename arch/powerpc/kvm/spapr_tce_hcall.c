@@ -25,7 +25,7 @@
 
 /*
  * How often a request may populate what a walk finds missing. There is no limit
- * on how often it waits for a link that is being made.
+ * on how often it waits until the links have been changed.
  */
 #define POPULATE_MAX	8
 
@@ -41,8 +41,8 @@ static bool have_buffer(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Populate what a walk has found missing, or wait until a link has been made.
- * The lock keeps links and their windows.
+ * Populate what a walk has found missing, or wait until the links have been
+ * changed. The lock keeps links and their windows.
  */
 static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 		     unsigned long ioba, unsigned long first,

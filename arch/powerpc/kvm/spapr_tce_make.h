@@ -472,6 +472,27 @@ tce_pinned_list(const struct kvmppc_spapr_tce_table *table,
 }
 
 /*
+ * The same of a list that begins at guest address @gpa in the memory slot that the
+ * vCPU used last
+ */
+static __always_inline const __be64 *
+tce_remembered_list(struct kvm_vcpu *vcpu,
+		    const struct kvmppc_spapr_tce_table *table,
+		    const struct spapr_tce_window *window, unsigned long gpa)
+{
+	const struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
+	struct tce_list list;
+
+	if (!tce_slot_valid(vcpu->kvm, slot) ||
+	    !tce_slot_has(slot, gpa >> PAGE_SHIFT, 1))
+		return NULL;
+
+	list.gpa = gpa;
+	list.ua = tce_slot_to_ua(slot, gpa);
+	return tce_pinned_list(table, window, &list);
+}
+
+/*
  * Copy a list from pinned guest memory. A memory error there is no error of the
  * host, where its machine check handler runs. False if the memory is not pinned
  * or fails.

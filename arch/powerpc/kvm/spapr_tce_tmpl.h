@@ -18,7 +18,7 @@
  * user space begins again with the whole request.
  *
  * Most requests are for a few TCEs of a table with at most one link. They take
- * short paths of their own (put_one(), put_few(), stuff_few()). What does not
+ * short paths of their own (put_one(), indirect_few(), stuff_few()). What does not
  * fit begins again on the general path.
  *
  * Early a trap would be one in the guest's context, and in real mode fatal:
@@ -570,67 +570,113 @@ FNAME(fetch_and_put)(struct kvm_vcpu *vcpu,
 			       buffer->tces, npages, buffer->list);
 }
 
+static __always_inline void FNAME(view_few)(u64 *view, const u64 *tces,
+					    unsigned long npages)
+{
+	unsigned long i = npages;
+
+#pragma GCC unroll 1
+	do {
+		i--;
+		WRITE_ONCE(view[i], tces[i]);
+	} while (i);
+}
+
+/* Put a short list into a simple table with a window in memory */
+static __always_inline bool
+FNAME(put_few)(const struct kvmppc_spapr_tce_table *table,
+	       struct spapr_tce_window *window,
+	       const struct kvmppc_spapr_tce_slot *slot, const __be64 *from,
+	       unsigned long index, unsigned long npages, u64 *view)
+{
+	struct spapr_tce list[TCE_FEW] __uninitialized;
+	u64 tces[TCE_FEW] __uninitialized;
+	unsigned long i = npages;
+	u64 *origin;
+	__be64 *at;
+
+	if (!tce_make_few(table, window, slot, from, npages, tces, list) ||
+	    !spapr_tce_find(window, index, &origin, &at))
+		return false;
+
+	/* Down, from where the pointers are */
+#pragma GCC unroll 1
+	do {
+		i--;
+		WRITE_ONCE(origin[i], list[i].origin);
+		spapr_tce_write(&at[i], list[i].tce);
+		WRITE_ONCE(view[i], tces[i]);
+	} while (i);
+	return true;
+}
+
+/* The same with a window whose table the hypervisor has */
+static __always_inline bool
+FNAME(put_few_hv)(struct kvmppc_spapr_tce_table *table,
+		  struct spapr_tce_window *window,
+		  const struct kvmppc_spapr_tce_slot *slot, const __be64 *from,
+		  unsigned long index, unsigned long npages, u64 *view)
+{
+	struct spapr_tce list[TCE_FEW] __uninitialized;
+	u64 tces[TCE_FEW] __uninitialized;
+
+	if (!tce_make_few(table, window, slot, from, npages, tces, list) ||
+	    !FNAME(put_hv)(table, window, index, list, npages))
+		return false;
+
+	FNAME(view_few)(view, tces, npages);
+	return true;
+}
+
+/* The same without a window */
+static __always_inline bool
+FNAME(check_few)(const struct kvmppc_spapr_tce_table *table,
+		 const struct kvmppc_spapr_tce_slot *slot, const __be64 *from,
+		 unsigned long npages, u64 *view)
+{
+	u64 tces[TCE_FEW] __uninitialized;
+
+	if (!tce_make_few(table, NULL, slot, from, npages, tces, NULL))
+		return false;
+
+	FNAME(view_few)(view, tces, npages);
+	return true;
+}
+
 /*
- * Put a short list into a simple table, without the vCPU's buffer, and count
- * that. False where the general path has to begin again.
+ * H_PUT_TCE_INDIRECT of a short list for a simple table, without the vCPU's
+ * buffer. False where the general path has to begin again.
  */
 static __always_inline bool
-FNAME(put_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
-	       unsigned long index, unsigned long gpa, unsigned long npages,
-	       u32 state)
+FNAME(indirect_few)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
+		    unsigned long index, unsigned long gpa,
+		    unsigned long npages, u32 state)
 {
 	const struct kvmppc_spapr_tce_slot *slot = &vcpu->arch.spapr_tce_slot;
 	struct spapr_tce_window *window = READ_ONCE(table->window);
 	const bool in_memory = window && !FNAME(is_hv)(state);
-	struct spapr_tce list[TCE_FEW] __uninitialized;
-	u64 *view = tce_view_page(table, index), *origin;
-	u64 tces[TCE_FEW] __uninitialized;
-	unsigned long i = npages;
-	struct tce_list at_list;
+	u64 *view = tce_view_page(table, index);
 	const __be64 *from;
-	__be64 *at;
+	bool done;
 
 	/* What lies in one leaf lies in one page of the view */
-	if (!view || !spapr_sparse_one_leaf(index, npages) ||
-	    !tce_slot_valid(vcpu->kvm, slot) ||
-	    !tce_slot_has(slot, gpa >> PAGE_SHIFT, 1))
+	if (!view || !spapr_sparse_one_leaf(index, npages))
 		return false;
-	at_list.gpa = gpa;
-	at_list.ua = tce_slot_to_ua(slot, gpa);
-	from = tce_pinned_list(table, window, &at_list);
+	from = tce_remembered_list(vcpu, table, window, gpa);
 	if (!from)
 		return false;
 
 	view += index & (TCE_VIEW_TCES - 1);
-	if (in_memory) {
-		if (!tce_make_few(table, window, slot, from, npages, tces,
-				  list) ||
-		    !spapr_tce_find(window, index, &origin, &at))
-			return false;
-		/* Down, from where the pointers are */
-#pragma GCC unroll 1
-		do {
-			i--;
-			WRITE_ONCE(origin[i], list[i].origin);
-			spapr_tce_write(&at[i], list[i].tce);
-			WRITE_ONCE(view[i], tces[i]);
-		} while (i);
-	} else {
-		if (window) {
-			if (!tce_make_few(table, window, slot, from, npages,
-					  tces, list) ||
-			    !FNAME(put_hv)(table, window, index, list, npages))
-				return false;
-		} else if (!tce_make_few(table, NULL, slot, from, npages, tces,
-					 NULL)) {
-			return false;
-		}
-#pragma GCC unroll 1
-		do {
-			i--;
-			WRITE_ONCE(view[i], tces[i]);
-		} while (i);
-	}
+	if (in_memory)
+		done = FNAME(put_few)(table, window, slot, from, index, npages,
+				      view);
+	else if (window)
+		done = FNAME(put_few_hv)(table, window, slot, from, index,
+					 npages, view);
+	else
+		done = FNAME(check_few)(table, slot, from, npages, view);
+	if (!done)
+		return false;
 
 	tce_count(table, TCE_HCALL_PUT_INDIRECT, H_SUCCESS, npages, TCE_PLACE);
 	if (in_memory)
@@ -674,8 +720,8 @@ FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
 	    tce_index(table, ioba, npages, &index)) {
 		state = tce_links_state(table);
 		if (FNAME(is_simple)(state) &&
-		    likely(FNAME(put_few)(vcpu, table, index, tce_list, npages,
-					  state)))
+		    likely(FNAME(indirect_few)(vcpu, table, index, tce_list,
+					       npages, state)))
 			return H_SUCCESS;
 	}
 
