@@ -373,6 +373,13 @@ static __always_inline u64 tce_read_list(const __be64 *from)
 	return tce;
 }
 
+/* What a TCE shares with its neighbours: page of the host and permissions */
+static __always_inline u64 tce_key(u64 tce)
+{
+	/* As one field, which one instruction extracts */
+	return ror64(tce, PAGE_SHIFT) & GENMASK(65 - PAGE_SHIFT, 0);
+}
+
 /*
  * Make the TCEs of one window from a few of the guest's where no page is larger
  * than the host's. The list is in pinned guest memory and is read once, into
@@ -385,38 +392,35 @@ tce_make_few(const struct kvmppc_spapr_tce_table *table,
 	     unsigned long npages, u64 *tces, struct spapr_tce *list)
 {
 	const unsigned long mask = table->page_mask & ~SPAPR_TCE_PERM;
-	const unsigned long key_mask = PAGE_MASK | SPAPR_TCE_PERM;
 	struct tce_delta delta = {};
-	/* Of no TCE: @key_mask never leaves all bits */
-	unsigned long key = ~0UL;
+	unsigned long i = 0;
+	/* tce_key() of no TCE */
+	u64 key = ~0UL, stray = 0;
 
 	do {
-		const u64 tce = tce_read_list(from++);
+		const u64 tce = tce_read_list(&from[i]);
 
-		*tces++ = tce;
-		if (unlikely((tce & key_mask) != key)) {
+		tces[i] = tce;
+		if (unlikely(tce_key(tce) != key)) {
 			if (!(tce & SPAPR_TCE_PERM)) {
 				if (window) {
-					list->origin = SPAPR_TCE_CLEARED;
-					list->tce = 0;
-					list++;
+					list[i].origin = SPAPR_TCE_CLEARED;
+					list[i].tce = 0;
 				}
 				continue;
 			}
 			if (!tce_find_delta(window, slot, tce, &delta))
 				return false;
-			key = tce & key_mask;
+			key = tce_key(tce);
 		}
-		if (unlikely(tce & mask))
-			return false;
+		stray |= tce;
 		if (window) {
-			list->origin = tce + delta.origin;
-			list->tce = tce + delta.tce;
-			list++;
+			list[i].origin = tce + delta.origin;
+			list[i].tce = tce + delta.tce;
 		}
-	} while (--npages);
+	} while (++i < npages);
 
-	return true;
+	return !(stray & mask);
 }
 
 /* Where a list is, as the guest has it and by the guest's memory slots */

@@ -104,6 +104,18 @@ spapr_sparse_top_shift(unsigned int index_bits)
 	return shift;
 }
 
+/**
+ * spapr_sparse_is_flat() - check whether the root points to the leaves
+ * @array: the array
+ *
+ * Return: true if it has two levels.
+ */
+static __always_inline bool
+spapr_sparse_is_flat(const struct spapr_sparse *array)
+{
+	return array->top_shift == SPAPR_SPARSE_NODE_SHIFT;
+}
+
 bool spapr_sparse_init(struct spapr_sparse *array, unsigned int index_bits,
 		       gfp_t gfp);
 void spapr_sparse_destroy(struct spapr_sparse *array, bool may_sleep);

@@ -86,6 +86,8 @@ struct spapr_tce_owner {
  *	Not valid if @owner pins
  * @mem: the registered memory that has @pages, else NULL
  * @flat: the TCEs, if they lie in this kernel's memory in one piece
+ * @leaves: the leaves of @origins, if these have two levels and the TCEs are
+ *	@flat, so that a walk looks at one pointer for both
  * @top: the upper level, if they lie in this kernel's memory under one
  * @leaf_shift: log2 of the TCEs below an entry of @top
  * @page_shift: log2 of the page size in bytes, the same whatever the table
@@ -120,6 +122,7 @@ struct spapr_tce_window {
 	struct iommu_table *tbl;
 	const struct spapr_sparse *pages;
 	__be64 *flat;
+	u64 **leaves;
 	__be64 *top;
 	unsigned int leaf_shift;
 	unsigned int page_shift;
@@ -385,15 +388,16 @@ static __always_inline bool
 spapr_tce_find(const struct spapr_tce_window *window, unsigned long index,
 	       u64 **origin, __be64 **tce)
 {
-	if (!spapr_sparse_lookup(&window->origins, index, origin))
-		return false;
+	u64 **leaves = window->leaves, *leaf;
 
-	if (likely(window->flat)) {
-		*tce = window->flat + index;
-		return true;
-	}
+	if (unlikely(!leaves))
+		return spapr_sparse_lookup(&window->origins, index, origin) &&
+		       spapr_tce_in_levels(window, index, tce);
 
-	return spapr_tce_in_levels(window, index, tce);
+	leaf = READ_ONCE(leaves[index >> SPAPR_SPARSE_NODE_SHIFT]);
+	*origin = leaf + (index & SPAPR_SPARSE_LEAF_MASK);
+	*tce = window->flat + index;
+	return likely(leaf);
 }
 
 /**

@@ -85,6 +85,8 @@ void spapr_tce_window_set_table(struct spapr_tce_window *window,
 				tbl->it_ops->tce_kill_in_guest : NULL;
 	window->flat = window->in_memory && !tbl->it_indirect_levels ?
 		       (__be64 *)tbl->it_base : NULL;
+	window->leaves = window->flat && spapr_sparse_is_flat(&window->origins) ?
+			 (u64 **)window->origins.root : NULL;
 	window->top = window->in_memory && tbl->it_indirect_levels == 1 ?
 		      (__be64 *)tbl->it_base : NULL;
 	window->leaf_shift = window->top ? ilog2(tbl->it_level_size) : 0;
