@@ -29,8 +29,8 @@ NIP, MSR = 64, 65
 MSR_SF_HV_LE = 1 << 63 | 1 << 60 | 1
 # The cause is in DSISR: an uncorrectable error at a load
 SRR1_LOAD_STORE, DSISR_UE = 1 << 63 - 42, 0x8000
-# Loads from the list: ldbrx RT,0,RB in the short path, ld RT,D(r4) in the copy
-LDBRX, LDBRX_MASK = 31 << 26 | 532 << 1, 0xfc1f07ff
+# Loads from the list: ldbrx RT,RA,RB in the short path, ld RT,D(r4) in the copy
+LDBRX, LDBRX_MASK = 31 << 26 | 532 << 1, 0xfc0007ff
 LD, LD_MASK = 58 << 26 | 4 << 16, 0xfc1f0003
 # mtctr r7, lbz r0,0(r4): what the exception table leads to, before the function.
 # It copies byte by byte, to find out how far it gets.
@@ -84,6 +84,12 @@ def step_to(stub, registers, load, mask):
     raise OSError(f"the list is not read up to {nip:x}")
 
 
+def indexed(registers, insn):
+    """The address that a load of RA,RB has; RA 0 is no register."""
+    base = insn >> 16 & 31
+    return registers.get(insn >> 11 & 31) + (base and registers.get(base))
+
+
 def machine_check(registers, address):
     spr = registers.numbers
     msr = registers.get(MSR)
@@ -115,7 +121,7 @@ def raise_errors(folder, addresses, length):
             stub.read(copy - BEFORE, BEFORE).index(BYTE_LOOP)
         if int(length) <= FEW:
             insn = step_to(stub, registers, LDBRX, LDBRX_MASK)
-            machine_check(registers, registers.get(insn >> 11 & 31))
+            machine_check(registers, indexed(registers, insn))
         run_to(stub, copy)
         insn = step_to(stub, registers, LD, LD_MASK)
         offset = (insn & 0xfffc ^ 0x8000) - 0x8000
