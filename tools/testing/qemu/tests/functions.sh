@@ -45,29 +45,10 @@ in_guest() {
 # On the host
 . /guest_tap.sh
 
-# cards DOMAIN: addresses of its network functions
-cards() {
-	for device in /sys/bus/pci/devices/"$1":*; do
-		case $(cat "$device/class") in
-		0x0200*) basename "$device" ;;
-		esac
-	done
-}
-
 behind_bridge() {
 	bridge=$(dirname "$(realpath "/sys/bus/pci/devices/$1")")
 	cat "$bridge/class"
 	grep -q '^0x0604' "$bridge/class"
-}
-
-# Every LIOBN is linked to both groups
-both_linked() {
-	cat /tmp/links
-	[ -s /tmp/links ] || return 1
-	for liobn in $(cut -d ' ' -f 1 /tmp/links | sort -u); do
-		grep "^$liobn " /tmp/links | cut -d ' ' -f 2 | sort |
-			cmp - /tmp/groups || return 1
-	done
 }
 
 nothing_pinned() {

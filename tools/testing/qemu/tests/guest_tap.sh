@@ -51,3 +51,22 @@ back_to_host() {
 	[ -e "$back/driver" ] || return 1
 	interface=$(ls "$back/net")
 }
+
+# cards DOMAIN: addresses of its network functions
+cards() {
+	for device in /sys/bus/pci/devices/"$1":*; do
+		case $(cat "$device/class") in
+		0x0200*) basename "$device" ;;
+		esac
+	done
+}
+
+# Each LIOBN in /tmp/links is linked to all groups in /tmp/groups, which is sorted
+both_linked() {
+	cat /tmp/links
+	[ -s /tmp/links ] || return 1
+	for liobn in $(cut -d ' ' -f 1 /tmp/links | sort -u); do
+		grep "^$liobn " /tmp/links | cut -d ' ' -f 2 | sort |
+			cmp - /tmp/groups || return 1
+	done
+}

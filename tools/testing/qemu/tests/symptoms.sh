@@ -32,15 +32,6 @@ prepare() {
 	chmod 666 /dev/kvm
 }
 
-# cards DOMAIN: addresses of its network cards
-cards() {
-	for device in /sys/bus/pci/devices/"$1":*; do
-		case $(cat "$device/class") in
-		0x0200*) basename "$device" ;;
-		esac
-	done
-}
-
 broken=cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
 irqchip=
 partition && irqchip=,kernel-irqchip=off

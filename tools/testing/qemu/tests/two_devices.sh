@@ -49,16 +49,6 @@ in_guest() {
 	tap_end
 }
 
-# Every LIOBN that is linked at all is linked to both groups
-both_linked() {
-	cat /tmp/links
-	[ -s /tmp/links ] || return 1
-	for liobn in $(cut -d ' ' -f 1 /tmp/links | sort -u); do
-		grep "^$liobn " /tmp/links | cut -d ' ' -f 2 | sort |
-			cmp - /tmp/groups || return 1
-	done
-}
-
 [ "${1:-}" != guest ] || in_guest
 
 . /guest_tap.sh

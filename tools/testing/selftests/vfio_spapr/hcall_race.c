@@ -19,13 +19,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/leak.h"
 #include "lib/linked.h"
+#include "lib/memory.h"
 #include "lib/transcript.h"
 #include "../kselftest.h"
 
@@ -342,22 +342,6 @@ static void *take_slot(void *unused)
 	return NULL;
 }
 
-static int fault_file(void *mem, size_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { (unsigned long)mem, size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	/* Otherwise poll() answers at once */
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &range))
-		ksft_exit_fail_msg("userfaultfd: %s\n", strerror(errno));
-	return fd;
-}
-
 static void supply(int fd, void *mem)
 {
 	const size_t size = sysconf(_SC_PAGESIZE);
@@ -400,7 +384,7 @@ static int sleep_and(void *(*take)(void *))
 	kvm_ppc_slot(&guest.vm, 1, MEM1, MEM1_SIZE, NULL);
 	slot = guest.vm.slots[1].mem;
 	table = linked_table(&guest, LIOBN, 12, guest.start32, TCES);
-	fault.fd = fault_file(slot, MEM1_SIZE);
+	fault.fd = pages_withhold((unsigned long)slot, MEM1_SIZE);
 
 	pthread_create(&asleep, NULL, sleeper, NULL);
 	if (!waits_for_page(&fault, asleep)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A hypervisor that does not clear TCEs: what they point to is given to nobody
- * else until it has cleared them or has taken the window away.
+ * A hypervisor fails to clear TCEs. The kernel keeps the pages that they point to
+ * from other use until the TCEs are cleared or the window is removed.
  */
 #define _GNU_SOURCE
 #include <endian.h>

@@ -669,7 +669,7 @@ TEST_F_TIMEOUT(mediated, withheld_page, 60)
 		int fd;
 
 		ASSERT_NE(MAP_FAILED, page);
-		fd = page_withhold((unsigned long)page);
+		fd = pages_withhold((unsigned long)page, page_size());
 		ASSERT_EQ(0, container_map(self->container, (unsigned long)page,
 					   waits.bus, self->page, READ_WRITE));
 		ASSERT_EQ(0, pthread_create(&waiter, NULL, reach, &waits));

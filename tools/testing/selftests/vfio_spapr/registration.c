@@ -277,7 +277,7 @@ static void test_faults(void)
 
 	open_both();
 	before = memory_locked();
-	fd = page_withhold(address);
+	fd = pages_withhold(address, page_size());
 	waits.container = bed->container;
 	start(&waits);
 	ksft_test_result(page_wanted(fd), "faults: a registration waits\n");
@@ -362,7 +362,7 @@ static void test_waiting(const char *name, struct waiting *waiting,
 	int fd;
 
 	vfio_pci_open_group(&other, bed->address[2], VFIO_SPAPR_TCE_v2_IOMMU);
-	fd = page_withhold(address);
+	fd = pages_withhold(address, page_size());
 	pthread_create(&waiter, NULL, wait_in_ioctl, waiting);
 	if (!page_wanted(fd))
 		ksft_exit_fail_msg("%s does not wait\n", name);

@@ -155,13 +155,14 @@ bool memory_limit_locked(unsigned long bytes)
 	return !syscall(SYS_capset, &header, data);
 }
 
-int page_withhold(unsigned long address)
+int pages_withhold(unsigned long address, size_t size)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = {
-		.range = { .start = address, .len = page_size() },
+		.range = { .start = address, .len = size },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
+	/* Without O_NONBLOCK poll() answers at once */
 	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||

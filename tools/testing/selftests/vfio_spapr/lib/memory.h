@@ -57,11 +57,11 @@ void *memory_get_huge(unsigned long address, size_t size,
 		      unsigned long huge_page);
 
 /*
- * A page that is not there until page_supply(): whatever touches it waits. Return:
- * a file for the next two.
+ * Pages that are not there until they are supplied: whatever touches one waits.
+ * Return: a file for the next two.
  */
-int page_withhold(unsigned long address);
-/* Whether something comes to wait for the page within 30 seconds */
+int pages_withhold(unsigned long address, size_t size);
+/* Whether something comes to wait for a page within 30 seconds */
 bool page_wanted(int fd);
 /* Fill the page with zeroes; closes the file */
 void page_supply(int fd, unsigned long address);
