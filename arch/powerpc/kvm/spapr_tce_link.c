@@ -270,17 +270,25 @@ claim_kill(struct kvmppc_spapr_tce_claim *claim)
 	return link;
 }
 
-static void claim_group_revoked(struct vfio_external_user *external)
+static void claim_revoke(struct kvmppc_spapr_tce_claim *claim, bool unlink)
 {
-	struct kvmppc_spapr_tce_claim *claim =
-		container_of(external, struct kvmppc_spapr_tce_claim, external);
 	struct kvmppc_spapr_tce_link *link;
 
-	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock)
+	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock) {
+		/* A claim that is being made or dropped is in no list of a table */
+		if (unlink && !claim->dead && !list_empty(&claim->node))
+			claim_set_unlinked(claim, true);
 		link = claim_kill(claim);
+	}
 	/* Even without a link: another thread may have ended it and still wait */
 	spapr_tce_quiesce();
 	kfree(link);
+}
+
+static void claim_group_revoked(struct vfio_external_user *external)
+{
+	claim_revoke(container_of(external, struct kvmppc_spapr_tce_claim,
+				  external), false);
 }
 
 static void claim_window_changed(struct spapr_tce_writer *writer)
@@ -298,17 +306,9 @@ static void claim_window_revoked(struct spapr_tce_writer *writer)
 {
 	struct kvmppc_spapr_tce_claim *claim =
 		container_of(writer, struct kvmppc_spapr_tce_claim, writer);
-	struct kvmppc_spapr_tce_link *link;
 
-	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock) {
-		/* A claim that is being made or dropped is in no list of a table */
-		if (!claim->vfio && !claim->dead && !list_empty(&claim->node))
-			claim_set_unlinked(claim, true);
-		link = claim_kill(claim);
-	}
-	/* As in claim_group_revoked() */
-	spapr_tce_quiesce();
-	kfree(link);
+	/* A device may have other windows, see above */
+	claim_revoke(claim, !claim->vfio);
 }
 
 /*

@@ -30,7 +30,6 @@ static struct tce_walks *to_tce_walks(struct iommu_table *tbl)
 static bool tce_walks_populate(struct iommu_table *tbl, unsigned long index)
 {
 	struct tce_walks *walks = to_tce_walks(tbl);
-
 	struct tce_domain *td = walks->domain;
 	u64 iova = (u64)index << tbl->it_page_shift;
 
