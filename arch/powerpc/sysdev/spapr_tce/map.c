@@ -163,6 +163,7 @@ static long map_within_page(struct spapr_tce_window *window,
 			    unsigned long npages, unsigned long perm)
 {
 	const unsigned long step = window->page_mask + 1;
+	struct spapr_tce one;
 	unsigned long hpa, i;
 	long ret = -EAGAIN;
 	u64 *origin;
@@ -172,13 +173,12 @@ static long map_within_page(struct spapr_tce_window *window,
 	if (!spapr_mem_to_phys(window->pages, ua, window->page_shift, &hpa)) {
 		ret = -EINVAL;
 	} else if (spapr_tce_find(window, index, &origin, &tce)) {
-		ua |= perm;
-		hpa |= window->perm[perm];
+		one.origin = ua | perm;
+		one.tce = hpa | window->perm[perm];
 		for (i = 0; i < npages; i++) {
-			WRITE_ONCE(origin[i], ua);
-			spapr_tce_write(&tce[i], hpa);
-			ua += step;
-			hpa += step;
+			spapr_tce_set(&tce[i], &origin[i], &one);
+			one.origin += step;
+			one.tce += step;
 		}
 		spapr_tce_kill(window, index, npages);
 		ret = 0;

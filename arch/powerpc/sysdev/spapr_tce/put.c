@@ -113,10 +113,8 @@ static __always_inline void put_in_memory(__be64 *tce, u64 *origin,
 {
 	unsigned long i;
 
-	for (i = 0; i < npages; i++) {
-		WRITE_ONCE(origin[i], list[i].origin);
-		spapr_tce_write(&tce[i], list[i].tce);
-	}
+	for (i = 0; i < npages; i++)
+		spapr_tce_set(&tce[i], &origin[i], &list[i]);
 }
 
 /*

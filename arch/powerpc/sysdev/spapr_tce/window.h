@@ -201,6 +201,14 @@ spapr_tce_window_assert_owned(const struct spapr_tce_window *window)
 		lockdep_assert_held(window->owner_lock);
 }
 
+/* Put a TCE of a table in memory, and note where its page is from */
+static __always_inline void spapr_tce_set(__be64 *tce, u64 *origin,
+					  const struct spapr_tce *to)
+{
+	WRITE_ONCE(*origin, to->origin);
+	spapr_tce_write(tce, to->tce);
+}
+
 /* The lock of the TCEs of @index's leaf, for a table of the hypervisor */
 static inline raw_spinlock_t *
 spapr_tce_window_lock(struct spapr_tce_window *window, unsigned long index)
