@@ -283,7 +283,7 @@ int spapr_tce_window_add_group(struct spapr_tce_window *window,
 {
 	struct attachment *attachment;
 
-	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
 	if (!attachment)
 		return -ENOMEM;
 

@@ -173,6 +173,39 @@ static void nothing(void)
 {
 }
 
+static int enable_eeh(void)
+{
+	return injected(cdev_eeh(&cdev, VFIO_EEH_PE_ENABLE, NULL));
+}
+
+/* A call that fails leaves the PE in reset, which the next one begins again */
+static int reset_pe(void)
+{
+	int ret = cdev_eeh(&cdev, VFIO_EEH_PE_RESET_HOT, NULL);
+
+	if (!ret)
+		ret = cdev_eeh(&cdev, VFIO_EEH_PE_RESET_DEACTIVATE, NULL);
+	if (!ret)
+		ret = cdev_eeh(&cdev, VFIO_EEH_PE_CONFIGURE, NULL);
+	return injected(ret);
+}
+
+static void test_eeh(void)
+{
+	if (!eeh) {
+		ksft_test_result_skip("EEH state: not here\n");
+		ksft_test_result_skip("EEH enable: not here\n");
+		ksft_test_result_skip("EEH reset: not here\n");
+		return;
+	}
+
+	fault_test("EEH state", get_eeh, nothing);
+	fault_test("EEH enable", enable_eeh, nothing);
+	fault_test("EEH reset", reset_pe, nothing);
+	VFIO_REQUIRE(cdev_eeh_state(&cdev) == VFIO_EEH_PE_STATE_NORMAL,
+		     "the PE is back");
+}
+
 static int allocate_plain(void)
 {
 	return injected(iommufd_hwpt_alloc(iommufd, cdev.id, ioas[0], 0,
@@ -234,17 +267,14 @@ int main(void)
 	if (access("/dev/vfio/devices", F_OK))
 		ksft_exit_skip("no device files\n");
 	fault_allow();
-	ksft_set_plan(15);
+	ksft_set_plan(17);
 	transcript_mute(1);
 	start();
 
 	fault_test("address space", make_space, end_space);
 	VFIO_REQUIRE(!bind(), "bind");
 	fault_test("hw_info", get_info, nothing);
-	if (eeh)
-		fault_test("EEH", get_eeh, nothing);
-	else
-		ksft_test_result_skip("EEH: not here\n");
+	test_eeh();
 	fault_test("attach", attach, detach);
 	VFIO_REQUIRE(!attach(), "attach");
 	fault_test("ranges", get_ranges, nothing);
