@@ -8,6 +8,8 @@
  * spapr-iommu.h explains these terms.
  */
 
+#define pr_fmt(fmt) "spapr-iommu: " fmt
+
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -32,7 +34,7 @@ static int tce_platform_attach_dev(struct iommu_domain *domain,
 		return 0;
 
 	tce_leave_domain(group, dev);
-	group->ops->release_ownership(group, dev);
+	tce_release_ownership(group, dev);
 	return 0;
 }
 
@@ -86,6 +88,40 @@ static struct iommu_group *tce_device_group(struct device *dev)
 	return hose->controller_ops.device_group(hose, to_pci_dev(dev));
 }
 
+/**
+ * tce_pe_is_whole() - Tell whether the core knows all devices of a PE
+ * @group: The PE
+ *
+ * A device whose probe failed is in no group and stays with its driver, which
+ * would have its DMA in the windows of a user of the others.
+ *
+ * Context: process context, the group's mutex is held.
+ * Return: false, after a message, if there is such a device.
+ */
+bool tce_pe_is_whole(const struct iommu_table_group *group)
+{
+	struct iommu_group *its_group;
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev) {
+		if (pdev->dev.iommu_group)
+			continue;
+		its_group = tce_device_group(&pdev->dev);
+		if (IS_ERR(its_group))
+			continue;
+		iommu_group_put(its_group);
+		if (its_group != group->group)
+			continue;
+
+		dev_warn_ratelimited(&pdev->dev,
+				     "not in IOMMU group %d, which users cannot have therefore\n",
+				     iommu_group_id(its_group));
+		pci_dev_put(pdev);
+		return false;
+	}
+	return true;
+}
+
 /*
  * The bridges translate every access and answer no requests for translations.
  * While the core resets a device that could make such requests it blocks it,
@@ -100,10 +136,16 @@ static void tce_forbid_ats(struct pci_dev *pdev)
 
 static struct iommu_device *tce_probe_device(struct device *dev)
 {
+	struct iommu_device *iommu;
 	struct iommu_group *group;
 	struct tce_device *tdev;
 
 	if (!dev_is_pci(dev))
+		return ERR_PTR(-ENODEV);
+
+	/* The core asks for devices of all bridges as soon as one is registered */
+	iommu = &pci_bus_to_host(to_pci_dev(dev)->bus)->iommu;
+	if (!iommu->dev)
 		return ERR_PTR(-ENODEV);
 
 	group = tce_device_group(dev);
@@ -121,7 +163,7 @@ static struct iommu_device *tce_probe_device(struct device *dev)
 	iommu_group_put(group);
 	dev_iommu_priv_set(dev, tdev);
 	tce_forbid_ats(to_pci_dev(dev));
-	return &pci_bus_to_host(to_pci_dev(dev)->bus)->iommu;
+	return iommu;
 }
 
 /*
@@ -172,17 +214,40 @@ static const struct attribute_group *tce_iommu_attr_groups[] = {
 	NULL,
 };
 
+static int tce_register_bridge(struct pci_controller *phb)
+{
+	struct iommu_device *iommu = &phb->iommu;
+	int ret;
+
+	ret = iommu_device_sysfs_add(iommu, phb->parent, tce_iommu_attr_groups,
+				     "iommu-phb%04x", phb->global_number);
+	if (ret) {
+		iommu->dev = NULL;
+		return ret;
+	}
+
+	ret = iommu_device_register(iommu, &tce_iommu_ops, phb->parent);
+	if (ret)
+		iommu_device_sysfs_remove(iommu);
+	return ret;
+}
+
 /**
  * ppc_iommu_register_device() - Make a bridge known as an IOMMU
  * @phb: The bridge. Its devices are not known yet
+ *
+ * Where that fails, its devices get no IOMMU groups: they work for the host, and
+ * VFIO refuses them.
  *
  * Context: process context.
  */
 void ppc_iommu_register_device(struct pci_controller *phb)
 {
-	iommu_device_sysfs_add(&phb->iommu, phb->parent, tce_iommu_attr_groups,
-			       "iommu-phb%04x", phb->global_number);
-	iommu_device_register(&phb->iommu, &tce_iommu_ops, phb->parent);
+	int ret = tce_register_bridge(phb);
+
+	if (ret)
+		pr_err("%pOF: error %d, no IOMMU groups for its devices\n",
+		       phb->dn, ret);
 }
 
 /**
@@ -193,6 +258,9 @@ void ppc_iommu_register_device(struct pci_controller *phb)
  */
 void ppc_iommu_unregister_device(struct pci_controller *phb)
 {
+	if (!phb->iommu.dev)
+		return;
+
 	iommu_device_unregister(&phb->iommu);
 	iommu_device_sysfs_remove(&phb->iommu);
 }

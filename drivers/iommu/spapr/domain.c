@@ -30,7 +30,8 @@ static struct tce_domain *to_tce_domain(struct iommu_domain *domain)
  * Where the PE has been taken with another device, only counts the device.
  *
  * Context: the group's mutex is held.
- * Return: 0, or -errno of the platform with the PE as it was.
+ * Return: 0, or -errno with the PE as it was: -EBUSY for a PE with a device that
+ *	is in no group, else the platform's.
  */
 int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		       struct iommu_domain *old)
@@ -38,6 +39,8 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 	struct tce_device *tdev = dev_iommu_priv_get(dev);
 	int ret;
 
+	if (!group->user_owned && !tce_pe_is_whole(group))
+		return -EBUSY;
 	if (!old || tce_is_platform_domain(old)) {
 		ret = group->ops->take_ownership(group, dev);
 		if (ret)
@@ -49,6 +52,24 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		group->domain_devices++;
 	}
 	return 0;
+}
+
+/**
+ * tce_release_ownership() - Give the PE of a device back to the DMA API
+ * @group: The PE, which is in no paging domain
+ * @dev: The device
+ *
+ * Where the platform cannot give the host a window again, for want of memory for
+ * one, the PE reaches no memory. It is tried again with each further device of
+ * the PE, and when the PE is given back the next time.
+ *
+ * Context: the group's mutex is held.
+ */
+void tce_release_ownership(struct iommu_table_group *group, struct device *dev)
+{
+	group->ops->release_ownership(group, dev);
+	if (!get_iommu_table_base(dev))
+		dev_err(dev, "no window for drivers of the host, DMA stays blocked\n");
 }
 
 static struct tce_attachment *tce_attach(struct tce_domain *td,
@@ -194,7 +215,7 @@ int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
 	ret = tce_join_domain(group, td, dev);
 	/* The core takes a device that fails to be where it was */
 	if (ret && tce_is_platform_domain(old) && !group->attachment)
-		group->ops->release_ownership(group, dev);
+		tce_release_ownership(group, dev);
 	return ret;
 }
 

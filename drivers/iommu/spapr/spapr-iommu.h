@@ -101,7 +101,10 @@ struct tce_kind {
  * @nr_kept: How many there are. Guarded by @lock
  * @joins: How often the tables of a PE that joins were written. Guarded by @lock
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
- *	with them off too
+ *	with them off too. Each map and unmap takes it, as a PE that leaves must
+ *	not be told any more, and tables of a hypervisor have to change in the
+ *	order of the log's changes. It is held for as long as a bridge takes to
+ *	forget TCEs, or for one list of TCEs, beside which it costs little
  * @attachments: PEs that may have TCEs of the domain
  */
 struct tce_domain {
@@ -300,6 +303,8 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 			  u64 iova, unsigned long npages);
 int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
 		       struct iommu_domain *old);
+void tce_release_ownership(struct iommu_table_group *group, struct device *dev);
+bool tce_pe_is_whole(const struct iommu_table_group *group);
 
 int tce_walks_init(struct tce_domain *td, struct iommu_table_group *group,
 		   const struct spapr_sparse *pages);
