@@ -191,7 +191,11 @@ static __always_inline bool FNAME(is_simple)(u32 state)
 				 TCE_LINKS_GENERAL)));
 }
 
-/* Has the hypervisor the table of a simple table's window? */
+/*
+ * Has the hypervisor the table of a simple table's window? The window is there then
+ * until the walk ends: the links are frozen and walks waited for before it is
+ * cleared.
+ */
 static __always_inline bool FNAME(is_hv)(u32 state)
 {
 	return state & TCE_LINKS_HV && TCE_MODE == SPAPR_TCE_VIRTUAL;
@@ -304,8 +308,7 @@ FNAME(put_one_hv)(struct kvm_vcpu *vcpu, struct kvmppc_spapr_tce_table *table,
 	u64 *view = tce_view_page(table, index);
 	struct spapr_tce one;
 
-	/* The link may have gone since the state was read */
-	if (unlikely(!view || !window))
+	if (unlikely(!view))
 		return false;
 
 	if (!(tce & SPAPR_TCE_PERM)) {
