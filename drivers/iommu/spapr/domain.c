@@ -213,7 +213,7 @@ int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
 		return ret;
 
 	ret = tce_join_domain(group, td, dev);
-	/* The core takes a device that fails to be where it was */
+	/* The core assumes that a device which fails is still where it was */
 	if (ret && tce_is_platform_domain(old) && !group->attachment)
 		tce_release_ownership(group, dev);
 	return ret;
@@ -242,7 +242,8 @@ static int tce_domain_map_pages(struct iommu_domain *domain,
 	struct pt_iommu *pt;
 	int ret;
 
-	if (w < 0)
+	/* Not all callers of iommu_map() know that there are apertures */
+	if (w < 0 || pgsize * pgcount - 1 > td->aperture[w].last - iova)
 		return -ERANGE;
 	if (td->kind->lists) {
 		ret = tce_kept_populate(td, w, iova, pgsize * pgcount, gfp);
@@ -309,11 +310,12 @@ static size_t tce_domain_unmap_pages(struct iommu_domain *domain,
 
 	if (w < 0)
 		return 0;
+	size = min(size - 1, td->aperture[w].last - iova) + 1;
 	pt = &td->table[w]->iommu;
 	if (!td->kind->lists)
 		return pt->ops->unmap_range(pt, iova, size, gather);
 
-	/* It must not be synchronised with the lock held */
+	/* Synchronise now what has been gathered: not with the lock held */
 	if (iommu_iotlb_gather_is_disjoint(gather, iova, size))
 		iommu_iotlb_sync(domain, gather);
 	/* A table of the last level at a time, as interrupts are off meanwhile */

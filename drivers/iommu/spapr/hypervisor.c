@@ -255,7 +255,7 @@ void tce_retry_kept(struct tce_domain *td)
 		tce_retry_window(td, w);
 }
 
-/* A PE leaves and its window does not go: keep for good what is not cleared now */
+/* A PE leaves and its window stays: keep for good what is not cleared now */
 static void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w)
 {
 	struct tce_domain *td = attachment->domain;
@@ -304,7 +304,7 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 		return 0;
 
 	tce_keep_logged(td, w, iova, npages);
-	pr_err_ratelimited("LIOBN %lx: %lu TCEs from %llx on stay: %ld; pages of %lu TCEs are kept\n",
+	pr_err_ratelimited("LIOBN %lx: %lu TCEs from %llx on not cleared: error %ld; pages of %lu TCEs are kept\n",
 			   tbl->it_index, npages, iova, ret, td->nr_kept);
 	return ret;
 }
@@ -467,21 +467,17 @@ static void tce_close_window(struct tce_attachment *attachment, unsigned int w,
 {
 	struct iommu_table_group *group = attachment->group;
 	struct iommu_table *tbl = attachment->table[w];
-	bool outlasts = attachment->domain->aperture[w].start ==
-			group->tce32_start;
 
 	if (!tbl)
 		return;
 
-	/* The default window may stay. Others are removed with all their TCEs */
-	tce_clear_window(attachment, w, outlasts);
+	/* A window that goes takes with it what cannot be cleared */
+	tce_clear_window(attachment, w, false);
 	if (group->ops->close_window(group, pdev, attachment->number[w])) {
 		pr_err("LIOBN %lx: the window stays\n", tbl->it_index);
 		tce_clear_window(attachment, w, true);
-		outlasts = true;
-	}
-	if (outlasts)
 		tce_keep_for_good(attachment, w);
+	}
 	tce_set_hypervisor_table(attachment, w, NULL);
 	iommu_tce_table_put(tbl);
 }

@@ -418,6 +418,9 @@ static int tce_nested_windows(const struct iommu_table_group *group,
 	ret = tce_check_windows(group, windows, TCE_NESTED_PAGE_SHIFT);
 	for (w = 0; !ret && w < data->num_windows; w++)
 		ret = tce_check_guest_table(&data->windows[w]);
+	for (; !ret && w < TCE_WINDOWS; w++)
+		if (data->windows[w].table)
+			ret = -EOPNOTSUPP;
 	return ret;
 }
 

@@ -11,8 +11,9 @@
  * address, size of the page and permissions. A word that is 0 maps nothing.
  * It is an array that walks of the TCE engine read, in any mode, as they read
  * that of registered memory: see spapr_mem::pages. Its nodes stay until the
- * parent is freed. They are charged to the user who maps. Walks leave what is not
- * both readable and writable memory to its user, who has the TCEs read.
+ * parent is freed. They are charged to the user who maps. KVM's walks map only
+ * memory that may be both read and written. They leave other TCEs to user space,
+ * which has them read by IOMMU_HWPT_INVALIDATE.
  *
  * A page is larger than the kernel's if address and real address are aligned to
  * its size and all of it was mapped at once. Unmapping a part of a larger page
@@ -219,8 +220,8 @@ static size_t tce_parent_unmap_pages(struct iommu_domain *domain,
  * Clear the TCEs of nested domains that came from memory which the parent no longer
  * maps. Walks that might have found the memory are over.
  *
- * A hypervisor may fail to clear a TCE. The device can reach the page then, which
- * the shadow keeps from being freed. iommufd unmaps all the same.
+ * A hypervisor may fail to clear a TCE. The device still reaches the page then, and
+ * the shadow keeps the page from being freed. iommufd unmaps all the same.
  */
 static void tce_parent_forget(struct tce_parent *parent, u64 start, u64 last)
 {

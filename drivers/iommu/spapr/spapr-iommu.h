@@ -172,7 +172,8 @@ struct tce_parent {
  * struct tce_nested - Nested domain, see nested.c
  * @domain: What the IOMMU core knows of it
  * @shadow: What PEs are attached to
- * @parent: Where guest memory is looked up. NULL while it is not in the list
+ * @parent: Where guest memory is looked up. NULL until the domain is in the parent's
+ *	list
  * @node: In the parent's list, guarded by the parent's lock
  * @guest_table: For each window, where in the parent the guest's table is
  * @cpu_order: The tables are in the processor's byte order

@@ -7,6 +7,7 @@
  */
 
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <uapi/linux/iommufd.h>
 
 #include "spapr-iommu.h"
@@ -65,7 +66,8 @@ static unsigned int tce_windows_max(const struct iommu_table_group *group)
  * @max_page_shift: Log2 of the largest page in bytes that the caller can map
  *
  * Context: any.
- * Return: 0 if it can; or -EOPNOTSUPP for flags, -EINVAL.
+ * Return: 0 if it can; or -EOPNOTSUPP for flags and for windows beyond those that
+ *	are counted, -EINVAL.
  */
 int tce_check_windows(const struct iommu_table_group *group,
 		      const struct iommu_hwpt_spapr_tce *data,
@@ -78,6 +80,9 @@ int tce_check_windows(const struct iommu_table_group *group,
 		return -EOPNOTSUPP;
 	if (!data->num_windows || data->num_windows > tce_windows_max(group))
 		return -EINVAL;
+	for (w = data->num_windows; w < TCE_WINDOWS; w++)
+		if (memchr_inv(&data->windows[w], 0, sizeof(data->windows[w])))
+			return -EOPNOTSUPP;
 
 	for (w = 0; w < data->num_windows; w++) {
 		ret = tce_check_window(group, &data->windows[w],

@@ -576,6 +576,7 @@ TEST_F(iommufd, change_windows)
 	ASSERT_EQ(2, windows.num_windows);
 	one = windows;
 	one.num_windows = 1;
+	memset(&one.windows[1], 0, sizeof(one.windows[1]));
 	low = windows.windows[0].start + page;
 	high = windows.windows[1].start + page;
 
@@ -615,6 +616,7 @@ TEST_F(iommufd, wrong_windows)
 
 	WRONG(-EOPNOTSUPP, bad.flags = 1);
 	WRONG(-EINVAL, bad.num_windows = 0);
+	WRONG(-EOPNOTSUPP, bad.num_windows = 1);
 	WRONG(-EINVAL, bad.num_windows = 3);
 	WRONG(-EINVAL, bad.windows[0].size = 0);
 	WRONG(-EINVAL, bad.windows[0].size = 3 * MiB);

@@ -986,6 +986,7 @@ TEST_F(iommufd_link, unlinked_not_shared)
 TEST_F(iommufd_link, unlinked_with_window)
 {
 	struct linked *l = &self->l;
+	struct nested_windows two;
 	__u64 start64;
 	int table;
 
@@ -998,7 +999,9 @@ TEST_F(iommufd_link, unlinked_with_window)
 				   PAGE_NEW | TCE_RW, 0, NULL));
 	EXPECT_EQ(ALL, linked_reach(l, start64, PAGE_NEW, 0, 0));
 
+	two = l->windows;
 	l->windows.num_windows = 1;
+	memset(&l->windows.windows[1], 0, sizeof(l->windows.windows[1]));
 	linked_attach(l);
 	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
 	EXPECT_EQ(0, link_table(self));
@@ -1011,7 +1014,7 @@ TEST_F(iommufd_link, unlinked_with_window)
 	EXPECT_EQ(-EINVAL, linked_link(l, table));
 	EXPECT_EQ(0, linked_reach(l, start64, PAGE_NEW, 0, 0) & ALL);
 
-	l->windows.num_windows = 2;
+	l->windows = two;
 	linked_attach(l);
 	EXPECT_EQ(0, linked_link(l, table));
 	EXPECT_EQ(ALL, linked_reach(l, start64, PAGE_NEW, 0, 0));
