@@ -3,6 +3,7 @@
  * Each allocation and each copy from user space fails in turn, in each call of
  * iommufd and device files that POWER has a share in (lib/fault.h).
  */
+#include <endian.h>
 #include <linux/iommufd.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -13,17 +14,23 @@
 #include "lib/cdev.h"
 #include "lib/fault.h"
 #include "lib/memory.h"
+#include "lib/nested.h"
 #include "lib/transcript.h"
 #include "lib/vfio_pci.h"
 
 #define IOVA		MiB
+/* Where a guest's table is in the parent, and its first TCE */
+#define TABLE		GiB
+#define TCE		(IOVA | 3)
 #define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
 static char address[PCI_ADDRESS_LEN];
 static int iommufd = -1;
 static struct cdev cdev = { .file = -1 };
-static __u32 ioas[2], spare, hwpt;
+static __u32 ioas[2], spare, hwpt, parent, nested;
 static struct hwpt_windows windows;
+static struct nested_windows guest_windows;
+static __be64 *table;
 static bool eeh;
 static void *memory;
 
@@ -48,6 +55,18 @@ static int bind(void)
 static void unbind(void)
 {
 	cdev_close(&cdev);
+}
+
+/* The PE is the host's again, without a window if there is no memory for it */
+static int release(void)
+{
+	cdev_close(&cdev);
+	return 0;
+}
+
+static void bind_again(void)
+{
+	VFIO_REQUIRE(!bind(), "bind again");
 }
 
 static int make_space(void)
@@ -239,6 +258,91 @@ static int change_windows(void)
 	return injected(cdev_attach(&cdev, hwpt));
 }
 
+static int allocate_parent(void)
+{
+	return injected(iommufd_hwpt_alloc(iommufd, cdev.id, ioas[0],
+					   IOMMU_HWPT_ALLOC_NEST_PARENT,
+					   &parent));
+}
+
+static void free_parent(void)
+{
+	iommufd_destroy(iommufd, parent);
+}
+
+static int allocate_nested(void)
+{
+	return injected(iommufd_hwpt_alloc_nested(iommufd, cdev.id, parent,
+						  &guest_windows, &nested));
+}
+
+static void free_nested(void)
+{
+	iommufd_destroy(iommufd, nested);
+}
+
+static int attach_nested(void)
+{
+	return injected(cdev_attach(&cdev, nested));
+}
+
+/* Say that the first TCE has changed. Return: bad ones, or -errno */
+static long changed(void)
+{
+	struct nested_invalidate request = {
+		.start = windows.windows[0].start,
+		.size = 4096,
+	};
+	__u32 count = 1;
+	long ret;
+
+	ret = iommufd_invalidate(iommufd, nested,
+				 HWPT_INVALIDATE_DATA_SPAPR_TCE, &request,
+				 &count);
+	return ret ? ret : (long)request.out_bad;
+}
+
+static int put_tce(void)
+{
+	table[0] = htobe64(TCE);
+	return injected(changed());
+}
+
+static void clear_tce(void)
+{
+	table[0] = 0;
+	VFIO_REQUIRE(!changed(), "clear a TCE");
+}
+
+/* A parent whose memory has a guest's table and one page of the guest's */
+static void nested_tests(void)
+{
+	size_t size = windows.windows[0].size >> 12 << 3;
+
+	table = memory_get(HUGE_PAGES, size, PROT_READ | PROT_WRITE);
+	guest_windows.num_windows = 1;
+	guest_windows.windows[0].start = windows.windows[0].start;
+	guest_windows.windows[0].size = windows.windows[0].size;
+	guest_windows.windows[0].page_shift = 12;
+	guest_windows.windows[0].table = TABLE;
+	VFIO_REQUIRE(!iommufd_map(iommufd, ioas[0], table, TABLE, size,
+				  IOMMU_IOAS_MAP_READABLE), "map the table");
+
+	fault_test("parent", allocate_parent, free_parent);
+	VFIO_REQUIRE(!allocate_parent(), "parent");
+	unmap();
+	fault_test("map for a parent", map, unmap);
+	VFIO_REQUIRE(!map(), "map");
+	table[0] = htobe64(TCE);
+	fault_test("nested", allocate_nested, free_nested);
+	table[0] = 0;
+	VFIO_REQUIRE(!allocate_nested(), "nested");
+	fault_test("attach to nested", attach_nested, detach);
+	fault_test("invalidate", put_tce, clear_tce);
+	free_nested();
+	free_parent();
+}
+
 static void start(void)
 {
 	struct hw_info_windows info;
@@ -267,7 +371,7 @@ int main(void)
 	if (access("/dev/vfio/devices", F_OK))
 		ksft_exit_skip("no device files\n");
 	fault_allow();
-	ksft_set_plan(17);
+	ksft_set_plan(23);
 	transcript_mute(1);
 	start();
 
@@ -291,8 +395,11 @@ int main(void)
 	fault_test("destroy", destroy, allocate_again);
 	deallocate();
 	detach();
+	nested_tests();
 	cdev_close(&cdev);
 	fault_test("bind", bind, unbind);
+	bind_again();
+	fault_test("release", release, bind_again);
 
 	cdev_close(&cdev);
 	vfio_close(&iommufd);
