@@ -142,11 +142,11 @@ static void start_nested(struct linked *l)
 	VFIO_REQUIRE(!ret, "GET_HW_INFO: %ld", ret);
 	l->start32 = info.window_start[0];
 	l->size32 = info.default_window_size ?: GiB;
+	l->start64 = info.window_start[1];
 	l->windows = (struct nested_windows) {
 		.num_windows = 1,
 		.windows = {
 			{ { l->start32, l->size32, 12 }, LINKED_TABLES_AT },
-			{ { info.window_start[1] } },
 		},
 	};
 
@@ -406,6 +406,7 @@ static __u64 nested_window(struct linked *l, unsigned int page_shift,
 	int ret;
 
 	l->windows.num_windows = 2;
+	l->windows.windows[1].start = l->start64;
 	l->windows.windows[1].size = size;
 	l->windows.windows[1].page_shift = page_shift;
 	l->windows.windows[1].table = LINKED_TABLES_AT +
@@ -415,7 +416,7 @@ static __u64 nested_window(struct linked *l, unsigned int page_shift,
 		ret = linked_link(l, l->tables[i]);
 		VFIO_REQUIRE(!ret, "link: %d", ret);
 	}
-	return l->windows.windows[1].start;
+	return l->start64;
 }
 
 __u64 linked_window(struct linked *l, unsigned int page_shift, __u64 size)

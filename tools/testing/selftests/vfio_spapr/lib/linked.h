@@ -27,6 +27,7 @@
  * @kvm_vfio:	its VFIO device, -1 when not open
  * @start32:	bus address where the default window begins
  * @size32:	the default window's size in bytes
+ * @start64:	bus address where a second window of a nested one begins
  * @container:	of the second group, when it has one of its own, else -1
  * @iommufd:	of a nested one, its file, and what follows is of it
  * @cdev:	the first device
@@ -48,6 +49,7 @@ struct linked {
 	int kvm_vfio;
 	__u64 start32;
 	__u64 size32;
+	__u64 start64;
 	int container;
 	int iommufd;
 	struct cdev cdev, other;
