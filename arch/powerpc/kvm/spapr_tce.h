@@ -214,10 +214,6 @@ kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
 /* spapr_tce_table.c: process context, may sleep */
 bool kvmppc_tce_view_populate(struct kvmppc_spapr_tce_table *table,
 			      unsigned long index, unsigned long npages);
-bool kvmppc_tce_view_next(const struct kvmppc_spapr_tce_table *table,
-			  unsigned long *index, unsigned long end, u64 *tce);
-struct kvmppc_spapr_tce_table *
-kvmppc_tce_table_of_file(struct kvm *kvm, struct file *file);
 
 /* spapr_tce_parts.c: process context, may sleep */
 bool kvmppc_tce_clear_parts(struct kvmppc_spapr_tce_link *link,
@@ -228,6 +224,8 @@ int kvmppc_tce_put_parts(struct kvmppc_spapr_tce_table *table,
 			 bool write);
 
 /* spapr_tce_link.c: process context, may sleep */
+int kvmppc_tce_link(struct kvmppc_spapr_tce_table *table, struct file *file);
+int kvmppc_tce_unlink(struct kvmppc_spapr_tce_table *table, struct file *file);
 void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table);
 void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
 			    struct seq_file *m);

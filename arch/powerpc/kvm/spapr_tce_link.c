@@ -50,7 +50,6 @@
  */
 #include <linux/cleanup.h>
 #include <linux/err.h>
-#include <linux/file.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -528,6 +527,31 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	return 0;
 }
 
+/* Find the table's next entry with permissions, from *@index on before @end */
+static bool next_entry(const struct kvmppc_spapr_tce_table *table,
+		       unsigned long *index, unsigned long end, u64 *tce)
+{
+	for (; *index < end; (*index)++) {
+		const u64 *view = READ_ONCE(table->view[*index >>
+							TCE_VIEW_SHIFT]);
+
+		if (!(*index & (TCE_VIEW_TCES - 1)))
+			cond_resched();
+		if (!view) {
+			/* On to the next page */
+			*index |= TCE_VIEW_TCES - 1;
+			continue;
+		}
+
+		/* User space may write it meanwhile */
+		*tce = READ_ONCE(view[*index & (TCE_VIEW_TCES - 1)]);
+		if (*tce & SPAPR_TCE_PERM)
+			return true;
+	}
+
+	return false;
+}
+
 /*
  * Did the domain put this TCE itself? It also maps memory that is only read, and
  * registers of devices, which hypercalls leave to user space.
@@ -568,7 +592,7 @@ static int replay_next(struct kvmppc_spapr_tce_claim *claim,
 {
 	unsigned long from = *index;
 
-	*found = kvmppc_tce_view_next(claim->table, index, end, tce);
+	*found = next_entry(claim->table, index, end, tce);
 	*index = min(*index, end);
 	if (!claim->window->by_gpa || from == *index)
 		return 0;
@@ -626,7 +650,7 @@ static bool replay_goes_on(const struct kvmppc_spapr_tce_claim *claim,
 	if (claim->window->by_gpa)
 		return *index < size;
 
-	return kvmppc_tce_view_next(claim->table, index, size, &tce);
+	return next_entry(claim->table, index, size, &tce);
 }
 
 /* Write the entries that the table had before it got the link */
@@ -782,42 +806,23 @@ static int claim_relink(struct kvmppc_spapr_tce_claim *claim)
 }
 
 /**
- * kvm_spapr_tce_link_group() - link a LIOBN's table to a group's window
- * @kvm: the guest
- * @tablefd: file descriptor of the LIOBN's table
- * @file: file of the VFIO group, or of a device in an iommufd; the caller holds
- *	it until it has called kvm_spapr_tce_unlink_group()
+ * kvmppc_tce_link() - link a table to a group's window
+ * @table: the table; the caller holds its file
+ * @file: file of the VFIO group or of the device
  *
- * Entries that the table has are written into the window before this returns.
- * Others are cleared in the window of a nested domain. On failure, those already
- * written stay there, as after an unlink. Linking a second time does nothing.
- *
- * Context: process context, may sleep; one caller at a time for @kvm. Takes
- * locks of VFIO and of the TCE engine.
- * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's, the
- * group is not ready for DMA, or it has no window that begins at the table's
- * bus address, is as large and has pages no larger; -ENODEV for a group that is
- * going away; -ENOMEM; -EINTR; -EIO if the hypervisor refuses an entry.
+ * Context: process context, may sleep. See kvm_spapr_tce_link_group().
+ * Return: as kvm_spapr_tce_link_group().
  */
-int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
+int kvmppc_tce_link(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
-	struct kvmppc_spapr_tce_table *table;
 	struct kvmppc_spapr_tce_claim *claim;
 	struct place at;
 	int ret;
 
-	CLASS(fd, f)(tablefd);
-	if (fd_empty(f))
-		return -EBADF;
-
-	table = kvmppc_tce_table_of_file(kvm, fd_file(f));
-	if (!table)
-		return -EINVAL;
-
 	if (is_claimed(table, file))
 		return 0;
 
-	claim = claim_create(kvm, file);
+	claim = claim_create(table->kvm, file);
 	if (IS_ERR(claim))
 		return PTR_ERR(claim);
 
@@ -832,11 +837,18 @@ int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 	return ret;
 }
 
-/* End the claim of a device for the table, and keep it */
-static int claim_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
+/**
+ * kvmppc_tce_unlink() - end the claim of a device for a table, and keep it
+ * @table: the table; the caller holds its file
+ * @file: file of the device
+ *
+ * Context: process context, may sleep. See kvm_spapr_tce_unlink_table().
+ * Return: 0; -ENOENT if the table has not been linked to @file.
+ */
+int kvmppc_tce_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
-	struct kvmppc_spapr_tce_link *link;
 	struct kvmppc_spapr_tce_claim *claim;
+	struct kvmppc_spapr_tce_link *link;
 
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
 		if (unlinked_claim(table, file))
@@ -855,35 +867,6 @@ static int claim_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
 	spapr_tce_window_put(&claim->writer);
 	claim->window = NULL;
 	return 0;
-}
-
-/**
- * kvm_spapr_tce_unlink_table() - leave a LIOBN's hypercalls to user space
- * @kvm: the guest
- * @tablefd: file descriptor of the LIOBN's table
- * @file: file of a device in an iommufd; the caller holds it until it has called
- *	kvm_spapr_tce_unlink_group()
- *
- * When this returns, hypercalls that change the table change nothing and go to
- * user space, whatever else it is linked to. They do until @file is linked to the
- * table again or is unlinked as a whole. What has been answered before is in the
- * device's window. A second time this does nothing.
- *
- * Context: process context, may sleep; one caller at a time for @kvm. Takes
- * locks of the TCE engine.
- * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's; -ENOENT if
- * it has not been linked to @file.
- */
-int kvm_spapr_tce_unlink_table(struct kvm *kvm, int tablefd, struct file *file)
-{
-	struct kvmppc_spapr_tce_table *table;
-
-	CLASS(fd, f)(tablefd);
-	if (fd_empty(f))
-		return -EBADF;
-
-	table = kvmppc_tce_table_of_file(kvm, fd_file(f));
-	return table ? claim_unlink(table, file) : -EINVAL;
 }
 
 /*

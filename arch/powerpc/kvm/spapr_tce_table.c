@@ -7,6 +7,9 @@
  * stays until the table is freed. Release of the file takes the table out of
  * the guest's list, ends its links, waits for walks and frees it.
  *
+ * User space names a table by its file descriptor, also to link it. What a link
+ * is, spapr_tce_link.c knows.
+ *
  * Creation makes sure that size is not 0, and that offset + size, shifted by
  * the page size, does not overflow 64 bits. All later arithmetic on indices
  * relies on it.
@@ -176,50 +179,9 @@ static const struct file_operations table_fops = {
 	.release = table_release,
 };
 
-/**
- * kvmppc_tce_view_next() - find the next entry with permissions
- * @table: the table
- * @index: where to begin; on return the entry that was found
- * @end: where to stop
- * @tce: the entry's value
- *
- * Context: process context, may sleep.
- * Return: false if there is none before @end.
- */
-bool kvmppc_tce_view_next(const struct kvmppc_spapr_tce_table *table,
-			  unsigned long *index, unsigned long end, u64 *tce)
-{
-	for (; *index < end; (*index)++) {
-		const u64 *view = READ_ONCE(table->view[*index >>
-							TCE_VIEW_SHIFT]);
-
-		if (!(*index & (TCE_VIEW_TCES - 1)))
-			cond_resched();
-		if (!view) {
-			/* On to the next page */
-			*index |= TCE_VIEW_TCES - 1;
-			continue;
-		}
-
-		/* User space may write it meanwhile */
-		*tce = READ_ONCE(view[*index & (TCE_VIEW_TCES - 1)]);
-		if (*tce & SPAPR_TCE_PERM)
-			return true;
-	}
-
-	return false;
-}
-
-/**
- * kvmppc_tce_table_of_file() - get the table that a file stands for
- * @kvm: the guest
- * @file: any file
- *
- * Return: the table, which lives as long as the caller holds @file; NULL if
- * the file is no table or one of another guest's.
- */
-struct kvmppc_spapr_tce_table *
-kvmppc_tce_table_of_file(struct kvm *kvm, struct file *file)
+/* The table that a file stands for, as long as the caller holds it, or NULL */
+static struct kvmppc_spapr_tce_table *
+table_of_file(struct kvm *kvm, struct file *file)
 {
 	struct kvmppc_spapr_tce_table *table = file->private_data;
 
@@ -322,4 +284,64 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 
 	account_locked_vm(kvm->mm, charged_pages(args->size), false);
 	return ret;
+}
+
+/* Make a call for the table that a file descriptor stands for */
+static int call_for_table(struct kvm *kvm, int tablefd, struct file *file,
+			  int (*call)(struct kvmppc_spapr_tce_table *table,
+				      struct file *file))
+{
+	struct kvmppc_spapr_tce_table *table;
+
+	CLASS(fd, f)(tablefd);
+	if (fd_empty(f))
+		return -EBADF;
+
+	table = table_of_file(kvm, fd_file(f));
+	return table ? call(table, file) : -EINVAL;
+}
+
+/**
+ * kvm_spapr_tce_link_group() - link a LIOBN's table to a group's window
+ * @kvm: the guest
+ * @tablefd: file descriptor of the LIOBN's table
+ * @file: file of the VFIO group, or of a device in an iommufd; the caller holds
+ *	it until it has called kvm_spapr_tce_unlink_group()
+ *
+ * Entries that the table has are written into the window before this returns.
+ * Others are cleared in the window of a nested domain. On failure, those already
+ * written stay there, as after an unlink. Linking a second time does nothing.
+ *
+ * Context: process context, may sleep; one caller at a time for @kvm. Takes
+ * locks of VFIO and of the TCE engine.
+ * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's, the
+ * group is not ready for DMA, or it has no window that begins at the table's
+ * bus address, is as large and has pages no larger; -ENODEV for a group that is
+ * going away; -ENOMEM; -EINTR; -EIO if the hypervisor refuses an entry.
+ */
+int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
+{
+	return call_for_table(kvm, tablefd, file, kvmppc_tce_link);
+}
+
+/**
+ * kvm_spapr_tce_unlink_table() - leave a LIOBN's hypercalls to user space
+ * @kvm: the guest
+ * @tablefd: file descriptor of the LIOBN's table
+ * @file: file of a device in an iommufd; the caller holds it until it has called
+ *	kvm_spapr_tce_unlink_group()
+ *
+ * When this returns, hypercalls that change the table change nothing and go to
+ * user space, whatever else it is linked to. They do until @file is linked to the
+ * table again or is unlinked as a whole. What has been answered before is in the
+ * device's window. A second time this does nothing.
+ *
+ * Context: process context, may sleep; one caller at a time for @kvm. Takes
+ * locks of the TCE engine.
+ * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's; -ENOENT if
+ * it has not been linked to @file.
+ */
+int kvm_spapr_tce_unlink_table(struct kvm *kvm, int tablefd, struct file *file)
+{
+	return call_for_table(kvm, tablefd, file, kvmppc_tce_unlink);
 }
