@@ -175,12 +175,16 @@ struct kvmppc_spapr_tce_table {
  * @window: the window; valid while the link is in the list
  * @subpage_shift: log2 of the window's TCEs that make up one of the table
  * @nr_claims: claims that keep the link
+ * @table: the table
+ * @ended: in a list of links to be freed, once no claim keeps it
  */
 struct kvmppc_spapr_tce_link {
 	struct list_head node;
 	struct spapr_tce_window *window;
 	unsigned int subpage_shift;
 	unsigned int nr_claims;
+	struct kvmppc_spapr_tce_table *table;
+	struct list_head ended;
 };
 
 /**

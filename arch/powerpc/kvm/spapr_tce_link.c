@@ -68,7 +68,6 @@
  * @link: the link, NULL before it is made and after the claim died
  * @dead: revoked, unlinked, or about to be dropped
  * @unlinked: counts in kvmppc_spapr_tce_table::nr_unlinked; only while in the list
- * @ended: the link that ended with this claim and is freed with it
  * @file: the group's or the device's file, as a name only
  * @iommu_id: number of the IOMMU group
  * @vfio: VFIO's functions; a reference on its module is held. NULL for a device,
@@ -85,7 +84,6 @@ struct kvmppc_spapr_tce_claim {
 	struct kvmppc_spapr_tce_link *link;
 	bool dead;
 	bool unlinked;
-	struct kvmppc_spapr_tce_link *ended;
 	struct file *file;
 	int iommu_id;
 	const struct vfio_external_user_ops *vfio;
@@ -135,16 +133,24 @@ struct tce_device {
 	struct file *file;
 };
 
-/* A claim of a group for the table, the live one if there is one, or NULL */
+/*
+ * The claim of a group for the table: the live one if there is one, else one that
+ * was unlinked, else any, or NULL
+ */
 static struct kvmppc_spapr_tce_claim *
 file_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim, *found = NULL;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	list_for_each_entry(claim, &table->claims, node)
-		if (claim->file == file && (!found || found->dead))
+	list_for_each_entry(claim, &table->claims, node) {
+		if (claim->file != file)
+			continue;
+		if (!claim->dead)
+			return claim;
+		if (!found || claim->unlinked)
 			found = claim;
+	}
 
 	return found;
 }
@@ -203,8 +209,9 @@ static void claim_set_unlinked(struct kvmppc_spapr_tce_claim *claim,
 	update_links_state(claim->table, 0);
 }
 
-/* Take the link from a claim, and keep it in @ended if that was its last claim */
-static void claim_let_link(struct kvmppc_spapr_tce_claim *claim)
+/* Take the link from a claim, and put it into @ended if that was its last claim */
+static void claim_let_link(struct kvmppc_spapr_tce_claim *claim,
+			   struct list_head *ended)
 {
 	struct kvmppc_spapr_tce_link *link = claim->link;
 
@@ -212,76 +219,61 @@ static void claim_let_link(struct kvmppc_spapr_tce_claim *claim)
 	claim->dead = true;
 	claim->link = NULL;
 	if (link && !--link->nr_claims)
-		claim->ended = link;
+		list_add(&link->ended, ended);
 }
 
 /*
- * Remove the links that have ended with claims, which are in a list of the
- * caller's. The links are freed after spapr_tce_quiesce().
+ * Remove links that have ended. free_links() follows, without the lock.
  *
  * A walk that began while there was a link writes the window as well. It must not
  * find the link gone and say that it has done all.
  */
-static void remove_links(struct kvm *kvm, struct list_head *claims)
-{
-	struct kvmppc_spapr_tce_claim *claim;
-	bool any = false;
-
-	update_by_user(kvm);
-	list_for_each_entry(claim, claims, node) {
-		if (!claim->ended)
-			continue;
-		update_links_state(claim->table, TCE_LINKS_FROZEN);
-		any = true;
-	}
-	if (!any)
-		return;
-
-	spapr_tce_quiesce();
-	list_for_each_entry(claim, claims, node)
-		if (claim->ended)
-			list_del_rcu(&claim->ended->node);
-	list_for_each_entry(claim, claims, node)
-		if (claim->ended)
-			update_links_state(claim->table, 0);
-}
-
-/*
- * The same for one claim, wherever it is. Returns the link, to be freed after
- * spapr_tce_quiesce(), if that was its last claim.
- */
-static struct kvmppc_spapr_tce_link *
-claim_kill(struct kvmppc_spapr_tce_claim *claim)
+static void remove_links(struct kvm *kvm, struct list_head *ended)
 {
 	struct kvmppc_spapr_tce_link *link;
 
-	claim_let_link(claim);
-	link = claim->ended;
-	claim->ended = NULL;
-	update_by_user(claim->kvm);
-	if (!link)
-		return NULL;
+	update_by_user(kvm);
+	if (list_empty(ended))
+		return;
 
-	update_links_state(claim->table, TCE_LINKS_FROZEN);
+	list_for_each_entry(link, ended, ended)
+		update_links_state(link->table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	list_del_rcu(&link->node);
-	update_links_state(claim->table, 0);
-	return link;
+	list_for_each_entry(link, ended, ended)
+		list_del_rcu(&link->node);
+	list_for_each_entry(link, ended, ended)
+		update_links_state(link->table, 0);
+}
+
+static void free_links(struct list_head *ended)
+{
+	struct kvmppc_spapr_tce_link *link, *next;
+
+	/* Even without a link: another thread may have ended it and still wait */
+	spapr_tce_quiesce();
+	list_for_each_entry_safe(link, next, ended, ended)
+		kfree(link);
+}
+
+/* End a claim, wherever it is */
+static void claim_kill(struct kvmppc_spapr_tce_claim *claim,
+		       struct list_head *ended)
+{
+	claim_let_link(claim, ended);
+	remove_links(claim->kvm, ended);
 }
 
 static void claim_revoke(struct kvmppc_spapr_tce_claim *claim, bool unlink)
 {
-	struct kvmppc_spapr_tce_link *link;
+	LIST_HEAD(ended);
 
 	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock) {
 		/* A claim that is being made or dropped is in no list of a table */
 		if (unlink && !claim->dead && !list_empty(&claim->node))
 			claim_set_unlinked(claim, true);
-		link = claim_kill(claim);
+		claim_kill(claim, &ended);
 	}
-	/* Even without a link: another thread may have ended it and still wait */
-	spapr_tce_quiesce();
-	kfree(link);
+	free_links(&ended);
 }
 
 static void claim_group_revoked(struct vfio_external_user *external)
@@ -323,31 +315,14 @@ static void claim_release(struct kvmppc_spapr_tce_claim *claim)
 		claim->vfio->put(claim->group);
 		symbol_put(vfio_external_user_ops);
 	}
-	kfree(claim->ended);
 	kfree(claim);
 }
 
 /* End a claim that is in no list */
 static void claim_drop(struct kvmppc_spapr_tce_claim *claim)
 {
-	scoped_guard(mutex, &claim->kvm->arch.spapr_tce_lock)
-		claim->ended = claim_kill(claim) ?: claim->ended;
-	spapr_tce_quiesce();
+	claim_revoke(claim, false);
 	claim_release(claim);
-}
-
-/* Drop what take_claims() has taken */
-static void claims_drop(struct list_head *claims)
-{
-	struct kvmppc_spapr_tce_claim *claim, *next;
-
-	if (list_empty(claims))
-		return;
-
-	/* Also for a link that a callback has ended */
-	spapr_tce_quiesce();
-	list_for_each_entry_safe(claim, next, claims, node)
-		claim_release(claim);
 }
 
 /* The IOMMU group of a file that is a device's, with a reference, or NULL */
@@ -514,6 +489,7 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	if (!link)
 		return -ENOMEM;
 
+	link->table = table;
 	link->window = claim->window;
 	link->subpage_shift = table->page_shift -
 			      claim->window->page_shift;
@@ -725,50 +701,48 @@ static int claim_link(struct kvmppc_spapr_tce_claim *claim,
 	return 0;
 }
 
-static void take_claims_of(struct kvmppc_spapr_tce_table *table,
-			   struct file *file, struct list_head *taken)
+static void take_claims(struct kvmppc_spapr_tce_table *table, struct file *file,
+			struct list_head *taken, struct list_head *ended)
 {
 	struct kvmppc_spapr_tce_claim *claim, *next;
 
+	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
 	list_for_each_entry_safe(claim, next, &table->claims, node) {
 		if (file && claim->file != file)
 			continue;
-		claim_let_link(claim);
+		claim_let_link(claim, ended);
 		claim_set_unlinked(claim, false);
 		list_move_tail(&claim->node, taken);
 	}
 }
 
 /*
- * Take claims out of the lists of tables and end them: of a group, or all if @file
- * is NULL, for one table, or all if @table is NULL
+ * End and drop claims: of a group, or all if @file is NULL, for one table, or all
+ * if @table is NULL
  */
-static void take_claims(struct kvm *kvm, struct kvmppc_spapr_tce_table *table,
-			struct file *file, struct list_head *taken)
+static void drop_claims(struct kvm *kvm, struct kvmppc_spapr_tce_table *table,
+			struct file *file)
 {
+	struct kvmppc_spapr_tce_claim *claim, *next;
 	struct kvmppc_spapr_tce_table *each;
+	LIST_HEAD(taken);
+	LIST_HEAD(ended);
 
-	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
-	if (table)
-		take_claims_of(table, file, taken);
-	else
-		list_for_each_entry(each, &kvm->arch.spapr_tce_tables, list)
-			take_claims_of(each, file, taken);
-	remove_links(kvm, taken);
-}
+	scoped_guard(mutex, &kvm->arch.spapr_tce_lock) {
+		if (table)
+			take_claims(table, file, &taken, &ended);
+		else
+			list_for_each_entry(each, &kvm->arch.spapr_tce_tables,
+					    list)
+				take_claims(each, file, &taken, &ended);
+		remove_links(kvm, &ended);
+	}
+	if (list_empty(&taken))
+		return;
 
-/* The claim of a group that has been unlinked from the table, or NULL */
-static struct kvmppc_spapr_tce_claim *
-unlinked_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
-{
-	struct kvmppc_spapr_tce_claim *claim;
-
-	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	list_for_each_entry(claim, &table->claims, node)
-		if (claim->file == file && claim->unlinked)
-			return claim;
-
-	return NULL;
+	free_links(&ended);
+	list_for_each_entry_safe(claim, next, &taken, node)
+		claim_release(claim);
 }
 
 /*
@@ -777,15 +751,16 @@ unlinked_claim(struct kvmppc_spapr_tce_table *table, struct file *file)
  */
 static bool is_claimed(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
-	LIST_HEAD(taken);
+	struct kvmppc_spapr_tce_claim *claim;
 
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
-		if (live_claim(table, file))
+		claim = file_claim(table, file);
+		if (!claim || claim->unlinked)
+			return false;
+		if (!claim->dead)
 			return true;
-		if (!unlinked_claim(table, file))
-			take_claims(table->kvm, table, file, &taken);
 	}
-	claims_drop(&taken);
+	drop_claims(table->kvm, table, file);
 
 	return false;
 }
@@ -797,8 +772,9 @@ static int claim_relink(struct kvmppc_spapr_tce_claim *claim)
 	struct kvmppc_spapr_tce_claim *old;
 	int ret;
 
+	/* is_claimed() has left no other */
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock)
-		old = unlinked_claim(table, claim->file);
+		old = file_claim(table, claim->file);
 	ret = claim_link(claim, old);
 	if (!ret && old)
 		claim_drop(old);
@@ -848,20 +824,19 @@ int kvmppc_tce_link(struct kvmppc_spapr_tce_table *table, struct file *file)
 int kvmppc_tce_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim;
-	struct kvmppc_spapr_tce_link *link;
+	LIST_HEAD(ended);
 
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
-		if (unlinked_claim(table, file))
-			return 0;
 		claim = file_claim(table, file);
 		if (!claim)
 			return -ENOENT;
+		if (claim->unlinked)
+			return 0;
 		claim_set_unlinked(claim, true);
-		link = claim_kill(claim);
+		claim_kill(claim, &ended);
 	}
-	/* Those that have not seen it yet are over before user space goes on */
-	spapr_tce_quiesce();
-	kfree(link);
+	/* Walks that have not seen it are over before user space goes on */
+	free_links(&ended);
 
 	/* The window's owner is about to close it */
 	spapr_tce_window_put(&claim->writer);
@@ -882,9 +857,11 @@ unshared_claim(struct kvm *kvm, struct file *from, struct file *to,
 	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
 	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list) {
 		struct kvmppc_spapr_tce_claim *claim = live_claim(table, from);
+		struct kvmppc_spapr_tce_claim *other = file_claim(table, to);
 
-		if (claim && !live_claim(table, to) &&
-		    !unlinked_claim(table, to) && !skip--)
+		if (other && (!other->dead || other->unlinked))
+			continue;
+		if (claim && !skip--)
 			return claim;
 	}
 
@@ -979,11 +956,7 @@ void kvm_spapr_tce_share_links(struct kvm *kvm, struct file *from,
  */
 void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
 {
-	LIST_HEAD(taken);
-
-	scoped_guard(mutex, &kvm->arch.spapr_tce_lock)
-		take_claims(kvm, NULL, file, &taken);
-	claims_drop(&taken);
+	drop_claims(kvm, NULL, file);
 	/* For claims that release of a table's file has just taken */
 	spapr_tce_quiesce();
 }
@@ -1047,11 +1020,7 @@ void kvm_spapr_tce_remove_device(struct kvm *kvm, struct file *file)
  */
 void kvmppc_tce_drop_claims(struct kvmppc_spapr_tce_table *table)
 {
-	LIST_HEAD(taken);
-
-	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock)
-		take_claims(table->kvm, table, NULL, &taken);
-	claims_drop(&taken);
+	drop_claims(table->kvm, table, NULL);
 }
 
 /**

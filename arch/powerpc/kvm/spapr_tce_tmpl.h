@@ -87,8 +87,8 @@ FNAME(check_links)(struct kvmppc_spapr_tce_table *table,
 }
 
 /*
- * Write TCEs into the window of each link. No link comes during a walk; one may
- * go. Of several links, check_links() has checked all.
+ * Write TCEs into the window of each link. No link comes or goes during a walk.
+ * Of several links, check_links() has checked all.
  */
 static __always_inline long
 FNAME(put_links)(struct kvmppc_spapr_tce_table *table,
