@@ -12,17 +12,21 @@
 #include <asm/spapr_mem.h>
 #include "container.h"
 
-/* Can DMA be mapped? In software v2 needs no registered memory for that. */
-static int may_change(struct tce_container *container)
+/*
+ * Can DMA be mapped? In software v2 needs no registered memory for that. If it
+ * can, the error of reading the arguments counts.
+ */
+static int may_change(struct tce_container *container,
+		      const struct tce_args *args)
 {
 	lockdep_assert_held(&container->lock);
 
 	if (container->enabled)
-		return 0;
+		return args->wrong;
 	if (!container->v2 || spapr_tce_domain_hardware(&container->domain))
 		return -EPERM;
 
-	return tce_bind_mm(container);
+	return tce_bind_mm(container) ?: args->wrong;
 }
 
 /* Windows */
@@ -226,11 +230,9 @@ long tce_map_dma(struct tce_container *container, const struct tce_args *args)
 
 	lockdep_assert_held(&container->lock);
 
-	ret = may_change(container);
+	ret = may_change(container, args);
 	if (ret)
 		return ret;
-	if (args->wrong)
-		return args->wrong;
 	if (map->flags & ~both)
 		return -EINVAL;
 
@@ -270,11 +272,9 @@ long tce_unmap_dma(struct tce_container *container, const struct tce_args *args)
 
 	lockdep_assert_held(&container->lock);
 
-	ret = may_change(container);
+	ret = may_change(container, args);
 	if (ret)
 		return ret;
-	if (args->wrong)
-		return args->wrong;
 	if (unmap->flags)
 		return -EINVAL;
 
@@ -330,8 +330,12 @@ long tce_get_info(struct tce_container *container, struct tce_args *args)
 	return 0;
 }
 
-/* Windows are those of groups and hold memory of one process. */
-static int bind_to_groups(struct tce_container *container)
+/*
+ * Windows are those of groups and hold memory of one process. If that is so, the
+ * error of reading the arguments counts.
+ */
+static int bind_to_groups(struct tce_container *container,
+			  const struct tce_args *args)
 {
 	int ret;
 
@@ -341,7 +345,7 @@ static int bind_to_groups(struct tce_container *container)
 	if (ret)
 		return ret;
 
-	return list_empty(&container->domain.groups) ? -ENXIO : 0;
+	return list_empty(&container->domain.groups) ? -ENXIO : args->wrong;
 }
 
 /* VFIO_IOMMU_SPAPR_TCE_CREATE */
@@ -352,11 +356,9 @@ long tce_create_window(struct tce_container *container, struct tce_args *args)
 
 	lockdep_assert_held(&container->lock);
 
-	ret = bind_to_groups(container);
+	ret = bind_to_groups(container, args);
 	if (ret)
 		return ret;
-	if (args->wrong)
-		return args->wrong;
 	if (create->flags)
 		return -EINVAL;
 
@@ -404,11 +406,9 @@ long tce_remove_window(struct tce_container *container,
 
 	lockdep_assert_held(&container->lock);
 
-	ret = bind_to_groups(container);
+	ret = bind_to_groups(container, args);
 	if (ret)
 		return ret;
-	if (args->wrong)
-		return args->wrong;
 	if (remove->flags)
 		return -EINVAL;
 
