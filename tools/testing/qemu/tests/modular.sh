@@ -3,9 +3,9 @@
 #
 # modular.sh
 #
-# Runs the tests of the external user API and of KVM's links on MACHINE under
-# the kernel with VFIO and KVM as modules, and on powernv9 does what the guide for
-# owners of a machine says.
+# Runs the tests of the external user API, of KVM's links and of iommufd on
+# MACHINE under the kernel with VFIO, iommufd and KVM as modules, and on powernv9
+# does what the guide for owners of a machine says.
 
 here=$(dirname "$(realpath "$0")")
 kernel=$B/modular
@@ -33,10 +33,21 @@ program() {
 		set -- "$@" -a "$kernel/$module.ko:/$ko"
 		load="$load insmod /$ko"
 		[ $ko = vfio.ko ] && load="$load enable_unsafe_noiommu_mode=1"
+		# Under QEMU a partition's interrupts are not isolated
+		[ $ko$MACHINE = iommufd.kopseries ] &&
+			load="$load allow_unsafe_interrupts=1"
 		load="$load &&"
 	done
 	"$here/../boot" -m "$MACHINE" -k "$kernel/vmlinux" -l "$LOG.$name" -s 2 \
 		-t 600 -a "$PROGRAMS/$name" "$@" -- sh -c "$load exec /$name"
+}
+
+# edus NAME: with the bed "edu", see beds
+edus() {
+	program "" "$1" -q "-device $edu,bus={pci0},addr=1" \
+		-q "-device $edu,bus={pci0},addr=2" \
+		-q "-device $edu,bus={pci1},addr=1"
+	echo "$?" >>"$LOG.status"
 }
 
 guide() {
@@ -55,10 +66,13 @@ guide() {
 		-q "-device edu,bus={pci0},addr=1" \
 		-q "-device edu,bus={pci0},addr=2"
 	echo "$?" >"$LOG.status"
-	program "" link -q "-device $edu,bus={pci0},addr=1" \
-		-q "-device $edu,bus={pci0},addr=2" \
-		-q "-device $edu,bus={pci1},addr=1"
-	echo "$?" >>"$LOG.status"
+	edus link
+	# Device files, where the base has them on POWER
+	if grep -qx CONFIG_VFIO_DEVICE_CDEV=y "$kernel/.config"; then
+		for name in iommufd iommufd_eeh iommufd_link iommufd_nested; do
+			edus $name
+		done
+	fi
 	if [ "$MACHINE" = powernv9 ]; then
 		guide
 		echo "$?" >>"$LOG.status"
