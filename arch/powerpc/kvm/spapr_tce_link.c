@@ -57,6 +57,8 @@
 #include <linux/vfio.h>
 #include <linux/vfio_external_user.h>
 
+#include <asm/spapr_trace.h>
+
 #include "spapr_tce.h"
 
 /**
@@ -218,8 +220,11 @@ static void claim_let_link(struct kvmppc_spapr_tce_claim *claim,
 	lockdep_assert_held(&claim->kvm->arch.spapr_tce_lock);
 	claim->dead = true;
 	claim->link = NULL;
-	if (link && !--link->nr_claims)
+	if (link && !--link->nr_claims) {
 		list_add(&link->ended, ended);
+		trace_spapr_tce_unlink(claim->table->liobn, claim->iommu_id,
+				       link->window);
+	}
 }
 
 /*
@@ -499,6 +504,7 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	list_add_rcu(&link->node, &table->links);
 	update_links_state(table, 0);
 	claim->link = link;
+	trace_spapr_tce_link(table->liobn, claim->iommu_id, link->window);
 
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include <linux/sched.h>
 
 #include <asm/spapr_tce.h>
+#include <asm/spapr_trace.h>
 #include "window.h"
 
 /* The owner that has pinned what a table for hardware points to, or NULL */
@@ -218,6 +219,17 @@ static noinline long map_range(struct spapr_tce_window *window,
 	return 0;
 }
 
+/* map_range() does what map_within_page() does, too */
+static noinline long map_traced(struct spapr_tce_window *window,
+				unsigned long index, unsigned long ua,
+				unsigned long npages, unsigned long perm)
+{
+	long ret = map_range(window, index, ua, npages, perm);
+
+	trace_spapr_tce_map(window, index, ua, npages, perm, ret);
+	return ret;
+}
+
 /**
  * spapr_tce_map() - map a range of user memory
  * @window: the window
@@ -243,6 +255,10 @@ long spapr_tce_map(struct spapr_tce_window *window, unsigned long index,
 	long ret;
 
 	spapr_tce_window_assert_owned(window);
+
+	/* While it is off, a tracepoint behind the call would cost a frame */
+	if (trace_spapr_tce_map_enabled())
+		return map_traced(window, index, ua, npages, perm);
 
 	if (is_within_page(window, index, ua, npages)) {
 		ret = map_within_page(window, index, ua, npages, perm);
@@ -277,6 +293,15 @@ static long clear_leaves(struct spapr_tce_window *window, unsigned long index,
 	return ret;
 }
 
+static noinline long unmap_traced(struct spapr_tce_window *window,
+				  unsigned long index, unsigned long npages)
+{
+	long ret = clear_leaves(window, index, index + npages, unmap_leaf);
+
+	trace_spapr_tce_unmap(window, index, npages, ret);
+	return ret;
+}
+
 /**
  * spapr_tce_unmap() - clear a range of TCEs
  * @window: the window
@@ -294,6 +319,9 @@ long spapr_tce_unmap(struct spapr_tce_window *window, unsigned long index,
 		     unsigned long npages)
 {
 	spapr_tce_window_assert_owned(window);
+
+	if (trace_spapr_tce_unmap_enabled())
+		return unmap_traced(window, index, npages);
 
 	return clear_leaves(window, index, index + npages, unmap_leaf);
 }

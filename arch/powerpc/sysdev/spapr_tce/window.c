@@ -33,6 +33,7 @@
 #include <linux/slab.h>
 
 #include <asm/spapr_tce.h>
+#include <asm/spapr_trace.h>
 #include "mem_user.h"
 #include "window.h"
 
@@ -145,6 +146,7 @@ static int init_window(struct spapr_tce_window *window, struct iommu_table *tbl)
 	}
 
 	spapr_tce_window_set_table(window, tbl, hv);
+	trace_spapr_tce_window_create(window);
 	return 0;
 }
 
@@ -444,6 +446,7 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 
 	spapr_tce_window_assert_owned(window);
 
+	trace_spapr_tce_window_close(window);
 	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
 	if (window->lost && window->stuck) {
 		/* Registered memory goes on asking the window, and stays pinned */
