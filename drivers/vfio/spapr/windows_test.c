@@ -33,6 +33,9 @@ static void fake_window(struct fake *fake, int num, u64 start, u64 npages,
 	fake->tbl[num].it_page_shift = shift;
 	fake->window[num].tbl = &fake->tbl[num];
 	fake->window[num].page_shift = shift;
+	fake->window[num].page_mask = (1UL << shift) - 1;
+	fake->window[num].offset = start >> shift;
+	fake->window[num].npages = npages;
 	fake->container.domain.windows[num] = &fake->window[num];
 }
 
