@@ -8,6 +8,8 @@
  * mapped, and what can be unpinned.
  */
 #include <kunit/test.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/mman.h>
 #include "memory_test.h"
 #include "window_test.h"
@@ -34,10 +36,9 @@ static struct iommu_table_ops table_ops = {
 	.free = free_table,
 };
 
-static struct spapr_tce_window *open_test_window(struct kunit *test)
+static struct iommu_table *alloc_table(struct kunit *test)
 {
 	struct iommu_table *tbl = kzalloc(sizeof(*tbl), GFP_KERNEL);
-	struct spapr_tce_window *window;
 
 	KUNIT_ASSERT_NOT_NULL(test, tbl);
 	kref_init(&tbl->it_kref);
@@ -49,7 +50,14 @@ static struct spapr_tce_window *open_test_window(struct kunit *test)
 	tbl->it_page_shift = PAGE_SHIFT;
 	tbl->it_ops = &table_ops;
 
-	window = spapr_tce_window_create(tbl, current->mm, NULL);
+	return tbl;
+}
+
+static struct spapr_tce_window *open_test_window(struct kunit *test)
+{
+	struct spapr_tce_window *window;
+
+	window = spapr_tce_window_create(alloc_table(test), current->mm, NULL);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(window));
 
 	return window;
@@ -467,6 +475,151 @@ static void test_forget_fails(struct kunit *test)
 	spapr_sparse_destroy(&guest.pages, true);
 }
 
+/* One page of the host's at two addresses of a guest, which loses the first */
+
+#define TWIN_PAGE	(GUEST_PAGE + 1)
+#define TWIN_TCES	32UL
+#define TWIN_ROUNDS	4000
+
+/**
+ * struct twin_test - a CPU that puts TCEs while another one clears them
+ * @window: a table in memory
+ * @pages: the guest's memory
+ * @lost: its word for the page that it loses
+ * @list: TCEs to either address
+ * @round: which round has begun
+ * @done: which one the putting CPU has done
+ * @delay: how many ns the putting CPU waits in it
+ */
+struct twin_test {
+	struct spapr_tce_window *window;
+	struct spapr_sparse pages;
+	u64 *lost;
+	struct spapr_tce list[2][TWIN_TCES];
+	unsigned int round;
+	unsigned int done;
+	u64 delay;
+};
+
+static long twin_put(struct twin_test *twin, const struct spapr_tce *list)
+{
+	long ret;
+
+	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
+	ret = spapr_tce_put(twin->window, 0, list, TWIN_TCES,
+			    SPAPR_TCE_VIRTUAL);
+	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
+
+	return ret;
+}
+
+/* Puts each TCE once a round */
+static int twin_thread(void *arg)
+{
+	struct twin_test *twin = arg;
+	unsigned int round;
+	u64 end;
+
+	while (!kthread_should_stop()) {
+		/* Pairs with the release in twin_round() */
+		round = smp_load_acquire(&twin->round);
+		if (round == twin->done) {
+			cond_resched();
+			continue;
+		}
+		end = ktime_get_ns() + twin->delay;
+		while (ktime_get_ns() < end)
+			cpu_relax();
+		twin_put(twin, twin->list[1]);
+		/* Pairs with the acquire in twin_round() */
+		smp_store_release(&twin->done, round);
+	}
+
+	return 0;
+}
+
+static void twin_begin(struct kunit *test, struct twin_test *twin)
+{
+	const u64 word = GUEST_HPA | PAGE_SHIFT | SPAPR_MEM_VALID;
+	u64 *other;
+
+	KUNIT_ASSERT_TRUE(test, spapr_sparse_init(&twin->pages,
+						  SPAPR_MEM_INDEX_BITS,
+						  GFP_KERNEL));
+	twin->lost = spapr_sparse_populate(&twin->pages, GUEST_PAGE,
+					   GFP_KERNEL);
+	other = spapr_sparse_populate(&twin->pages, TWIN_PAGE, GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, twin->lost && other);
+	*other = word;
+	for (unsigned long i = 0; i < 2 * TWIN_TCES; i++)
+		twin->list[i / TWIN_TCES][i % TWIN_TCES] = (struct spapr_tce) {
+			.origin = (i < TWIN_TCES ? GUEST_PAGE : TWIN_PAGE)
+				  << PAGE_SHIFT | SPAPR_TCE_PERM,
+			.tce = GUEST_HPA | SPAPR_TCE_PERM,
+		};
+	twin->window = spapr_tce_window_create_by_gpa(alloc_table(test),
+						      &twin->pages);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(twin->window));
+	KUNIT_ASSERT_EQ(test, 0, spapr_tce_window_populate(twin->window, 0,
+							   TWIN_TCES));
+}
+
+/* Return how many of the TCEs that the other CPU has put are gone */
+static unsigned int twin_round(struct twin_test *twin, u64 *took)
+{
+	const __be64 *tce = (__be64 *)twin->window->tbl->it_base;
+	unsigned int gone = 0;
+	u64 begin;
+
+	*twin->lost = GUEST_HPA | PAGE_SHIFT | SPAPR_MEM_VALID;
+	twin_put(twin, twin->list[0]);
+	*twin->lost = 0;
+	spapr_tce_quiesce();
+
+	/* Pairs with the acquire in twin_thread() */
+	smp_store_release(&twin->round, twin->round + 1);
+	begin = ktime_get_ns();
+	spapr_tce_window_forget(twin->window, GUEST_PAGE << PAGE_SHIFT,
+				(TWIN_PAGE << PAGE_SHIFT) - 1);
+	*took = ktime_get_ns() - begin;
+	/* Pairs with the release in twin_thread() */
+	while (smp_load_acquire(&twin->done) != twin->round)
+		cond_resched();
+
+	for (unsigned long i = 0; i < TWIN_TCES; i++)
+		gone += be64_to_cpu(tce[i]) != twin->list[1][i].tce;
+	return gone;
+}
+
+/* A TCE that is put again while the one before it is cleared stays */
+static void test_put_again(struct kunit *test)
+{
+	struct twin_test *twin = kunit_kzalloc(test, sizeof(*twin), GFP_KERNEL);
+	struct task_struct *thread;
+	unsigned int gone = 0;
+	u64 took;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
+	KUNIT_ASSERT_NOT_NULL(test, twin);
+	twin_begin(test, twin);
+	thread = kthread_run(twin_thread, twin, "twin_test");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+
+	for (unsigned int i = 0; i < TWIN_ROUNDS; i++) {
+		gone += twin_round(twin, &took);
+		/* Sweep over the time that it takes to clear them */
+		twin->delay = min(took, NSEC_PER_MSEC) * (i % 256) / 256;
+		cond_resched();
+	}
+	kthread_stop(thread);
+	KUNIT_EXPECT_EQ(test, gone, 0);
+
+	spapr_tce_window_drain(twin->window);
+	spapr_tce_window_close(twin->window);
+	spapr_sparse_destroy(&twin->pages, true);
+}
+
 /* An owner that pins: here it counts */
 
 static unsigned long nr_former;
@@ -581,6 +734,7 @@ static struct kunit_case window_cases[] = {
 	KUNIT_CASE(test_unset_fails),
 	KUNIT_CASE(test_stuck),
 	KUNIT_CASE(test_forget_fails),
+	KUNIT_CASE(test_put_again),
 	KUNIT_CASE(test_exchange),
 	KUNIT_CASE(test_exchange_closed),
 	KUNIT_CASE(test_exchange_lost),
