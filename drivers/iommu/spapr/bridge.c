@@ -30,12 +30,29 @@ static int tce_set_table(struct iommu_table_group *group, int num,
 {
 	struct pt_iommu_tce_hw_info table;
 
-	if (!pt) {
-		group->ops->detach_table(group, num);
-		return 0;
-	}
 	pt_iommu_tce_hw_info(pt, &table);
 	return group->ops->attach_table(group, num, &table);
+}
+
+/*
+ * Close a window that has a table of @td. If that fails, the PE is frozen. It must
+ * not find memory there that has been freed when it is thawed.
+ */
+static void tce_close_table(struct iommu_table_group *group, int num,
+			    struct tce_domain *td)
+{
+	if (group->ops->detach_table(group, num) && td)
+		td->outlives = true;
+}
+
+/* Give a window its table of @from back, or none if @from has none */
+static void tce_restore_table(struct tce_attachment *attachment, int num,
+			      struct tce_domain *from)
+{
+	struct pt_iommu_tce *pt = tce_table_for(from, num);
+
+	if (!pt || tce_set_table(attachment->group, num, pt))
+		tce_close_table(attachment->group, num, attachment->domain);
 }
 
 /*
@@ -47,16 +64,20 @@ static int tce_bridge_join(struct tce_attachment *attachment,
 {
 	struct iommu_table_group *group = attachment->group;
 	struct tce_domain *from = old ? old->domain : NULL;
+	struct pt_iommu_tce *pt;
 	int num, ret;
 
 	for (num = 0; num < TCE_WINDOWS; num++) {
-		ret = tce_set_table(group, num,
-				    tce_table_for(attachment->domain, num));
+		pt = tce_table_for(attachment->domain, num);
+		if (!pt) {
+			tce_close_table(group, num, from);
+			continue;
+		}
+		ret = tce_set_table(group, num, pt);
 		if (!ret)
 			continue;
 		while (num--)
-			if (tce_set_table(group, num, tce_table_for(from, num)))
-				tce_set_table(group, num, NULL);
+			tce_restore_table(attachment, num, from);
 		return ret;
 	}
 	return 0;
@@ -69,7 +90,8 @@ static void tce_bridge_leave(struct tce_attachment *attachment,
 
 	for (num = 0; num < TCE_WINDOWS; num++)
 		if (tce_table_for(attachment->domain, num))
-			tce_set_table(attachment->group, num, NULL);
+			tce_close_table(attachment->group, num,
+					attachment->domain);
 }
 
 static void tce_bridge_unmap(struct tce_attachment *attachment, unsigned int w,

@@ -508,6 +508,8 @@ void tce_domain_free(struct iommu_domain *domain)
 	WARN_ON(!list_empty(&td->attachments));
 	if (td->kind->lists)
 		tce_kept_destroy(td);
+	if (td->outlives)
+		return;
 	for (w = 0; w < td->windows; w++)
 		pt_iommu_deinit(&td->table[w]->iommu);
 	kfree(td->list);

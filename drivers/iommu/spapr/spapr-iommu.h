@@ -90,6 +90,7 @@ struct tce_kind {
  * @table: The table of each window, by address
  * @aperture: The addresses of each window
  * @windows: How many there are
+ * @outlives: A bridge may still have a table, so that they are never freed
  * @kind: How PEs get the windows
  * @walks: For each window of a nested domain's shadow what walks write it by,
  *	else NULL
@@ -116,6 +117,7 @@ struct tce_domain {
 	struct pt_iommu_tce *table[TCE_WINDOWS];
 	struct iommu_aperture aperture[TCE_WINDOWS];
 	unsigned int windows;
+	bool outlives;
 	const struct tce_kind *kind;
 	struct tce_walks *walks[TCE_WINDOWS];
 	struct spapr_tce *list;
