@@ -177,6 +177,7 @@ struct kvmppc_spapr_tce_table {
  * @nr_claims: claims that keep the link
  * @table: the table
  * @ended: in a list of links to be freed, once no claim keeps it
+ * @group: number of the group of the last claim, then
  */
 struct kvmppc_spapr_tce_link {
 	struct list_head node;
@@ -185,6 +186,7 @@ struct kvmppc_spapr_tce_link {
 	unsigned int nr_claims;
 	struct kvmppc_spapr_tce_table *table;
 	struct list_head ended;
+	int group;
 };
 
 /**

@@ -221,9 +221,8 @@ static void claim_let_link(struct kvmppc_spapr_tce_claim *claim,
 	claim->dead = true;
 	claim->link = NULL;
 	if (link && !--link->nr_claims) {
+		link->group = claim->iommu_id;
 		list_add(&link->ended, ended);
-		trace_spapr_tce_unlink(claim->table->liobn, claim->iommu_id,
-				       link->window);
 	}
 }
 
@@ -246,8 +245,11 @@ static void remove_links(struct kvm *kvm, struct list_head *ended)
 	spapr_tce_quiesce();
 	list_for_each_entry(link, ended, ended)
 		list_del_rcu(&link->node);
-	list_for_each_entry(link, ended, ended)
+	list_for_each_entry(link, ended, ended) {
 		update_links_state(link->table, 0);
+		trace_spapr_tce_unlink(link->table->liobn, link->group,
+				       link->window);
+	}
 }
 
 static void free_links(struct list_head *ended)

@@ -7,8 +7,8 @@
  * stays until the table is freed. Release of the file takes the table out of
  * the guest's list, ends its links, waits for walks and frees it.
  *
- * User space names a table by its file descriptor, also to link it. What a link
- * is, spapr_tce_link.c knows.
+ * User space names a table by its file descriptor, for links as well, which
+ * spapr_tce_link.c makes and ends.
  *
  * Creation makes sure that size is not 0, and that offset + size, shifted by
  * the page size, does not overflow 64 bits. All later arithmetic on indices

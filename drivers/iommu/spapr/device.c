@@ -49,7 +49,8 @@ static struct iommu_domain tce_platform_domain = {
 
 /*
  * Fails only where the PE has been the host's and the platform cannot take the
- * host's windows away. The PE is the host's then as before.
+ * host's windows away, or where a device of the PE is in no group. The PE is the
+ * host's then as before.
  */
 static int tce_blocked_attach_dev(struct iommu_domain *domain,
 				  struct device *dev, struct iommu_domain *old)
@@ -92,8 +93,9 @@ static struct iommu_group *tce_device_group(struct device *dev)
  * tce_pe_is_whole() - Tell whether the core knows all devices of a PE
  * @group: The PE
  *
- * A device whose probe failed is in no group and stays with its driver, which
- * would have its DMA in the windows of a user of the others.
+ * A device whose probe failed is in no group and keeps its driver. If a user got
+ * the PE, that driver's DMA would go to the user's windows. A device that is being
+ * added is taken for one.
  *
  * Context: process context, the group's mutex is held.
  * Return: false, after a message, if there is such a device.
@@ -114,7 +116,7 @@ bool tce_pe_is_whole(const struct iommu_table_group *group)
 			continue;
 
 		dev_warn_ratelimited(&pdev->dev,
-				     "not in IOMMU group %d, which users cannot have therefore\n",
+				     "is not in IOMMU group %d, so users cannot have that group\n",
 				     iommu_group_id(its_group));
 		pci_dev_put(pdev);
 		return false;

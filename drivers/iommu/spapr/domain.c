@@ -60,8 +60,9 @@ int tce_take_ownership(struct iommu_table_group *group, struct device *dev,
  * @dev: The device
  *
  * Where the platform cannot give the host a window again, for want of memory for
- * one, the PE reaches no memory. It is tried again with each further device of
- * the PE, and when the PE is given back the next time.
+ * one, the PE reaches no memory but by the 64-bit bypass of bare metal. It is
+ * tried again with each further device of the PE, and when the PE is given back
+ * the next time.
  *
  * Context: the group's mutex is held.
  */
@@ -69,7 +70,7 @@ void tce_release_ownership(struct iommu_table_group *group, struct device *dev)
 {
 	group->ops->release_ownership(group, dev);
 	if (!get_iommu_table_base(dev))
-		dev_err(dev, "no window for drivers of the host, DMA stays blocked\n");
+		dev_err(dev, "no window for drivers of the host\n");
 }
 
 static struct tce_attachment *tce_attach(struct tce_domain *td,

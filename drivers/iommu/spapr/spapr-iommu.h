@@ -104,8 +104,8 @@ struct tce_kind {
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
  *	with them off too. Each map and unmap takes it, as a PE that leaves must
  *	not be told any more, and tables of a hypervisor have to change in the
- *	order of the log's changes. It is held for as long as a bridge takes to
- *	forget TCEs, or for one list of TCEs, beside which it costs little
+ *	order of the log's changes. It is held while a bridge forgets TCEs or
+ *	for one list of TCEs. Taking it costs little compared with these
  * @attachments: PEs that may have TCEs of the domain
  */
 struct tce_domain {
