@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device can be unbound while the PE is being reset by VFIO_EEH_PE_OP.
+ * A device can be unbound while the PE is being reset by VFIO_EEH_PE_OP, and others
+ * can use it after a user who was killed in a reset.
  *
  * Unbinding holds the device's lock while it waits for its user and then while
  * the group leaves the container. If a reset waited for this lock, or if the
@@ -8,9 +9,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/dma_device.h"
@@ -140,6 +143,50 @@ TEST_F_TIMEOUT(eeh_unbind, while_open, 100)
 	vfio_pci_close(&self->pci);
 	pthread_join(thread, NULL);
 	pci_bind(self->address, "vfio-pci");
+}
+
+static void reset_and_wait(struct vfio_pci *pci, const char *address, int ready)
+{
+	char result;
+
+	vfio_pci_open(pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
+	if (ioctl(pci->container, VFIO_CHECK_EXTENSION, VFIO_EEH) <= 0)
+		result = 's';
+	else
+		result = eeh_op(pci->container, VFIO_EEH_PE_RESET_HOT) ?
+			 'f' : 'r';
+	if (write(ready, &result, 1) == 1)
+		pause();
+	_exit(1);
+}
+
+/* A user is killed between the two calls of a reset. */
+TEST_F_TIMEOUT(eeh_unbind, killed_in_reset, 100)
+{
+	const __u16 id = pci_vendor(self->address);
+	char result = 0;
+	int ready[2];
+	pid_t user;
+
+	ASSERT_EQ(0, pipe(ready));
+	user = fork();
+	if (!user)
+		reset_and_wait(&self->pci, self->address, ready[1]);
+	close(ready[1]);
+	VFIO_REQUIRE(read(ready[0], &result, 1) == 1, "the user has ended");
+	close(ready[0]);
+	if (result == 'r')
+		EXPECT_NE(id, pci_vendor(self->address));
+	kill(user, SIGKILL);
+	waitpid(user, NULL, 0);
+	if (result == 's')
+		SKIP(return, "no EEH");
+
+	ASSERT_EQ('r', result);
+	EXPECT_EQ(id, pci_vendor(self->address));
+	vfio_pci_open(&self->pci, self->address, VFIO_SPAPR_TCE_v2_IOMMU);
+	EXPECT_EQ(VFIO_EEH_PE_STATE_NORMAL,
+		  eeh_op(self->pci.container, VFIO_EEH_PE_GET_STATE));
 }
 
 TEST_HARNESS_MAIN

@@ -5,11 +5,8 @@
  * user of the first may not reset the second by VFIO_DEVICE_FEATURE_EEH_PE. The
  * container's VFIO_EEH_PE_OP always could.
  */
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/iommufd.h>
-#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -173,21 +170,6 @@ static long container_op(int container, __u32 op)
 	return ret < 0 ? -errno : ret;
 }
 
-/* The vendor ID as the host reads it; ones while a reset keeps it out */
-static __u16 vendor(const char *address)
-{
-	char path[64];
-	__u16 id = 0;
-	int file;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	VFIO_REQUIRE(file >= 0 && pread(file, &id, 2, PCI_VENDOR_ID) == 2,
-		     "config space");
-	close(file);
-	return le16toh(id);
-}
-
 /* It is true that a reset reaches the PE below: the container's does. */
 TEST_F(below, container)
 {
@@ -196,17 +178,17 @@ TEST_F(below, container)
 
 	vfio_pci_open(&pci, self->address[ABOVE], VFIO_SPAPR_TCE_v2_IOMMU);
 	EXPECT_EQ(0, container_op(pci.container, VFIO_EEH_PE_ENABLE));
-	id = vendor(self->address[BELOW]);
+	id = pci_vendor(self->address[BELOW]);
 	EXPECT_NE(0xffff, id);
 	EXPECT_EQ(0, container_op(pci.container, VFIO_EEH_PE_RESET_HOT));
-	EXPECT_EQ(0xffff, vendor(self->address[BELOW]));
+	EXPECT_EQ(0xffff, pci_vendor(self->address[BELOW]));
 	EXPECT_EQ(0, container_op(pci.container, VFIO_EEH_PE_RESET_DEACTIVATE));
 	EXPECT_EQ(0, container_op(pci.container, VFIO_EEH_PE_CONFIGURE));
 	vfio_pci_close(&pci);
 	/* Nothing has brought the PE below back: a new one does */
 	pci_remove(self->address[BELOW]);
 	ASSERT_TRUE(pci_comes_back(self->address[BELOW]));
-	EXPECT_EQ(id, vendor(self->address[BELOW]));
+	EXPECT_EQ(id, pci_vendor(self->address[BELOW]));
 }
 
 TEST_HARNESS_MAIN

@@ -7,6 +7,7 @@
  * rest.  No state is kept between calls.
  */
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
@@ -273,6 +274,20 @@ int pci_iommu_group(const char *address)
 
 	VFIO_REQUIRE(id >= 0, "%s has no IOMMU group: %d", address, id);
 	return id;
+}
+
+__u16 pci_vendor(const char *address)
+{
+	char path[64];
+	__u16 id = 0;
+	int file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	VFIO_REQUIRE(file >= 0 && pread(file, &id, 2, PCI_VENDOR_ID) == 2,
+		     "configuration space of %s", address);
+	close(file);
+	return le16toh(id);
 }
 
 int vfio_container_open(void)

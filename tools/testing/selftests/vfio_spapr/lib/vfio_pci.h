@@ -81,6 +81,9 @@ bool pci_comes_back(const char *address);
 int __pci_iommu_group(const char *address);
 int pci_iommu_group(const char *address);
 
+/* The vendor ID as the host reads it; ones while a reset keeps it out */
+__u16 pci_vendor(const char *address);
+
 /* VFIO files */
 
 int vfio_container_open(void);
