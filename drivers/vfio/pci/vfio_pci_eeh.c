@@ -47,8 +47,8 @@ static bool reaches_below(u32 op)
  * open, but others of the PE may be removed. A device that is plugged in below
  * while the PE is being reset is reset with it.
  *
- * Context: process context without locks: a reset takes the device locks of the
- * PE, and what unbinds the device holds its lock while it waits for the user
+ * Context: process context; may sleep for seconds. A reset only tries the device
+ * locks of the PE: unbinding holds one while it waits for the user
  *
  * Return: 0, or an error as in the description of VFIO_DEVICE_FEATURE_EEH_PE
  */
