@@ -15,8 +15,9 @@
  *    (args.c). REGISTER_MEMORY pins without it, and MAP_DMA of v1 drops it while
  *    it faults in pages. Only a group that brings hardware to a v1 container has
  *    what is mapped pinned with both held.
- *  - VFIO_EEH_PE_OP works without that lock, since a reset takes device locks,
- *    which rank above it.
+ *  - VFIO_EEH_PE_OP works with tce_container::eeh_lock instead, since a reset
+ *    takes seconds. A group leaves the container with both held, so that no
+ *    operation reaches a PE that has another user.
  *  - A container that has touched the memory of one process serves that
  *    process only.
  *  - All groups of a container have the same windows (asm/spapr_domain.h).
@@ -243,6 +244,7 @@ static void *tce_iommu_open(unsigned long type)
 		return ERR_PTR(-ENOMEM);
 
 	container->v2 = type == VFIO_SPAPR_TCE_v2_IOMMU;
+	mutex_init(&container->eeh_lock);
 	mutex_init(&container->lock);
 	spapr_tce_domain_init(&container->domain, &container->lock);
 	xa_init(&container->regions);
@@ -269,6 +271,7 @@ static void tce_iommu_release(void *iommu_data)
 	}
 
 	mutex_destroy(&container->lock);
+	mutex_destroy(&container->eeh_lock);
 	kfree(container);
 }
 
@@ -293,6 +296,9 @@ static int tce_iommu_attach_group(void *iommu_data, struct iommu_group *group,
 static void tce_iommu_detach_group(void *iommu_data, struct iommu_group *group)
 {
 	struct tce_container *container = iommu_data;
+
+	guard(mutex)(&container->eeh_lock);
+	tce_eeh_leave(container, group);
 
 	guard(mutex)(&container->lock);
 

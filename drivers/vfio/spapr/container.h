@@ -46,6 +46,9 @@ struct tce_pins {
 
 /**
  * struct tce_container - what VFIO calls iommu_data
+ * @eeh_lock: held over an operation on the PE of a group, and while a group
+ *	leaves. Taken below device locks, for which an EEH operation of a user
+ *	never waits, and before @lock.
  * @lock: protects all other members
  * @v2: the container is of type VFIO_SPAPR_TCE_v2_IOMMU
  * @enabled: DMA may be mapped: v1 between ENABLE and DISABLE, v2 since the first
@@ -66,6 +69,7 @@ struct tce_pins {
  * @mediated: state of mediated devices. Its lock is held while mappings change.
  */
 struct tce_container {
+	struct mutex eeh_lock;	/* one EEH operation at a time */
 	struct mutex lock;	/* one ioctl at a time */
 	bool v2;
 	bool enabled;
@@ -152,7 +156,8 @@ long tce_unregister_memory(struct tce_container *container,
 			   const struct tce_args *args);
 void tce_release_memory(struct tce_container *container);
 
-/* eeh.c: takes the lock */
+/* eeh.c: the first takes both locks, the second is called with eeh_lock alone */
 long tce_eeh_op(struct tce_container *container, void __user *arg);
+void tce_eeh_leave(struct tce_container *container, struct iommu_group *group);
 
 #endif

@@ -32,6 +32,8 @@ static struct eeh_pe *next_pe(struct tce_container *container, int *number)
 	struct spapr_tce_domain_group *dg, *next = NULL;
 	int id, best = INT_MAX;
 
+	lockdep_assert_held(&container->eeh_lock);
+
 	guard(mutex)(&container->lock);
 
 	if (tce_serves_another(container))
@@ -55,10 +57,9 @@ static struct eeh_pe *next_pe(struct tce_container *container, int *number)
  * VFIO_EEH_PE_OP: works on each group that has hardware, up to the first that
  * answers an error or a state other than normal.
  *
- * A reset takes the device locks of the PE. When one of its devices is unbound,
- * that lock is held while the group leaves the container, which takes the
- * container's lock. So the latter is not held here over the operation, nor while
- * the arguments are read.
+ * tce_container::eeh_lock keeps a group in the container until the operation on
+ * its PE has ended: the next user of the PE must not see it. No lock is held
+ * while the arguments are read.
  */
 long tce_eeh_op(struct tce_container *container, void __user *arg)
 {
@@ -67,9 +68,11 @@ long tce_eeh_op(struct tce_container *container, void __user *arg)
 
 	while (true) {
 		bool first = number < 0;
+		long ret;
+
+		guard(mutex)(&container->eeh_lock);
 		struct eeh_pe *pe __free(eeh_pe_put) =
 			next_pe(container, &number);
-		long ret;
 
 		if (pe == ERR_PTR(-ENODEV) && !first)
 			return 0;
@@ -82,4 +85,15 @@ long tce_eeh_op(struct tce_container *container, void __user *arg)
 		if (ret)
 			return ret;
 	}
+}
+
+/* End the reset that the user of a group leaves behind, if there is one */
+void tce_eeh_leave(struct tce_container *container, struct iommu_group *group)
+{
+	struct eeh_pe *pe __free(eeh_pe_put) = eeh_iommu_group_to_pe(group);
+
+	lockdep_assert_held(&container->eeh_lock);
+
+	if (pe)
+		eeh_pe_user_left(pe);
 }

@@ -145,11 +145,15 @@ TEST_F_TIMEOUT(eeh_unbind, while_open, 100)
 	pci_bind(self->address, "vfio-pci");
 }
 
-static void reset_and_wait(struct vfio_pci *pci, const char *address, int ready)
+static void reset_and_wait(struct vfio_pci *pci, const char *address, bool open,
+			   int ready)
 {
 	char result;
 
-	vfio_pci_open(pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
+	if (open)
+		vfio_pci_open(pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
+	else
+		vfio_pci_open_group(pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
 	if (ioctl(pci->container, VFIO_CHECK_EXTENSION, VFIO_EEH) <= 0)
 		result = 's';
 	else
@@ -161,7 +165,8 @@ static void reset_and_wait(struct vfio_pci *pci, const char *address, int ready)
 }
 
 /* A user is killed between the two calls of a reset. */
-TEST_F_TIMEOUT(eeh_unbind, killed_in_reset, 100)
+static void kill_in_reset(struct __test_metadata *_metadata, SELF(eeh_unbind) self,
+			  bool open)
 {
 	const __u16 id = pci_vendor(self->address);
 	char result = 0;
@@ -171,7 +176,7 @@ TEST_F_TIMEOUT(eeh_unbind, killed_in_reset, 100)
 	ASSERT_EQ(0, pipe(ready));
 	user = fork();
 	if (!user)
-		reset_and_wait(&self->pci, self->address, ready[1]);
+		reset_and_wait(&self->pci, self->address, open, ready[1]);
 	close(ready[1]);
 	VFIO_REQUIRE(read(ready[0], &result, 1) == 1, "the user has ended");
 	close(ready[0]);
@@ -187,6 +192,54 @@ TEST_F_TIMEOUT(eeh_unbind, killed_in_reset, 100)
 	vfio_pci_open(&self->pci, self->address, VFIO_SPAPR_TCE_v2_IOMMU);
 	EXPECT_EQ(VFIO_EEH_PE_STATE_NORMAL,
 		  eeh_op(self->pci.container, VFIO_EEH_PE_GET_STATE));
+}
+
+TEST_F_TIMEOUT(eeh_unbind, killed_in_reset, 100)
+{
+	kill_in_reset(_metadata, self, true);
+}
+
+TEST_F_TIMEOUT(eeh_unbind, killed_in_reset_of_group, 100)
+{
+	kill_in_reset(_metadata, self, false);
+}
+
+static void *reset_once(void *arg)
+{
+	struct resets *resets = arg;
+
+	if (!eeh_op(resets->container, VFIO_EEH_PE_RESET_FUNDAMENTAL))
+		resets->done++;
+	resets->end = true;
+	return NULL;
+}
+
+/* The next user of a PE must not see a reset that the former one asked for. */
+TEST_F_TIMEOUT(eeh_unbind, leaves_after_reset, 100)
+{
+	const __u16 id = pci_vendor(self->address);
+	struct resets resets = { .end = false };
+
+	vfio_pci_open_group(&self->pci, self->address,
+			    VFIO_SPAPR_TCE_v2_IOMMU);
+	if (ioctl(self->pci.container, VFIO_CHECK_EXTENSION, VFIO_EEH) <= 0)
+		SKIP(return, "no EEH");
+	resets.container = self->pci.container;
+	VFIO_REQUIRE(!pthread_create(&resets.thread, NULL, reset_once, &resets),
+		     "thread");
+	/* The configuration space is blocked first, then the reset is held */
+	while (pci_vendor(self->address) == id && !resets.end)
+		usleep(1000);
+	EXPECT_FALSE(resets.end);
+
+	EXPECT_EQ(0, ioctl(self->pci.group, VFIO_GROUP_UNSET_CONTAINER));
+	/* Its thread is on the way back to user space, which takes no time */
+	usleep(500 * 1000);
+	EXPECT_TRUE(resets.end);
+	EXPECT_EQ(id, pci_vendor(self->address));
+
+	pthread_join(resets.thread, NULL);
+	EXPECT_EQ(1, resets.done);
 }
 
 TEST_HARNESS_MAIN
