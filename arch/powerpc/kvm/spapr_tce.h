@@ -68,11 +68,10 @@ enum kvmppc_tce_place {
 };
 
 /*
- * What came of a walk that could not answer the guest. The first two codes of
- * a finished request are LoPAPR's: H_SUCCESS and H_PARAMETER.
+ * What came of a walk that could not answer the guest
  *
- *	H_TOO_HARD	nothing has changed; the next place begins again, after
- *			virtual mode user space
+ *	H_TOO_HARD	TCEs of the request are as they were, or clear; the next
+ *			place begins again, after virtual mode user space
  *	H_TCE_UNREADY	virtual mode populates what is missing and tries again
  *	H_TCE_SPLIT	virtual mode cuts the request into several walks
  *	H_TCE_FROZEN	virtual mode waits until the links have been changed
@@ -241,6 +240,12 @@ void kvmppc_tce_show_claims(struct kvmppc_spapr_tce_table *table,
 
 /* Tables that a walk looks at where it keeps the CPU from everything else */
 #define TCE_TABLES_MAX	256
+
+/*
+ * Tables that a guest can have. A walk in virtual mode looks at all of them, and
+ * spapr_tce_quiesce() waits for walks.
+ */
+#define TCE_TABLES_OF_GUEST	4096
 
 /* Find a table, inside a walk or with the lock */
 static __always_inline bool

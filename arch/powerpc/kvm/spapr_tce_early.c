@@ -82,7 +82,7 @@ static __always_inline void unsave_registers(const struct kvm_vcpu *vcpu)
  * Context: between a guest's exit and the return of the host's state,
  * interrupts hard-disabled, translation on or off.
  * Return: true if it has been answered and kvmppc_p9_enter_guest() may be
- * called again; else nothing has changed.
+ * called again; else the guest's registers are as they were.
  */
 bool __kprobes kvmppc_early_tce_hcall(struct kvm_vcpu *vcpu)
 {

@@ -11,6 +11,7 @@
  * interrupt or the time limit, which also announce signals, requests and the need
  * to reschedule, bring it out before its next instruction.
  */
+#include <linux/export.h>
 #include "spapr_tce_make.h"
 #include "spapr_tce_exit.h"
 #include "book3s_hv.h"
@@ -101,6 +102,7 @@ bool kvmppc_exit_tce_hcall(struct kvm_vcpu *vcpu, unsigned long msr)
 	vcpu->arch.regs.gpr[3] = ret;
 	return true;
 }
+EXPORT_SYMBOL_GPL(kvmppc_exit_tce_hcall);
 
 /**
  * kvmppc_nestedv2_tce_hcall() - answer a TCE hypercall after H_GUEST_RUN_VCPU
@@ -132,3 +134,4 @@ bool kvmppc_nestedv2_tce_hcall(struct kvm_vcpu *vcpu)
 	kvmhv_nestedv2_mark_dirty(vcpu, KVMPPC_GSID_GPR(3));
 	return true;
 }
+EXPORT_SYMBOL_GPL(kvmppc_nestedv2_tce_hcall);

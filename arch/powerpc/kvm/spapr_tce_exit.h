@@ -25,8 +25,8 @@ static __always_inline bool tce_enabled(const struct kvm_vcpu *vcpu,
 }
 
 /*
- * Does it come from the guest's kernel, not in a transaction, and is it not to be
- * traced, which virtual mode does?
+ * Does it come from the guest's kernel, not in a transaction, and is no tracer
+ * waiting for it? Only virtual mode traces.
  */
 static __always_inline bool tce_may_answer(const struct kvm_vcpu *vcpu,
 					   unsigned long msr)

@@ -24,8 +24,8 @@
 #include "spapr_tce_tmpl.h"
 
 /*
- * How often a request may populate what a walk finds missing. There is no limit
- * on how often it waits until the links have been changed.
+ * How often a request may populate what a walk finds missing. It waits until the
+ * links have been changed as often as it takes, and only a fatal signal ends that.
  */
 #define POPULATE_MAX	8
 
@@ -198,6 +198,9 @@ static long change_huge(struct kvm_vcpu *vcpu, unsigned long liobn,
 	    !tce_index(table, ioba, first + 1, &index) ||
 	    tce_links_state(table) & TCE_LINKS_BY_USER)
 		return H_TOO_HARD;
+	/* The TCE is checked by what a link makes of it */
+	if (tce & SPAPR_TCE_PERM && list_empty(&table->links))
+		return H_TOO_HARD;
 
 	index += first;
 	if (!kvmppc_tce_view_populate(table, index, 1))
@@ -276,7 +279,7 @@ static long list_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 		}
 		if (ret)
 			return ret;
-		if (signal_pending(current))
+		if (first + n < npages && signal_pending(current))
 			return H_TOO_HARD;
 		cond_resched();
 	}

@@ -20,7 +20,7 @@
  * fatal; so nothing here can be probed.
  *
  * The result goes into the guest's R3 and, for H_GET_TCE, R4. A request that is
- * too hard changes nothing and is made again in virtual mode.
+ * too hard is made again in virtual mode.
  */
 #include <linux/kprobes.h>
 

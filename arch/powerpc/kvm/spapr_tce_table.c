@@ -226,12 +226,17 @@ static int table_install(struct kvmppc_spapr_tce_table *table)
 {
 	struct kvmppc_spapr_tce_table *other;
 	struct kvm *kvm = table->kvm;
+	unsigned int nr = 0;
 	int fd;
 
 	guard(mutex)(&kvm->arch.spapr_tce_lock);
-	list_for_each_entry(other, &kvm->arch.spapr_tce_tables, list)
+	list_for_each_entry(other, &kvm->arch.spapr_tce_tables, list) {
 		if (other->liobn == table->liobn)
 			return -EBUSY;
+		nr++;
+	}
+	if (nr == TCE_TABLES_OF_GUEST)
+		return -ENOSPC;
 
 	kvm_get_kvm(kvm);
 	fd = anon_inode_getfd("kvm-spapr-tce", &table_fops, table,
@@ -254,8 +259,9 @@ static int table_install(struct kvmppc_spapr_tce_table *table)
  *
  * Context: process context, may sleep.
  * Return: a file descriptor; -EINVAL for a geometry that does not fit 64 bits
- * of bus address; -EBUSY for a LIOBN in use; -ENOMEM, also above
- * RLIMIT_MEMLOCK; or the error of opening one more file.
+ * of bus address; -EBUSY for a LIOBN in use; -ENOSPC for one table more than
+ * TCE_TABLES_OF_GUEST; -ENOMEM, also above RLIMIT_MEMLOCK; or the error of opening
+ * one more file.
  */
 int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 				  struct kvm_create_spapr_tce_64 *args)
@@ -316,8 +322,9 @@ static int call_for_table(struct kvm *kvm, int tablefd, struct file *file,
  * locks of VFIO and of the TCE engine.
  * Return: 0; -EBADF for @tablefd; -EINVAL if it is no table of @kvm's, the
  * group is not ready for DMA, or it has no window that begins at the table's
- * bus address, is as large and has pages no larger; -ENODEV for a group that is
- * going away; -ENOMEM; -EINTR; -EIO if the hypervisor refuses an entry.
+ * bus address, is at least as large and has pages no larger; -ENODEV for a
+ * group that is going away; -ENOMEM; -EINTR; -EIO if the hypervisor refuses an
+ * entry.
  */
 int kvm_spapr_tce_link_group(struct kvm *kvm, int tablefd, struct file *file)
 {

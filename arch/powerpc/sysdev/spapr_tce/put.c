@@ -137,7 +137,7 @@ static long __kprobes put_by_hypervisor(struct spapr_tce_window *window,
 	raw_spin_lock_irqsave(lock, flags);
 	ret = spapr_tce_window_put_list(window, index, list, npages);
 	for (i = 0; !ret && i < npages; i++)
-		WRITE_ONCE(origin[i], list[i].origin);
+		WRITE_ONCE(origin[i], list[i].tce ? list[i].origin : 0);
 	for (i = 0; ret && i < npages; i++)
 		WRITE_ONCE(origin[i], 0);
 	raw_spin_unlock_irqrestore(lock, flags);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Memory errors in a list of TCEs that a hypercall reads in a guest's context.
+"""Memory errors in a list of TCEs that a hypercall reads.
 
 Runs hcall_memory_error on an emulated host and stops the processor, by way of
-the emulator's gdb stub, where a list is going to be read early.
+the emulator's gdb stub, where a list is going to be read early, and then at the
+guest's exit.
 It then steps to the first load from the list and sets the registers as the
 processor does for a machine check that this load gets, and does that again
 wherever the kernel tries once more in the same place. Passes on what the program
@@ -23,7 +24,8 @@ ERRORS = 10
 LENGTHS = (2, 16, 64)
 # Longer lists are copied at once
 FEW = 32
-CALLER, COPY = "early_put_indirect", "copy_mc_generic"
+# In the order in which a request comes to them
+CALLERS, COPY = ("early_put_indirect", "exit_put_indirect"), "copy_mc_generic"
 # gdb's numbers of registers
 NIP, MSR = 64, 65
 MSR_SF_HV_LE = 1 << 63 | 1 << 60 | 1
@@ -108,26 +110,31 @@ def run_to(stub, address):
     stub.ask(f"z1,{address:x},4")
 
 
+def fail_list(stub, registers, copy, byte_load, length):
+    """Have all loads from a list fail, from where it is going to be read."""
+    if length <= FEW:
+        insn = step_to(stub, registers, LDBRX, LDBRX_MASK)
+        machine_check(registers, indexed(registers, insn))
+    run_to(stub, copy)
+    insn = step_to(stub, registers, LD, LD_MASK)
+    offset = (insn & 0xfffc ^ 0x8000) - 0x8000
+    machine_check(registers, registers.get(4) + offset)
+    run_to(stub, byte_load)
+    machine_check(registers, registers.get(4))
+
+
 def raise_errors(folder, addresses, length):
     stub = early.Stub(os.path.join(folder, "gdb"))
     stub.ask("Qqemu.PhyMemMode:0")
     registers = Registers(stub)
-    # Calls in one object skip the two instructions that set the TOC
-    caller, copy = addresses[CALLER] + 8, addresses[COPY]
-    byte_load = None
+    copy, byte_load = addresses[COPY], None
     for _ in range(ERRORS):
-        run_to(stub, caller)
-        byte_load = byte_load or copy - BEFORE + 4 + \
-            stub.read(copy - BEFORE, BEFORE).index(BYTE_LOOP)
-        if int(length) <= FEW:
-            insn = step_to(stub, registers, LDBRX, LDBRX_MASK)
-            machine_check(registers, indexed(registers, insn))
-        run_to(stub, copy)
-        insn = step_to(stub, registers, LD, LD_MASK)
-        offset = (insn & 0xfffc ^ 0x8000) - 0x8000
-        machine_check(registers, registers.get(4) + offset)
-        run_to(stub, byte_load)
-        machine_check(registers, registers.get(4))
+        for caller in CALLERS:
+            # Calls in one object skip the two instructions that set the TOC
+            run_to(stub, addresses[caller] + 8)
+            byte_load = byte_load or copy - BEFORE + 4 + \
+                stub.read(copy - BEFORE, BEFORE).index(BYTE_LOOP)
+            fail_list(stub, registers, copy, byte_load, int(length))
         stub.send("c")
         time.sleep(0.2)
         early.interrupt(stub)
@@ -137,4 +144,4 @@ def raise_errors(folder, addresses, length):
 if __name__ == "__main__":
     sys.exit(early.run(" ".join(map(str, ("/hcall_memory_error", ERRORS,
                                           *LENGTHS, *sys.argv[1:]))),
-                       (CALLER, COPY), raise_errors))
+                       (*CALLERS, COPY), raise_errors))

@@ -5,9 +5,10 @@
  *	hcall_memory_error [ERRORS [LENGTH...]] [VARIANT]
  *
  * A vCPU makes H_PUT_TCE_INDIRECT and nothing else, while something outside of
- * the machine has the loads from its list fail where the list is read first.
- * The request is answered further on then, and host and guest go on. That is
- * repeated for lists of each length.
+ * the machine has the loads from its list fail where the list is read first, and
+ * at the guest's exit. There the list is read as the process has it mapped then, or
+ * the request is answered further on. Host and guest go on. That is repeated for
+ * lists of each length.
  */
 #include <endian.h>
 #include <stdio.h>

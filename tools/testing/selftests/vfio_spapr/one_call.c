@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 #define LIST		(2 * MIB)
 #define PAGE		(4 * MIB)
 #define LIOBN		1
+#define MANY_TABLES	4096
 
 static struct linked guest;
 
@@ -264,6 +266,23 @@ static bool test_list_signal(void)
 	return ret == KVM_PPC_TO_USER;
 }
 
+/* The tables that a monitor makes, and walks look at, have an end. */
+static bool test_tables(void)
+{
+	const struct rlimit files = { MANY_TABLES * 2, MANY_TABLES * 2 };
+	unsigned int made = 0;
+	int ret;
+
+	kvm_ppc_vm_init(&guest.vm, false, MEM_SIZE);
+	setrlimit(RLIMIT_NOFILE, &files);
+	do {
+		ret = __kvm_ppc_table(&guest.vm, made, 12, 0, 1);
+	} while (ret >= 0 && ++made <= MANY_TABLES);
+	if (ret != -ENOSPC)
+		ksft_print_msg("%u tables, then %d\n", made, ret);
+	return made == MANY_TABLES && ret == -ENOSPC;
+}
+
 static const struct {
 	const char *name;
 	bool (*run)(void);
@@ -275,6 +294,7 @@ static const struct {
 	{ "wrap", test_wrap, false },
 	{ "endless", test_endless, false },
 	{ "list_signal", test_list_signal, true },
+	{ "tables", test_tables, false },
 };
 
 /* In a process of its own, whose end takes what a test that failed left open */
