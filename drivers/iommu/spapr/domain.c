@@ -316,13 +316,13 @@ static size_t tce_domain_unmap_pages(struct iommu_domain *domain,
 	if (!td->kind->lists)
 		return pt->ops->unmap_range(pt, iova, size, gather);
 
-	/* Synchronise now what has been gathered: not with the lock held */
-	if (iommu_iotlb_gather_is_disjoint(gather, iova, size))
-		iommu_iotlb_sync(domain, gather);
 	/* A table of the last level at a time, as interrupts are off meanwhile */
 	table_size = (PAGE_SIZE / sizeof(u64)) << tce_page_shift(td, w);
 	do {
 		n = min(size - done, table_size - (iova & (table_size - 1)));
+		/* Synchronise what has been gathered: not with the lock held */
+		if (iommu_iotlb_gather_is_disjoint(gather, iova, n))
+			iommu_iotlb_sync(domain, gather);
 		unmapped = tce_unmap_in_lists(td, w, iova, n, gather);
 		done += unmapped;
 		iova += unmapped;

@@ -8,9 +8,11 @@
  * all of it, and after each change the PEs that are there get the change.
  *
  * What is mapped is in the log first, and a TCE leaves the log after it has been
- * cleared in the hypervisor's tables, so these never have more than the log. A PE
- * that joins while a range is unmapped may get TCEs of it that have been cleared in
- * other tables, so the range is cleared once more then.
+ * cleared in the hypervisor's tables; or the lock is held while both change. So with
+ * the lock free the tables have no more than the log, except for TCEs that a
+ * hypervisor has not cleared. A PE that joins while a range is unmapped may get TCEs
+ * of it that have been cleared in other tables, so the range is cleared once more
+ * then.
  *
  * A hypervisor may fail to clear a TCE. The core unmaps its page all the same, and
  * the page is freed, while the device still reaches it. So a reference keeps the
@@ -159,7 +161,7 @@ void tce_keep(struct tce_domain *td, unsigned int w, u64 iova,
 		tce_refer(tce, tce_page_shift(td, w), true);
 		if (!kept || *kept)
 			continue;
-		*kept = tce;
+		WRITE_ONCE(*kept, tce);
 		td->nr_kept++;
 	}
 }
@@ -195,8 +197,11 @@ static int tce_clear_one(struct tce_attachment *attachment, unsigned int w,
 {
 	struct iommu_table *tbl = attachment->table[w];
 
-	return tbl ? tbl->it_ops->clear_list(tbl, iova >> tbl->it_page_shift,
-					     1) : 0;
+	if (!tbl)
+		return 0;
+	if (attachment->closing[w])
+		return -EBUSY;
+	return tbl->it_ops->clear_list(tbl, iova >> tbl->it_page_shift, 1);
 }
 
 /*
@@ -219,7 +224,8 @@ static int tce_retry_one(struct tce_domain *td, unsigned int w,
 		if (ret)
 			return ret;
 	}
-	swap(*kept, *tce);
+	*tce = *kept;
+	WRITE_ONCE(*kept, 0);
 	td->nr_kept--;
 	return 0;
 }
@@ -232,12 +238,17 @@ static void tce_retry_window(struct tce_domain *td, unsigned int w)
 	u64 *kept, tce;
 
 	for (; index <= last && READ_ONCE(td->nr_kept); index++) {
+		cond_resched();
 		kept = spapr_sparse_next_leaf(&td->kept[w], &index, last);
-		if (!kept || tce_retry_one(td, w, index, kept, &tce))
+		if (!kept)
+			return;
+		/* Few are kept: take the lock for these only */
+		if (!READ_ONCE(*kept))
+			continue;
+		if (tce_retry_one(td, w, index, kept, &tce))
 			return;
 		if (tce)
 			tce_refer(tce, tce_page_shift(td, w), false);
-		cond_resched();
 	}
 }
 
@@ -264,17 +275,19 @@ static void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w)
 	u64 *kept;
 
 	for (; index <= last && READ_ONCE(td->nr_kept); index++) {
+		cond_resched();
 		kept = spapr_sparse_next_leaf(&td->kept[w], &index, last);
 		if (!kept)
 			return;
+		if (!READ_ONCE(*kept))
+			continue;
 		raw_spin_lock_irqsave(&td->lock, flags);
 		if (*kept && tce_clear_one(attachment, w,
 					   tce_window_iova(td, w, index))) {
-			*kept = 0;
+			WRITE_ONCE(*kept, 0);
 			td->nr_kept--;
 		}
 		raw_spin_unlock_irqrestore(&td->lock, flags);
-		cond_resched();
 	}
 }
 
@@ -284,6 +297,9 @@ static void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w)
  * @w: The window
  * @iova: Bus address of the first TCE, which the log still has
  * @npages: How many, at most SPAPR_TCE_LIST_MAX
+ *
+ * Does nothing in a window that is being closed, which has been cleared. The pages
+ * of what could not be cleared are kept.
  *
  * Context: the domain's lock is held.
  * Return: 0, or -errno with the pages kept that the log has.
@@ -296,7 +312,7 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 	long ret;
 
 	lockdep_assert_held(&td->lock);
-	if (!tbl)
+	if (!tbl || attachment->closing[w])
 		return 0;
 
 	ret = tbl->it_ops->clear_list(tbl, iova >> tbl->it_page_shift, npages);
@@ -415,6 +431,17 @@ static void tce_set_hypervisor_table(struct tce_attachment *attachment,
 
 	raw_spin_lock_irqsave(&attachment->domain->lock, flags);
 	attachment->table[w] = tbl;
+	attachment->closing[w] = false;
+	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
+}
+
+static void tce_set_closing(struct tce_attachment *attachment, unsigned int w,
+			    bool closing)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&attachment->domain->lock, flags);
+	attachment->closing[w] = closing;
 	raw_spin_unlock_irqrestore(&attachment->domain->lock, flags);
 }
 
@@ -471,10 +498,15 @@ static void tce_close_window(struct tce_attachment *attachment, unsigned int w,
 	if (!tbl)
 		return;
 
-	/* A window that goes takes with it what cannot be cleared */
+	/*
+	 * A window that goes takes with it what cannot be cleared. Its LIOBN is
+	 * gone before the table is, and hypercalls for it fail then.
+	 */
 	tce_clear_window(attachment, w, false);
+	tce_set_closing(attachment, w, true);
 	if (group->ops->close_window(group, pdev, attachment->number[w])) {
 		pr_err("LIOBN %lx: the window stays\n", tbl->it_index);
+		tce_set_closing(attachment, w, false);
 		tce_clear_window(attachment, w, true);
 		tce_keep_for_good(attachment, w);
 	}

@@ -18,13 +18,16 @@
  * parent, memory takes the TCEs with it that have it as their origin
  * (tce_parent_forget()). They come back when the user asks to read them again.
  *
- * The owner of a guest can write its table while it is read. A word is used as
- * it was read once, and looked up in the parent in the same walk.
+ * The owner of a guest can write its table while it is read. So it is copied, and
+ * what is copied is looked up in the parent in the same walk. The copy also survives
+ * a memory error in the table. A word that is copied while it is written may be half
+ * old and half new. It differs from the table then, and is put again.
  */
 
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
 
 #include <asm/spapr_tce.h>
@@ -80,10 +83,12 @@ static int tce_prot(u64 tce)
 	       (tce & TCE_PCI_WRITE ? IOMMU_WRITE : 0);
 }
 
-static u64 tce_in_order(const struct tce_nested *nested, const __be64 *tce)
+/* A TCE that has been copied, in the processor's byte order */
+static u64 tce_copied(const struct tce_nested *nested, unsigned long i)
 {
-	return nested->cpu_order ? READ_ONCE(*(const u64 *)tce) :
-				   be64_to_cpu(READ_ONCE(*tce));
+	u64 tce = nested->guest[i];
+
+	return nested->cpu_order ? tce : be64_to_cpu((__force __be64)tce);
 }
 
 /*
@@ -120,13 +125,23 @@ static void tce_report_bad(const struct tce_span *span, unsigned long i,
 							span->index + i);
 }
 
-static const __be64 *tce_guest_table(const struct tce_span *span)
+/*
+ * Copy the guest's TCEs of the span, in a walk. 0, or -EFAULT where the table is not
+ * mapped or its memory has an error
+ */
+static int tce_copy_guest(const struct tce_span *span)
 {
-	const struct tce_nested *nested = span->nested;
+	struct tce_nested *nested = span->nested;
+	const void *table;
 
-	return tce_parent_memory(nested->parent,
-				 nested->guest_table[span->w] +
-					 span->index * sizeof(u64));
+	lockdep_assert_held(&nested->lock);
+	table = tce_parent_memory(nested->parent,
+				  nested->guest_table[span->w] +
+					  span->index * sizeof(u64));
+	if (!table || copy_mc_to_kernel(nested->guest, table,
+					span->count * sizeof(u64)))
+		return -EFAULT;
+	return 0;
 }
 
 /*
@@ -151,7 +166,7 @@ static bool tce_differs(const struct spapr_tce_window *window,
  * Put what differs, from the first such TCE to the last. What is between is put
  * again as it is. In a walk. Return: 0 if nothing differs, 1 if something was put
  */
-static long tce_put_changed(const struct tce_span *span, const __be64 *guest,
+static long tce_put_changed(const struct tce_span *span,
 			    struct iommu_hwpt_spapr_tce_invalidate *report)
 {
 	struct tce_nested *nested = span->nested;
@@ -161,9 +176,10 @@ static long tce_put_changed(const struct tce_span *span, const __be64 *guest,
 
 	if (!spapr_tce_window_ready(window, span->index, span->count))
 		return -ENOMEM;
+	if (tce_copy_guest(span))
+		return -EFAULT;
 	for (i = 0; i < span->count; i++) {
-		if (!tce_make(nested, span->w, tce_in_order(nested, &guest[i]),
-			      &list[i]))
+		if (!tce_make(nested, span->w, tce_copied(nested, i), &list[i]))
 			tce_report_bad(span, i, report);
 		if (!tce_differs(window, span->index + i, &list[i]))
 			continue;
@@ -179,21 +195,21 @@ static long tce_put_changed(const struct tce_span *span, const __be64 *guest,
 
 /*
  * Has the guest nothing in the span, and the shadow no memory for it either?
- * -EFAULT where the guest's table is not mapped
+ * -EFAULT as tce_copy_guest()
  */
 static int tce_span_empty(const struct tce_span *span)
 {
 	struct spapr_tce_window *window = tce_window(span->nested, span->w);
-	const __be64 *guest;
-	int ret = -EFAULT;
+	int ret;
+
+	if (spapr_sparse_find(&window->origins, span->index))
+		return 0;
 
 	spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-	guest = tce_guest_table(span);
-	if (guest)
-		ret = !spapr_sparse_find(&window->origins, span->index) &&
-		      !memchr_inv(guest, 0, span->count * sizeof(u64));
+	ret = tce_copy_guest(span);
 	spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
-	return ret;
+	return ret ?: !memchr_inv(span->nested->guest, 0,
+				  span->count * sizeof(u64));
 }
 
 /*
@@ -208,7 +224,6 @@ static long tce_refresh_span(const struct tce_span *span,
 	struct spapr_tce_window *window = tce_window(span->nested, span->w);
 	struct iommu_hwpt_spapr_tce_invalidate seen;
 	unsigned int tries = TCE_REFRESH_TRIES;
-	const __be64 *guest;
 	long ret;
 
 	lockdep_assert_held(&span->nested->lock);
@@ -222,8 +237,7 @@ static long tce_refresh_span(const struct tce_span *span,
 	do {
 		seen = *report;
 		spapr_tce_walk_begin(SPAPR_TCE_VIRTUAL);
-		guest = tce_guest_table(span);
-		ret = guest ? tce_put_changed(span, guest, &seen) : -EFAULT;
+		ret = tce_put_changed(span, &seen);
 		spapr_tce_walk_end(SPAPR_TCE_VIRTUAL);
 		if (ret > 0)
 			spapr_tce_quiesce();
@@ -373,7 +387,7 @@ static void tce_nested_free(struct iommu_domain *domain)
 	tce_walks_destroy(nested->shadow);
 	tce_domain_free(&nested->shadow->domain);
 	mutex_destroy(&nested->lock);
-	kfree(nested);
+	kvfree(nested);
 }
 
 static const struct iommu_domain_ops tce_nested_domain_ops = {
@@ -459,14 +473,14 @@ static struct tce_nested *
 tce_make_nested(const struct iommu_table_group *group,
 		const struct iommu_hwpt_spapr_tce *windows, int nid)
 {
-	struct tce_nested *nested = kzalloc_obj(*nested, GFP_KERNEL_ACCOUNT);
+	struct tce_nested *nested = kvzalloc_obj(*nested, GFP_KERNEL_ACCOUNT);
 	struct tce_domain *shadow;
 
 	if (!nested)
 		return ERR_PTR(-ENOMEM);
 	shadow = tce_make_domain(group, windows, nid);
 	if (IS_ERR(shadow)) {
-		kfree(nested);
+		kvfree(nested);
 		return ERR_CAST(shadow);
 	}
 

@@ -172,8 +172,10 @@ static int tce_parent_map_pages(struct iommu_domain *domain, unsigned long iova,
 
 /*
  * Nothing may be a part of a larger page across @gpa. The words of such a page
- * on both sides say that it is of the kernel's size. They may be overwritten, as
- * the owner of the IOAS unmaps no address twice at once.
+ * on both sides say that it is of the kernel's size. Those on one side are outside of
+ * the range that is unmapped. They may be overwritten all the same: a large page was
+ * mapped at once, so both sides are of one iopt_pages, and iommufd unmaps with the
+ * mutex of that held.
  */
 static void tce_parent_split(struct tce_parent *parent, u64 gpa)
 {

@@ -59,7 +59,9 @@ struct tce_walks;
  * @join: Give the PE the windows of the domain. On error it has those of @old,
  *	or none if @old cannot be had back. @old is the PE's attachment to
  *	another domain, or NULL
- * @leave: Close the windows. Once this returns the PE reaches no memory
+ * @leave: Close the windows. Once this returns the PE reaches no memory, other than
+ *	pages that are kept for good where a hypervisor has neither removed a
+ *	window nor cleared its TCEs
  * @map: Tell the PE of @npages new TCEs from bus address @start on in window @w
  * @unmap: The same for TCEs that are gone, or for TCEs that go next where TCEs are
  *	put on lists. @npages is 0 for all of the domain and its levels
@@ -104,8 +106,10 @@ struct tce_kind {
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
  *	with them off too. Each map and unmap takes it, as a PE that leaves must
  *	not be told any more, and tables of a hypervisor have to change in the
- *	order of the log's changes. It is held while a bridge forgets TCEs or
- *	for one list of TCEs. Taking it costs little compared with these
+ *	order of the log's changes. It is held while a bridge forgets TCEs, for
+ *	one list of TCEs in the tables of all PEs, or while at most a table of
+ *	the last level is removed from the log. Taking it costs little compared
+ *	with these
  * @attachments: PEs that may have TCEs of the domain
  */
 struct tce_domain {
@@ -139,8 +143,10 @@ PT_IOMMU_CHECK_DOMAIN(struct tce_domain, only.iommu, domain);
  *	Guarded by the domain's lock
  * @number: Which of the PE's windows that is
  * @link: For each window that walks write, the PE in their list
- * @leaving: The windows are being cleared: nothing may be added. Guarded by the
- *	domain's lock
+ * @leaving: The windows are being cleared, so TCEs are cleared in them and none are
+ *	put. Guarded by the domain's lock
+ * @closing: For each window, whether it has been cleared and is being removed, so
+ *	that its table is not written. Guarded by the domain's lock
  *
  * While a PE changes from one domain to another it has one with both.
  */
@@ -152,6 +158,7 @@ struct tce_attachment {
 	u8 number[TCE_WINDOWS];
 	struct iommu_table_group_link *link[TCE_WINDOWS];
 	bool leaving;
+	bool closing[TCE_WINDOWS];
 };
 
 /**
@@ -179,8 +186,9 @@ struct tce_parent {
  * @node: In the parent's list, guarded by the parent's lock
  * @guest_table: For each window, where in the parent the guest's table is
  * @cpu_order: The tables are in the processor's byte order
- * @lock: One reads the guest's tables at a time. Guards @list
- * @list: TCEs that have been read
+ * @lock: One reads the guest's tables at a time. Guards @guest and @list
+ * @guest: Copied from a guest's table, in its byte order
+ * @list: TCEs that have been made of them
  */
 struct tce_nested {
 	struct iommu_domain domain;
@@ -190,6 +198,7 @@ struct tce_nested {
 	u64 guest_table[TCE_WINDOWS];
 	bool cpu_order;
 	struct mutex lock;	/* see above */
+	u64 guest[SPAPR_TCE_LIST_MAX];
 	struct spapr_tce list[SPAPR_TCE_LIST_MAX];
 };
 

@@ -83,13 +83,17 @@ static long tce_walks_clear_list(struct iommu_table *tbl, unsigned long index,
 
 /*
  * What one PE does not get no PE has. What cannot be cleared then is what the PE
- * had, or what it was to get
+ * had, or what it was to get.
+ *
+ * A PE that leaves may still have what the log has here, and would keep it when the
+ * log changes. So it is cleared, or its pages are kept until the window is gone.
  */
 static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 			       unsigned long npages,
 			       const struct spapr_tce *list)
 {
 	struct tce_walks *walks = to_tce_walks(tbl);
+	u64 iova = (u64)index << tbl->it_page_shift;
 	struct tce_attachment *attachment;
 	struct iommu_table *to;
 	long ret = 0;
@@ -97,7 +101,10 @@ static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 	guard(raw_spinlock_irqsave)(&walks->domain->lock);
 	list_for_each_entry(attachment, &walks->domain->attachments, node) {
 		to = attachment->table[walks->w];
-		if (to && !attachment->leaving)
+		if (attachment->leaving)
+			tce_hypervisor_clear(attachment, walks->w, iova,
+					     npages);
+		else if (to)
 			ret = to->it_ops->put_list(to, index, npages, list);
 		if (ret)
 			break;
@@ -109,8 +116,7 @@ static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 
 	ret = tce_clear_attached(walks, index, npages);
 	if (ret)
-		tce_keep(walks->domain, walks->w,
-			 (u64)index << tbl->it_page_shift, list, npages);
+		tce_keep(walks->domain, walks->w, iova, list, npages);
 	tce_write_log(tbl, index, npages, NULL);
 	return ret ? -EIO : -EBUSY;
 }

@@ -35,7 +35,8 @@ static int tce_check_window(const struct iommu_table_group *group,
 	if (!is_power_of_2(w->size) || w->page_shift > max_page_shift ||
 	    !(group->pgsizes & BIT_ULL(w->page_shift)))
 		return -EINVAL;
-	if (ilog2(w->size) <= w->page_shift ||
+	/* The page table code takes half of the table for a page that is too large */
+	if (ilog2(w->size) <= w->page_shift + 1 ||
 	    ilog2(w->size) > TCE_APERTURE_MAX_LG2)
 		return -EINVAL;
 	if (w->start != (second ? SPAPR_TCE_SECOND_START : group->tce32_start))

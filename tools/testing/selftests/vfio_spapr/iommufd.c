@@ -597,6 +597,28 @@ TEST_F(iommufd, change_windows)
 	EXPECT_EQ(0, reach(self, 0, low, 0) & REACHES);
 }
 
+/* The smallest window */
+TEST_F(iommufd, four_pages)
+{
+	struct hwpt_windows windows = {};
+	const size_t page = self->bed.page;
+	__u64 high;
+
+	ASSERT_EQ(0, cdev_open_bound(&self->cdev[0], self->bed.address[0],
+				     self->iommufd));
+	start_dma(self, 0);
+	two_windows(self, &windows);
+	ASSERT_EQ(2, windows.num_windows);
+	windows.windows[1].size = 4 * page;
+	high = windows.windows[1].start;
+	ASSERT_EQ(0, attach_windows(self, self->ioas[0], &windows));
+	EXPECT_EQ(0, map(self, self->ioas[0], 0, high));
+	EXPECT_EQ(0, map(self, self->ioas[0], 1, high + 3 * page));
+	EXPECT_EQ(-EINVAL, map(self, self->ioas[0], 2, high + 4 * page));
+	EXPECT_EQ(REACHES, reach(self, 0, high, 0));
+	EXPECT_EQ(REACHES, reach(self, 0, high + 3 * page, 1));
+}
+
 /* Windows that no bridge has, one mistake at a time */
 TEST_F(iommufd, wrong_windows)
 {
@@ -622,6 +644,7 @@ TEST_F(iommufd, wrong_windows)
 	WRONG(-EINVAL, bad.windows[0].size = 3 * MiB);
 	WRONG(-EINVAL, bad.windows[0].size = 1ULL << 63);
 	WRONG(-EINVAL, bad.windows[1].size = 1ULL << page_shift());
+	WRONG(-EINVAL, bad.windows[1].size = 2ULL << page_shift());
 	WRONG(-EINVAL, bad.windows[0].page_shift = 0);
 	WRONG(-EINVAL, bad.windows[0].page_shift = 13);
 	WRONG(-EINVAL, bad.windows[0].page_shift = 30);

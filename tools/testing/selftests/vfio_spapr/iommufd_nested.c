@@ -8,6 +8,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/iommufd.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,6 +35,8 @@
 #define TCE_RW		(TCE_READ | TCE_WRITE)
 #define LOW		0
 #define HIGH		1
+#define SLOW		"/sys/module/refuse_tces/parameters/"
+#define UNREADABLE	"/sys/module/unreadable_table/parameters/unreadable"
 
 FIXTURE(nested) {
 	struct testbed bed;
@@ -122,8 +125,20 @@ FIXTURE_SETUP(nested)
 					&self->parent));
 }
 
+static bool write_parameter(const char *name, const char *value)
+{
+	int fd = open(name, O_WRONLY);
+	bool done = fd >= 0 && write(fd, value, strlen(value)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
 FIXTURE_TEARDOWN(nested)
 {
+	write_parameter(SLOW "hold", "-");
+	write_parameter(UNREADABLE, "N");
 	cdev_close_bed(self->cdev, &self->iommufd);
 }
 
@@ -482,6 +497,29 @@ TEST_F(nested, unmap_table)
 	EXPECT_EQ(-EFAULT, allocate(self, &hwpt));
 }
 
+/* Neither can a table whose memory has an error, and the kernel survives that. */
+TEST_F(nested, memory_error)
+{
+	__u32 hwpt;
+
+	put(self, LOW, 1, 1, TCE_RW);
+	ASSERT_EQ(0, start(self));
+	if (!write_parameter(UNREADABLE, "Y"))
+		SKIP(return, "the kernel has no probes");
+	put(self, LOW, 1, 2, TCE_RW);
+	put(self, HIGH, 1, 3, TCE_RW);
+	EXPECT_EQ(-EFAULT, invalidate(self, LOW, 1, 1));
+	EXPECT_EQ(-EFAULT, invalidate(self, LOW, 0, 600));
+	EXPECT_EQ(-EFAULT, invalidate(self, HIGH, 0, 600));
+	EXPECT_EQ(-EFAULT, allocate(self, &hwpt));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
+	ASSERT_TRUE(write_parameter(UNREADABLE, "N"));
+	EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
+	EXPECT_EQ(0, invalidate(self, HIGH, 1, 1));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 2));
+	EXPECT_EQ(REACHES, reach(self, 0, HIGH, 1, 3));
+}
+
 static void drop_second_window(SELF(nested) self)
 {
 	self->windows.num_windows = 1;
@@ -605,6 +643,7 @@ TEST_F(nested, wrong_windows)
 	WRONG(-EINVAL, self->windows.windows[0].size = 0);
 	WRONG(-EINVAL, self->windows.windows[0].size = 3 * MiB);
 	WRONG(-EINVAL, self->windows.windows[0].size = 1ULL << 63);
+	WRONG(-EINVAL, self->windows.windows[1].size = 2 * self->bed.page);
 	WRONG(-EINVAL, self->windows.windows[0].page_shift = 13);
 	WRONG(-EINVAL, self->windows.windows[0].page_shift = 31);
 	WRONG(-EINVAL, self->windows.windows[0].page_shift = ~0U);
@@ -752,6 +791,110 @@ TEST_F(nested, races)
 	EXPECT_EQ(0, invalidate(self, LOW, 0, PAGES));
 	for (i = 0; i < PAGES; i += 5)
 		EXPECT_EQ(REACHES, reach(self, 0, LOW, i, i));
+}
+
+/* --- A hypervisor that takes its time to remove a window */
+
+static void *detach(void *arg)
+{
+	SELF(nested) self = arg;
+
+	return (void *)cdev_detach(&self->cdev[0]);
+}
+
+/* Return true if a window waits to be removed */
+static bool held(void)
+{
+	char count = '0';
+	int fd, tries;
+
+	for (tries = 0; tries < 1000 && count == '0'; tries++) {
+		usleep(10000);
+		fd = open(SLOW "held", O_RDONLY);
+		if (fd < 0 || read(fd, &count, 1) != 1)
+			count = '0';
+		close(fd);
+	}
+	return count != '0';
+}
+
+/*
+ * Detach the device up to the removal of its second window, or just behind that.
+ * Return false if that cannot be held
+ */
+static bool begin_to_leave(SELF(nested) self, bool late, pthread_t *thread)
+{
+	return write_parameter(SLOW "hold_late", late ? "Y" : "N") &&
+	       write_parameter(SLOW "hold", self->bed.address[0]) &&
+	       !pthread_create(thread, NULL, detach, self) && held();
+}
+
+static long leave(pthread_t thread)
+{
+	void *ret;
+
+	write_parameter(SLOW "hold", "-");
+	return pthread_join(thread, &ret) ? -EIO : (long)ret;
+}
+
+/*
+ * The first window, whose turn comes later, does not keep what the guest clears
+ * or replaces and then loses.
+ */
+TEST_F(nested, leaving)
+{
+	pthread_t thread;
+
+	if (!testbed_is_partition())
+		SKIP(return, "no hypervisor");
+	put(self, LOW, 1, 1, TCE_RW);
+	put(self, LOW, 2, 2, TCE_RW);
+	put(self, LOW, 3, 3, TCE_RW);
+	put(self, HIGH, 1, 4, TCE_RW);
+	ASSERT_EQ(0, start(self));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 2, 2));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 3, 3));
+	transcript_mute(1);
+	ASSERT_TRUE(begin_to_leave(self, false, &thread));
+	put(self, LOW, 1, 0, 0);
+	put(self, LOW, 2, 5, TCE_RW);
+	EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
+	EXPECT_EQ(0, invalidate(self, LOW, 2, 1));
+	EXPECT_EQ(0, reach(self, 0, LOW, 1, 1) & REACHES);
+	EXPECT_EQ(0, reach(self, 0, LOW, 2, 2) & REACHES);
+	EXPECT_EQ(0, unmap(self, 0, self->memory_size));
+	EXPECT_EQ(0, reach(self, 0, LOW, 1, 1) & REACHES);
+	EXPECT_EQ(0, reach(self, 0, LOW, 2, 2) & REACHES);
+	EXPECT_EQ(0, reach(self, 0, LOW, 3, 3) & REACHES);
+	EXPECT_EQ(0, leave(thread));
+}
+
+/* A page table is not lost with a window that the hypervisor has removed. */
+TEST_F(nested, left)
+{
+	pthread_t thread;
+
+	if (!testbed_is_partition())
+		SKIP(return, "no hypervisor");
+	put(self, LOW, 1, 1, TCE_RW);
+	put(self, HIGH, 1, 2, TCE_RW);
+	put(self, HIGH, 2, 3, TCE_RW);
+	ASSERT_EQ(0, start(self));
+	EXPECT_EQ(REACHES, reach(self, 0, HIGH, 1, 2));
+	transcript_mute(1);
+	ASSERT_TRUE(begin_to_leave(self, true, &thread));
+	put(self, HIGH, 2, 0, 0);
+	EXPECT_EQ(0, invalidate(self, HIGH, 2, 1));
+	EXPECT_EQ(0, unmap(self, 0, self->memory_size));
+	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, READ_WRITE));
+	EXPECT_EQ(0, invalidate(self, HIGH, 1, 2));
+	EXPECT_EQ(0, leave(thread));
+
+	EXPECT_EQ(0, cdev_attach(&self->cdev[0], self->hwpt));
+	EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
+	EXPECT_EQ(REACHES, reach(self, 0, HIGH, 1, 2));
 }
 
 TEST_HARNESS_MAIN

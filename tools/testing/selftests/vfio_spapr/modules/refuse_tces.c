@@ -3,7 +3,13 @@
  * A hypervisor that does not clear TCEs: while the parameter "refuse" is the
  * address of a PCI device, clearing TCEs of the windows that it has at the time of
  * writing fails and does nothing. "refused" counts these failures.
+ *
+ * And one that removes windows slowly: while the parameter "hold" is the address
+ * of a PCI device, its windows are not removed, or with "hold_late" set they are
+ * and the kernel is not told. "held" counts the windows that wait.
  */
+#include <linux/atomic.h>
+#include <linux/delay.h>
 #include <linux/iommu.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -14,6 +20,14 @@
 
 static unsigned int refused;
 module_param(refused, uint, 0444);
+
+static bool hold_late;
+module_param(hold_late, bool, 0644);
+
+static atomic_t waiting = ATOMIC_INIT(0);
+static bool holding;
+static struct iommu_table_group_ops *group_platform;
+static struct iommu_table_group_ops holding_ops;
 
 static bool refusing;
 static const struct iommu_table_ops *platform;
@@ -53,26 +67,80 @@ static struct pci_dev *find_device(const char *address)
 					   PCI_DEVFN(slot, function));
 }
 
-static int set_refuse(const char *address, const struct kernel_param *kp)
+static void wait(void)
+{
+	atomic_inc(&waiting);
+	while (READ_ONCE(holding))
+		msleep(10);
+	atomic_dec(&waiting);
+}
+
+static long close_window(struct iommu_table_group *table_group,
+			 struct pci_dev *pdev, int num)
+{
+	long ret;
+
+	if (!hold_late)
+		wait();
+	ret = group_platform->close_window(table_group, pdev, num);
+	if (hold_late)
+		wait();
+	return ret;
+}
+
+static void change_group(struct iommu_table_group *table_group)
+{
+	if (table_group->ops == &holding_ops)
+		return;
+	group_platform = table_group->ops;
+	holding_ops = *group_platform;
+	holding_ops.close_window = close_window;
+	table_group->ops = &holding_ops;
+}
+
+/* Set *@on if @address is that of a device, whose PE @change is called for then */
+static int set(const char *address, bool *on,
+	       void (*change)(struct iommu_table_group *table_group))
 {
 	struct pci_dev *pdev = find_device(address);
 	struct iommu_group *group;
 
-	WRITE_ONCE(refusing, pdev);
+	WRITE_ONCE(*on, pdev);
 	if (!pdev)
 		return 0;
 
 	group = iommu_group_get(&pdev->dev);
 	if (group) {
-		change_tables(iommu_group_get_iommudata(group));
+		change(iommu_group_get_iommudata(group));
 		iommu_group_put(group);
 	}
 	pci_dev_put(pdev);
 	return group ? 0 : -ENODEV;
 }
 
+static int set_refuse(const char *address, const struct kernel_param *kp)
+{
+	return set(address, &refusing, change_tables);
+}
+
+static int set_hold(const char *address, const struct kernel_param *kp)
+{
+	return set(address, &holding, change_group);
+}
+
+static int get_held(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%d\n", atomic_read(&waiting));
+}
+
 static const struct kernel_param_ops refuse_ops = { .set = set_refuse };
 module_param_cb(refuse, &refuse_ops, NULL, 0200);
+
+static const struct kernel_param_ops hold_ops = { .set = set_hold };
+module_param_cb(hold, &hold_ops, NULL, 0200);
+
+static const struct kernel_param_ops held_ops = { .get = get_held };
+module_param_cb(held, &held_ops, NULL, 0444);
 
 static int __init refuse_tces_init(void)
 {
