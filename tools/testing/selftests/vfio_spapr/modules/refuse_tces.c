@@ -71,7 +71,7 @@ static void wait(void)
 {
 	atomic_inc(&waiting);
 	while (READ_ONCE(holding))
-		msleep(10);
+		msleep(20);
 	atomic_dec(&waiting);
 }
 
