@@ -38,6 +38,8 @@ CASES = (
     ("not up", "", 125, [], ([], ["(not up)"], [], [])),
     ("an exit status without a reason", "1..1\nok 1 a\n", 3, [],
      (["a"], ["(exit status 3)"], [], [])),
+    ("a name that two have", "1..2\nok 1 a\nnot ok 2 a\n", 1, [],
+     (["a"], ["a", "(a stands 2 times)"], [], [])),
     ("a failure due on base", TWO + "not ok 2 c\n", 1, ["c"],
      (["a.b"], [], [], ["c"])),
     ("a pattern of failures", TWO + "not ok 2 c.d\n", 1, ["c.*"],
@@ -74,7 +76,16 @@ WORDS = (
     ("nothing was said", "", []),
 )
 
-print(f"1..{len(CASES) + len(VARYING) + len(WORDS)}")
+# output, exit status, and what of it fails where nothing may lack
+SKIPPING = (
+    ("nothing but skips", "1..1\nok 1 a # SKIP no device\n", 4,
+     ["(all skipped)"]),
+    ("a test that skips itself", "1..0 # SKIP no device\n", 4,
+     ["(all skipped)"]),
+    ("one skip of two", TWO + "ok 2 c # SKIP no device\n", 0, []),
+)
+
+print(f"1..{len(CASES) + len(VARYING) + len(WORDS) + len(SKIPPING)}")
 failed = 0
 for number, (name, output, status, due, expected) in enumerate(CASES, 1):
     outcome = RUN.Outcome(output, status, due)
@@ -92,6 +103,11 @@ for number, (name, output, status, due, may, expected) in \
 for number, (name, output, expected) in \
         enumerate(WORDS, len(CASES) + len(VARYING) + 1):
     got = RUN.Outcome(output, 1, []).words
+    failed += got != expected
+    print("ok" if got == expected else "not ok", number, "-", name)
+for number, (name, output, status, expected) in \
+        enumerate(SKIPPING, len(CASES) + len(VARYING) + len(WORDS) + 1):
+    got = RUN.Outcome(output, status, [], may_skip=False).failed
     failed += got != expected
     print("ok" if got == expected else "not ok", number, "-", name)
 sys.exit(failed != 0)
