@@ -51,13 +51,6 @@ behind_bridge() {
 	grep -q '^0x0604' "$bridge/class"
 }
 
-nothing_pinned() {
-	echo 1 >/proc/sys/vm/stat_refresh
-	awk '/^nr_foll_pin_acquired / { pages += $2 }
-	     /^nr_foll_pin_released / { pages -= $2 }
-	     END { print pages " pages pinned"; exit pages != 0 }' /proc/vmstat
-}
-
 first=$(cards 0002 | head -n 1)
 second=$(cards 0002 | tail -n 1)
 third=$(cards 0001)

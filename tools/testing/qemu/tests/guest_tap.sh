@@ -5,12 +5,15 @@
 
 . /tap.sh
 
-# take_over FILE: lines of TAP that a guest wrote become the test's own
+# take_over FILE [GUEST]: lines of TAP that a guest wrote become the test's own,
+# those of one of several guests with its name
 take_over() {
-	awk -v number=$tap_count '
+	awk -v number=$tap_count -v guest="${2:+$2: }" '
 		/^1\.\./ { next }
-		sub(/^ok [0-9]+/, "ok " number + 1) ||
-		sub(/^not ok [0-9]+/, "not ok " number + 1) { number++ }
+		sub(/^ok [0-9]+ - /, "ok " number + 1 " - " guest) ||
+		sub(/^not ok [0-9]+ - /, "not ok " number + 1 " - " guest) {
+			number++
+		}
 		{ print }' "$1"
 	tap_count=$((tap_count + $(grep -c -E '^(not )?ok ' "$1")))
 }
@@ -24,6 +27,21 @@ check_guest() {
 	tap_status=$?
 	take_over /tmp/guest.tap
 	check "$tap_name" [ $tap_status = 0 ]
+}
+
+# Pages that are pinned for devices. Processors keep some of what they have counted
+# to themselves until asked
+pinned() {
+	echo 1 >/proc/sys/vm/stat_refresh
+	awk '/^nr_foll_pin_acquired / { pages += $2 }
+	     /^nr_foll_pin_released / { pages -= $2 }
+	     END { print pages }' /proc/vmstat
+}
+
+nothing_pinned() {
+	tap_pages=$(pinned)
+	echo "$tap_pages pages pinned"
+	[ "$tap_pages" = 0 ]
 }
 
 # group_file ADDRESS: the file of a PCI function's IOMMU group

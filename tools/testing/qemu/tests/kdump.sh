@@ -57,10 +57,10 @@ dumping() {
 	check "the kernel for the dump has come up" has_dump
 	check "its memory is filled" fill_memory
 	check "the host's card works in it" address 0002
-	check "... for a hundred packets" echoes
+	check "the host's card echoes a hundred packets" echoes
 	ip link set "$(interface 0002)" down
 	check "the guest's card works in it" address 0001
-	check "... for a hundred packets" echoes
+	check "the guest's card echoes a hundred packets" echoes
 	check "its memory is as it was" sha256sum -c /tmp/sum
 	check "no PE is frozen" no_frozen_pe
 	tap_end

@@ -294,7 +294,7 @@ if distribution; then
 	check "its calls are filtered" sandboxed
 	check "its cgroup may open the card's group" confined \
 		"$(group_file 0001:01:00.0)" "Device or resource busy"
-	check "... and no other device" confined /dev/mem \
+	check "its cgroup may open no other device" confined /dev/mem \
 		"Operation not permitted"
 fi
 check "the guest has an address" wait_for guest_says '^# receiving'
@@ -308,23 +308,23 @@ check "it has been given to VFIO again" driver_is vfio-pci
 wait_for guest_ended
 take_over tmp/guest.1
 check "the guest ended well" grep -qx 0 tmp/guest.2
-check "it is destroyed" virsh destroy guest
+check "the guest is destroyed" virsh destroy guest
 check "the host uses the card again" host_uses_card
 
 memory >tmp/memory.xml
 check "a guest with NUMA and room for memory is defined" define numa yes "$numa"
-check "it starts" virsh start numa
+check "the guest with NUMA starts" virsh start numa
 check "it has an address" wait_for numa_guest_says '^# receiving'
 check "it is given memory" virsh attach-device numa /tmp/memory.xml --live
 check "what QEMU may lock is limited" limited
-check "it is destroyed" virsh destroy numa
+check "the guest with NUMA is destroyed" virsh destroy numa
 
 check "a guest that needs the card unmanaged is defined" define unmanaged no
-check "... and told why it does not start" fails "must be manually detached" \
+check "... and libvirt tells why it does not start" fails "must be manually detached" \
 	start unmanaged
 check "a guest with too low a limit is defined" define limited yes \
 	"<memtune><hard_limit unit='MiB'>256</hard_limit></memtune>"
-check "... and told why it does not start" fails "emory registering failed" \
+check "... and QEMU tells why it does not start" fails "emory registering failed" \
 	start limited
 check "the card is the host's all the same" host_uses_card
 tap_end

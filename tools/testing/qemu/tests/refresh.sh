@@ -130,9 +130,9 @@ check "edits go to the last patch" edit_to_last
 check "or to the one that is named" edit_to_first
 check "a removed file is listed" removal
 check "a commit becomes a patch, and is not woven over" commit_to_folder
-check "and the same comes out again" no_change
+check "with that patch the same comes out again" no_change
 check "a file that a patch adds may grow by another" growing
-check "and the same comes out again" no_change
+check "with what grew the same comes out again" no_change
 check "an edit can be for one base alone" own
-check "and the same comes out again" no_change
+check "with that edit the same comes out again" no_change
 tap_end

@@ -24,19 +24,6 @@ bytes=65536
 block=$bytes
 blocks=64
 
-# wait_for COMMAND...
-wait_for() {
-	waited_until=$(($(now) + patience))
-	until "$@"; do
-		[ "$(now)" -lt "$waited_until" ] || return 1
-		sleep 0.2
-	done
-}
-
-now() {
-	cut -d . -f 1 /proc/uptime
-}
-
 # Lines that a file has, if there is one
 count() {
 	grep -c '' "$1" 2>/dev/null || [ -e "$1" ] || echo 0
@@ -239,12 +226,6 @@ locked() {
 	kib "/proc/$(cat "/guest/$1/pid")/status" VmLck
 }
 
-pinned() {
-	awk '/^nr_foll_pin_acquired / { pages += $2 }
-	     /^nr_foll_pin_released / { pages -= $2 }
-	     END { print pages }' /proc/vmstat
-}
-
 # KiB of free pages that processors keep to themselves, up to a few MiB each
 kept() {
 	awk -v kib="$(kib /proc/self/smaps KernelPageSize | head -n 1)" '
@@ -286,7 +267,7 @@ has_done() {
 	grep -q '^# failed' "/tmp/$1.tap" || [ "$(done_so_far "$1")" -gt "$2" ]
 }
 
-# tell GUEST PIPE WORDS: also when nobody reads there any more
+# tell GUEST PIPE WORDS: also when no process reads there any more
 tell() {
 	echo "$3" 1<>"/guest/$1/$2"
 }
@@ -438,13 +419,6 @@ was_replugged() {
 	[ ! -e "/tmp/$1.stuck" ] && [ -e "/tmp/$1.replugged" ]
 }
 
-# Processors keep some of what they have counted to themselves until asked
-nothing_pinned() {
-	echo 1 >/proc/sys/vm/stat_refresh
-	echo "$(pinned) pages pinned"
-	[ "$(pinned)" = 0 ]
-}
-
 monitors_are_gone() {
 	! pidof qemu-system-ppc64
 }
@@ -481,10 +455,11 @@ both_run "$seconds"
 echo "# replugged $(count /tmp/first.replugged) times and" \
 	"$(count /tmp/second.replugged) times"
 for guest in first second; do
-	take_over /tmp/$guest.tap
+	take_over /tmp/$guest.tap "$guest"
 	check "the $guest guest lost and got back its devices" \
 		was_replugged $guest
-	check "and had as much memory locked each time" all_stayed_locked $guest
+	check "the $guest guest had as much memory locked each time" \
+		all_stayed_locked $guest
 done
 check "both ended well" [ "$first_status.$second_status" = 0.0 ]
 check "no monitor is left" monitors_are_gone

@@ -11,14 +11,15 @@ check() {
 	tap_name=$1
 	shift
 	tap_count=$((tap_count + 1))
-	if "$@" >/tmp/tap.$$ 2>&1; then
+	tap_said=$(mktemp /tmp/tap.XXXXXX)
+	if "$@" >"$tap_said" 2>&1; then
 		echo "ok $tap_count - $tap_name"
 	else
-		sed 's/^/# /' /tmp/tap.$$
+		sed 's/^/# /' "$tap_said"
 		echo "not ok $tap_count - $tap_name"
 		tap_failed=$((tap_failed + 1))
 	fi
-	rm -f /tmp/tap.$$
+	rm -f "$tap_said"
 }
 
 # skip NAME REASON
@@ -27,12 +28,17 @@ skip() {
 	echo "ok $tap_count - $1 # SKIP $2"
 }
 
-# wait_for COMMAND...: until it succeeds; fails after two minutes
+# Seconds since this machine was started
+now() {
+	cut -d . -f 1 /proc/uptime
+}
+
+# wait_for COMMAND...: until it succeeds; fails after $patience seconds, which are
+# two minutes unless the script says otherwise
 wait_for() {
-	tap_tries=600
+	tap_until=$(($(now) + ${patience:-120}))
 	until "$@"; do
-		tap_tries=$((tap_tries - 1))
-		[ $tap_tries -gt 0 ] || return 1
+		[ "$(now)" -lt "$tap_until" ] || return 1
 		sleep 0.2
 	done
 }

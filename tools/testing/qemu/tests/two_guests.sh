@@ -107,11 +107,11 @@ start second 0002 >/tmp/second.tap 2>&1
 status=$?
 take_over /tmp/second.tap
 check "the second guest ended well" [ $status = 0 ]
-check "it was linked to its own group" own_group second "$(group_of 0002)"
+check "the second guest was linked to its own group" own_group second "$(group_of 0002)"
 check "the host takes the second guest's card" host_joins
 wait $first
 status=$?
 take_over /tmp/first.tap
 check "the first guest ended well" [ $status = 0 ]
-check "it was linked to its own group" own_group first "$(group_of 0001)"
+check "the first guest was linked to its own group" own_group first "$(group_of 0001)"
 tap_end
