@@ -49,7 +49,8 @@ dpdk := $S/dpdk.ext4
 libvirt := $S/libvirt.ext4
 newest := $S/qemu-newest.ext4
 kexec := $S/ppc64el/kexec
-emulator := $S/emulator-newest
+emulator := $S/emulator
+emulator_newest := $S/emulator-newest
 drc_release := $S/drc-release
 
 ifeq ($(filter $(MACHINE),$(machines)),)
@@ -75,9 +76,11 @@ needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
 			newest_xics),$(newest)))) \
 	$(if $(filter distro,$(KERNEL)),$(if $(call asked,kdump_default\
 		kdump_large),$(kexec))) \
-	$(if $(filter powernv11,$M),$(emulator)) \
+	$(if $(filter host,$(KERNEL)),$(if $(FULL),\
+		$(if $(call asked,linux_vfio_igb nested_v2),$(emulator)))) \
+	$(if $(filter powernv11,$M),$(emulator_newest)) \
 	$(if $(filter 4k,$(KERNEL)),$(if $(FULL),$(if $(call asked,sriov),\
-		$(emulator) $(newest))))
+		$(emulator_newest) $(newest))))
 # Linux has its own tests of iommufd where iommufd serves POWER
 mock := $(if $(filter host,$(KERNEL)),$(if $(filter 7.3,$(BASE)),\
 	$(if $(call asked,linux_iommufd linux_iommufd_fail_nth linux_kunit),\
@@ -99,7 +102,7 @@ setup:
 	@mkdir -p $(B)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
 		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 \
-		../drc-release ../emulator-newest $(B)
+		../drc-release ../emulator ../emulator-newest $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
 tree: setup
@@ -189,8 +192,12 @@ $(libvirt): tools/build/rootfs | $S/ppc64el/libvirt
 $S/ppc64el/qemu-newest: | setup
 	@tools/build/debian-packages -s sid $@ qemu-system-ppc ipxe-qemu
 
-# Knows powernv11, and igb with its SR-IOV
+# Runs nested guests by H_GUEST_RUN_VCPU, and has igb
 $(emulator): | setup
+	@tools/build/emulator $@
+
+# Knows powernv11, and igb with its SR-IOV
+$(emulator_newest): | setup
 	@tools/build/emulator $@ trixie-backports
 
 $(newest): tools/build/rootfs | $S/ppc64el/qemu-newest
@@ -264,7 +271,7 @@ test-distro:
 ##                    M='MACHINE...', PROFILE=OPERATION, FLUSH=1 with the
 ##                    mitigations on, KEEP=1 takes the last base counts,
 ##                    LINES=1 counts cache lines that processors share instead
-bench: kernel kernel-base rootfs
+bench: kernel kernel-base rootfs $(if $(filter pseries-v2,$M),$(emulator))
 	@tools/build/selftests $(B)
 	@tools/testing/qemu/$(if $(LINES),lines -m '$(M)',bench -m '$(M)' \
 		-p '$(PROFILE)' $(if $(FLUSH),-f) $(if $(KEEP),-b))

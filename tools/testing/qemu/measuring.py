@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 
+from beds import bed
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BUILD = os.path.join(PROJECT, os.environ.get("B") or "build")
@@ -16,9 +18,7 @@ MACHINES = ("powernv8", "powernv9", "powernv10", "pseries")
 KERNELS = ("base", "host")
 SELFTESTS = os.path.join(BUILD, "selftests/kselftest/vfio_spapr")
 NO_FLUSH = "no_rfi_flush no_entry_flush no_uaccess_flush"
-DEVICES = ("-device edu,bus={pci0},addr=1,dma_mask=0xffffffffffffffff "
-           "-device edu,bus={pci0},addr=2,dma_mask=0xffffffffffffffff "
-           "-device edu,bus={pci1},addr=1,dma_mask=0xffffffffffffffff")
+DEVICES = bed("edu")
 LINE = re.compile(r"count (\S+) (\S+) (\d+)$")
 
 

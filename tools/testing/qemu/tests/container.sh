@@ -16,11 +16,11 @@ here=$(dirname "$(realpath "$0")")
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # runs VMLINUX LOG: boots it and runs all programs. powernv9 has all page sizes
 # of its processor, and memory for them.
 runs() {
-	edu=edu,dma_mask=0xffffffffffffffff
 	command="export SEED=${SEED:-1};"
 	set -- "$1" "$2" -s 2 -t 900
 	[ "$MACHINE" != powernv9 ] || set -- "$@" -p -M 10G
@@ -32,10 +32,7 @@ runs() {
 	log=$2
 	shift 2
 	"$here/../boot" -m "$MACHINE" -k "$vmlinux" -l "$log" "$@" \
-		-q "-device $edu,bus={pci0},addr=1" \
-		-q "-device $edu,bus={pci0},addr=2" \
-		-q "-device $edu,bus={pci1},addr=1" \
-		-- sh -c "$command exit \$failed"
+		-q "$EDU" -- sh -c "$command exit \$failed"
 }
 
 same=$(readlink -f "$VMLINUX") && [ "$same" = "$(readlink -f "$PLAIN")" ] &&

@@ -4,19 +4,12 @@
 # linux_vfio_igb.sh
 #
 # Runs Linux's vfio_pci_driver_test on MACHINE with an igb. QEMU has that from 8.0
-# on, so the emulator is Debian's newest, which is fetched into $B/emulator.
+# on, hence the emulator of backports.
 
 here=$(dirname "$(realpath "$0")")
-. "$here/tap.sh"
 program=vfio_pci_driver_test
 
-"$here/../../../build/emulator" "$B/emulator" || {
-	skip $program "no emulator; is the network up?"
-	tap_end
-}
-
-PATH=$B/emulator:$PATH
-set -- -m "$MACHINE" -k "$VMLINUX" -l "$LOG" -t 900 \
+set -- -m "$MACHINE" -k "$VMLINUX" -l "$LOG" -e emulator -t 900 \
 	-a "$here/linux_vfio.sh" -a "$here/tap.sh" \
 	-a "$PROGRAMS/../vfio/$program:/vfio/$program" \
 	-q "-device igb,bus={bus0}"

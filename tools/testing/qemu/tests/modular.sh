@@ -10,7 +10,6 @@
 here=$(dirname "$(realpath "$0")")
 kernel=$B/modular
 . "$here/tap.sh"
-edu=edu,dma_mask=0xffffffffffffffff
 
 # In the order in which they need each other. iommufd needs a table format
 # where it serves devices without an IOMMU, which not every base does.
@@ -44,9 +43,7 @@ program() {
 
 # edus NAME: with the bed "edu", see beds
 edus() {
-	program "" "$1" -q "-device $edu,bus={pci0},addr=1" \
-		-q "-device $edu,bus={pci0},addr=2" \
-		-q "-device $edu,bus={pci1},addr=1"
+	program "" "$1" -q "$EDU"
 	echo "$?" >>"$LOG.status"
 }
 
