@@ -153,7 +153,7 @@ kernel-fuzz: tree $(busybox)
 deb: setup-deb tree
 	@tools/build/deb $(B) alldefconfig \
 		$(B)/linux/arch/powerpc/configs/powernv_defconfig \
-		$(config)/deb.config
+		$(wildcard $(config)/series-$(BASE).config) $(config)/deb.config
 
 setup-deb:
 	@tools/build/setup debhelper dpkg-dev kmod rsync cpio

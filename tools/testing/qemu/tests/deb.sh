@@ -10,11 +10,11 @@ here=$(dirname "$(realpath "$0")")
 . "$here/tap.sh"
 programs=$B/selftests/kselftest/vfio_spapr
 package=$(ls "$B"/deb/linux-image-*_ppc64el.deb)
-edu=edu,dma_mask=0xffffffffffffffff
 load="modprobe -a vfio_iommu_spapr_tce vfio-pci kvm-hv"
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
 
 unpacks() {
 	[ "$(dpkg-deb -f "$package" Architecture)" = ppc64el ] &&
@@ -25,6 +25,14 @@ unpacks() {
 boots() {
 	"$here/../boot" -m "$MACHINE" -k "$kernel" -l "$LOG" -s 2 -t 600 \
 		-a "$dir/lib/modules:/lib/modules" "$@"
+}
+
+# What the series makes possible on this base
+has_options() {
+	options=$here/../config/series-$BASE.config
+	[ ! -e "$options" ] ||
+		! grep '^CONFIG' "$options" |
+			grep -vxF -f "$dir/boot/config-${kernel##*/vmlinux-}"
 }
 
 has_its_release() {
@@ -43,13 +51,11 @@ loads_modules() {
 
 # program NAME: with devices on two buses
 program() {
-	boots -q "-device $edu,bus={pci0},addr=1" \
-		-q "-device $edu,bus={pci0},addr=2" \
-		-q "-device $edu,bus={pci1},addr=1" \
-		-a "$programs/$1" -- sh -c "$load && exec /$1"
+	boots -q "$EDU" -a "$programs/$1" -- sh -c "$load && exec /$1"
 }
 
 check "the package is for ppc64el and unpacks" unpacks
+check "it has the options of the series" has_options
 check "its kernel boots and says its release" has_its_release
 check "VFIO and KVM load from its modules" loads_modules
 check "a device's DMA is a process's" program flow
