@@ -251,9 +251,11 @@ soak: $(kernel) rootfs $(drc_release)
 coverage: kernel-gcov rootfs $(drc_release)
 	@tools/build/selftests $(B) $(B)/gcov
 	@rm -rf $(B)/coverage
-	@COVERAGE=$(B)/coverage/counts tools/testing/qemu/run -k gcov -m '$(M)' \
-		-t '$(T)' -j $(JOBS) >$(B)/coverage.log; tail -n 40 $(B)/coverage.log
-	@tools/testing/qemu/coverage $(if $(M)$(T),,-e)
+	@status=0; COVERAGE=$(B)/coverage/counts tools/testing/qemu/run -k gcov \
+		-m '$(M)' -t '$(T)' -j $(JOBS) >$(B)/coverage.log || status=1; \
+	tail -n 40 $(B)/coverage.log; \
+	tools/testing/qemu/coverage $(if $(M)$(T),,-e) || status=1; \
+	exit $$status
 
 ## make test-deb      boot what make deb makes, on powernv9; FULL=1 on all machines
 test-deb: deb $(busybox)
