@@ -9,6 +9,7 @@ cd "$(dirname "$0")" || exit 1
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # boots STATUS ARG...: boot ends with STATUS; its output is in $dir
 boots() {
@@ -55,13 +56,31 @@ dies() {
 
 # As when this machine runs out of memory
 loses_the_emulator() {
-	boots 126 -q "-name killed.$$" -- sh -c 'echo up; sleep 100' &
+	boots 126 -q "-pidfile $dir/pid" -- sh -c 'echo up; sleep 100' &
 	for _ in $(seq 100); do
 		! grep -q up "$dir/out" || break
 		sleep 1
 	done
-	pkill -KILL -f "^qemu-system-ppc64 .*-name killed.$$"
+	kill -KILL "$(cat "$dir/pid")"
 	wait $! && grep -q 'emulator died: Killed' "$dir/err"
+}
+
+# Its signal ends boot, and with it the emulator
+is_ended() {
+	: >"$dir/out"
+	../boot -m "$MACHINE" -k "$VMLINUX" -l "$dir/log" \
+		-q "-pidfile $dir/ended" -- sh -c 'echo up; sleep 100' \
+		>"$dir/out" 2>&1 &
+	boot=$!
+	for _ in $(seq 100); do
+		! grep -q up "$dir/out" || break
+		sleep 1
+	done
+	emulator=$(cat "$dir/ended") && kill "$boot"
+	wait "$boot"
+	status=$?
+	echo "status $status"
+	[ $status = 143 ] && ! kill -0 "$emulator"
 }
 
 hangs() {
@@ -82,6 +101,7 @@ check "the kernel's messages are in the log" logs_kernel
 check "a WARNING is 126 though the command succeeds" warns
 check "a panic is 126" dies
 check "an emulator that dies is 126" loses_the_emulator
+check "one that is ended takes its emulator along" is_ended
 if [ -e "$leaky" ]; then
 	check "a memory leak is 126" leaks
 else

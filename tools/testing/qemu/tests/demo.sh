@@ -8,6 +8,7 @@ cd "$(dirname "$0")" || exit 1
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
+trap 'exit 1' HUP INT TERM
 
 demo() {
 	../demo "$MACHINE" "$VMLINUX" >"$output" 2>&1

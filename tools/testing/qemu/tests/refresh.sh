@@ -14,6 +14,7 @@ base=$BASE
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # A project of two patches and their tree: an edit, then a file
 prepare() {

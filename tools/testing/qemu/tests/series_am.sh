@@ -11,6 +11,7 @@ linux=${B:=$project/build}/linux
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
 
 tree_of() {
 	git -C "$1" rev-parse "$2^{tree}"
