@@ -25,7 +25,6 @@ from radix_pages import Stub  # noqa: E402
 RESETS = 20
 SECONDS = 300
 SYMBOL = "pnv_opal_tce_kill_early"
-EDU = "-device edu,bus={{{bus}}},addr={addr},dma_mask=0xffffffffffffffff"
 
 
 def addresses_of(vmlinux, symbols):
@@ -84,9 +83,7 @@ def run(command, symbols, disturb):
         argv = [os.path.join(HERE, "boot"), "-m", os.environ["MACHINE"],
                 "-k", vmlinux, "-t", str(SECONDS), "-a", module, "-a",
                 os.path.join(programs, command.split()[0].lstrip("/")),
-                "-l", os.path.join(folder, "log")]
-        for bus, addr in (("pci0", 1), ("pci0", 2), ("pci1", 1)):
-            argv += ["-q", EDU.format(bus=bus, addr=addr)]
+                "-l", os.environ["LOG"], "-q", os.environ["EDU"]]
         argv += ["-q", f"-gdb unix:{folder}/gdb,server=on,wait=off",
                  "-q", f"-monitor unix:{folder}/monitor,server=on,wait=off",
                  "--", "sh", "-c", f"insmod /system_reset.ko && {command}"]
