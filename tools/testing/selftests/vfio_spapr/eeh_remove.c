@@ -6,14 +6,12 @@
  * a PE without devices, but the kernel must survive.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/dma_device.h"
@@ -72,19 +70,8 @@ struct late_op {
 
 static void late_op_create(struct late_op *late)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range.len = page_size(),
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
 	late->op = memory_get(BASE_PAGES, page_size(), PROT_READ | PROT_WRITE);
-	range.range.start = (unsigned long)late->op;
-	late->faults = syscall(SYS_userfaultfd, O_CLOEXEC);
-	VFIO_REQUIRE(late->faults >= 0 &&
-		     !ioctl(late->faults, UFFDIO_API, &api) &&
-		     !ioctl(late->faults, UFFDIO_REGISTER, &range),
-		     "userfaultfd");
+	late->faults = pages_withhold((unsigned long)late->op, page_size());
 }
 
 static void *late_op_run(void *arg)
@@ -98,13 +85,10 @@ static void *late_op_run(void *arg)
 /* Returns when the kernel waits for the argument */
 static void late_op_start(struct late_op *late, int container)
 {
-	struct uffd_msg fault;
-
 	late->container = container;
 	VFIO_REQUIRE(!pthread_create(&late->thread, NULL, late_op_run, late),
 		     "thread");
-	VFIO_REQUIRE(read(late->faults, &fault, sizeof(fault)) == sizeof(fault),
-		     "fault");
+	VFIO_REQUIRE(page_wanted(late->faults), "fault");
 }
 
 static long late_op_finish(struct late_op *late, __u32 op)

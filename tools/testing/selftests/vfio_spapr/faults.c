@@ -4,15 +4,9 @@
  * waits for one keeps no other waiting.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-#include <linux/userfaultfd.h>
 #include <linux/vfio.h>
 
 #include "lib/container.h"
@@ -28,43 +22,9 @@ FIXTURE(faults) {
 	struct vfio_pci pci;
 	struct vfio_iommu_spapr_tce_info info;
 	char *page;		/* whose fault waits for us */
-	int uffd;
+	int withheld;		/* its file */
+	int answer;		/* that ask() has got */
 };
-
-/* A page that is not there before fill() */
-static bool empty_page(SELF(faults) self)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	self->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (self->uffd < 0 || ioctl(self->uffd, UFFDIO_API, &api))
-		return false;
-
-	self->page = memory_get(BASE_PAGES, page_size(),
-				PROT_READ | PROT_WRITE);
-	reg.range.start = (unsigned long)self->page;
-	reg.range.len = page_size();
-
-	return !ioctl(self->uffd, UFFDIO_REGISTER, &reg);
-}
-
-static bool fault_waits(SELF(faults) self)
-{
-	struct pollfd uffd = { .fd = self->uffd, .events = POLLIN };
-
-	return poll(&uffd, 1, WAIT_SECONDS * 1000) == 1;
-}
-
-static bool fill(SELF(faults) self)
-{
-	struct uffdio_zeropage zero = {
-		.range.start = (unsigned long)self->page,
-		.range.len = page_size(),
-	};
-
-	return !ioctl(self->uffd, UFFDIO_ZEROPAGE, &zero);
-}
 
 FIXTURE_SETUP(faults)
 {
@@ -72,8 +32,10 @@ FIXTURE_SETUP(faults)
 
 	if (dma_device_find(0, 0, address))
 		SKIP(return, "no device");
-	if (!empty_page(self))
-		SKIP(return, "no userfaultfd");
+	self->page = memory_get(BASE_PAGES, page_size(),
+				PROT_READ | PROT_WRITE);
+	self->withheld = pages_withhold((unsigned long)self->page,
+					page_size());
 
 	pci_bind(address, "vfio-pci");
 	vfio_pci_open(&self->pci, address, VFIO_SPAPR_TCE_IOMMU);
@@ -83,7 +45,6 @@ FIXTURE_SETUP(faults)
 
 FIXTURE_TEARDOWN(faults)
 {
-	close(self->uffd);
 	vfio_pci_close(&self->pci);
 	munmap(self->page, page_size());
 }
@@ -108,30 +69,28 @@ static void *ask(void *arg)
 	SELF(faults) self = arg;
 	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
 
-	return (void *)(long)ioctl(self->pci.container,
-				   VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info);
+	self->answer = ioctl(self->pci.container,
+			     VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info);
+	return NULL;
 }
 
 TEST_F(faults, map_v1)
 {
-	struct timespec end;
 	pthread_t mapper, asker;
-	void *ret = (void *)-1L;
-	int timeout;
+	bool in_time;
+	void *ret;
 
 	ASSERT_EQ(pthread_create(&mapper, NULL, map_page, self), 0);
-	EXPECT_TRUE(fault_waits(self));
+	EXPECT_TRUE(page_wanted(self->withheld));
 
 	ASSERT_EQ(pthread_create(&asker, NULL, ask, self), 0);
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += WAIT_SECONDS;
-	timeout = pthread_timedjoin_np(asker, &ret, &end);
-	EXPECT_EQ(timeout, 0);
+	in_time = thread_ends(asker, WAIT_SECONDS);
+	EXPECT_TRUE(in_time);
 
-	EXPECT_TRUE(fill(self));
-	if (timeout)
-		ASSERT_EQ(pthread_join(asker, &ret), 0);
-	EXPECT_EQ((long)ret, 0);
+	page_supply(self->withheld, (unsigned long)self->page);
+	if (!in_time)
+		ASSERT_EQ(pthread_join(asker, NULL), 0);
+	EXPECT_EQ(self->answer, 0);
 	ASSERT_EQ(pthread_join(mapper, &ret), 0);
 	EXPECT_EQ((long)ret, 0);
 }
