@@ -138,9 +138,9 @@ static void user_wait_for_callback(int user)
 		usleep(1000);
 }
 
-static void user_let_go(int user)
+static void user_release(int user)
 {
-	int err = user_ioctl(user, EXTERNAL_USER_LET_GO, NULL);
+	int err = user_ioctl(user, EXTERNAL_USER_RELEASE, NULL);
 
 	VFIO_REQUIRE(!err, "release: %d", err);
 }
@@ -640,10 +640,10 @@ TEST_F(external_user, unregister_after_revocation)
 	expect_revoked(_metadata, &self->pci, self->user);
 }
 
-static void *let_go_later(void *arg)
+static void *release_later(void *arg)
 {
 	sleep_ms(DELAY_MS);
-	user_let_go(*(int *)arg);
+	user_release(*(int *)arg);
 	return NULL;
 }
 
@@ -658,7 +658,7 @@ TEST_F(external_user, unregister_waits_for_callback)
 	user_wait_for_callback(self->user);
 	EXPECT_EQ(0, user_report(self->user).calls);
 
-	ASSERT_EQ(0, pthread_create(&later, NULL, let_go_later, &self->user));
+	ASSERT_EQ(0, pthread_create(&later, NULL, release_later, &self->user));
 	user_unregister(self->user);
 	EXPECT_EQ(1, user_report(self->user).calls);
 
@@ -683,7 +683,7 @@ TEST_F(external_user, calls_during_callback)
 	EXPECT_FALSE(unbind.done);
 	EXPECT_EQ(0, user_report(self->user).calls);
 
-	user_let_go(self->user);
+	user_release(self->user);
 	background_join(&unbind);
 	EXPECT_EQ(1, user_report(self->user).calls);
 	EXPECT_EQ(-EINVAL, __vfio_group_unset_container(self->pci.group));

@@ -36,7 +36,7 @@ struct test_user {
 	/* Good while registered and not revoked */
 	struct iommu_group *iommu_group;
 	struct external_user_callback callback;
-	struct completion let_go;
+	struct completion released;
 
 	/* Protects what ioctls and callback use */
 	spinlock_t report_lock;
@@ -91,7 +91,7 @@ static void test_user_revoke(struct vfio_external_user *user)
 	if (t->callback.delay_ms)
 		msleep(t->callback.delay_ms);
 	if (t->callback.hold)
-		wait_for_completion(&t->let_go);
+		wait_for_completion(&t->released);
 	owned = t->iommu_group &&
 		iommu_group_dma_owner_claimed(t->iommu_group);
 
@@ -211,8 +211,8 @@ static long test_ioctl(struct file *filep, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case EXTERNAL_USER_REPORT:
 		return test_user_report(t, uarg);
-	case EXTERNAL_USER_LET_GO:
-		complete(&t->let_go);
+	case EXTERNAL_USER_RELEASE:
+		complete(&t->released);
 		return 0;
 	}
 
@@ -247,7 +247,7 @@ static int test_open(struct inode *inode, struct file *filep)
 
 	t->user.revoke = test_user_revoke;
 	mutex_init(&t->lock);
-	init_completion(&t->let_go);
+	init_completion(&t->released);
 	spin_lock_init(&t->report_lock);
 	filep->private_data = t;
 	return 0;
@@ -258,7 +258,7 @@ static int test_release(struct inode *inode, struct file *filep)
 	struct test_user *t = filep->private_data;
 
 	/* A program that has died cannot release the group any more. */
-	complete_all(&t->let_go);
+	complete_all(&t->released);
 	test_user_put(t);
 	kfree(t);
 	return 0;

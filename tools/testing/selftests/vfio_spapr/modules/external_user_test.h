@@ -24,12 +24,12 @@
 #define EXTERNAL_USER_UNREGISTER	_IO('X', 4)
 #define EXTERNAL_USER_REPORT		_IOR('X', 5, struct external_user_report)
 /* Ends the wait of a callback that was asked to hold; once for each. */
-#define EXTERNAL_USER_LET_GO		_IO('X', 6)
+#define EXTERNAL_USER_RELEASE		_IO('X', 6)
 
 /* What the callback does, in this order. */
 struct external_user_callback {
 	__u32 delay_ms;		/* sleeps so long */
-	__u32 hold;		/* waits for EXTERNAL_USER_LET_GO */
+	__u32 hold;		/* waits for EXTERNAL_USER_RELEASE */
 	__u32 put;		/* puts the group */
 };
 
