@@ -13,8 +13,6 @@
 #define E1000E_DEVICE	0x10d3
 
 #define E1000E_REGISTERS	0	/* BAR */
-#define E1000E_MSIX_TABLE	3	/* BAR, from its start */
-#define E1000E_VECTORS		5	/* of MSI-X */
 
 extern const struct dma_device_ops e1000e_ops;
 

@@ -140,7 +140,8 @@ bool kvm_ppc_has_pr(void)
 	return kvm_ppc_has(KVM_VM_PPC_PR);
 }
 
-bool kvm_ppc_has_radix(void)
+/* Whether guests can have the radix MMU, which is the host's then */
+static bool kvm_ppc_has_radix(void)
 {
 	return ioctl(kvm_ppc_dev(), KVM_CHECK_EXTENSION,
 		     KVM_CAP_PPC_MMU_RADIX) > 0;
@@ -387,11 +388,6 @@ bool kvm_ppc_answered(const struct kvm_ppc_vcpu *vcpu, unsigned int n)
 	return !vcpu->handed && !vcpu->mangled;
 }
 
-int __kvm_ppc_loop(struct kvm_ppc_vcpu *vcpu, unsigned int n)
-{
-	return kvm_ppc_run(vcpu, n, ~0ul);
-}
-
 /* Ends KVM_RUN, nothing else */
 static void kvm_ppc_wake(int signal)
 {
@@ -401,7 +397,7 @@ static void *kvm_ppc_spin_run(void *arg)
 {
 	struct kvm_ppc_spin *spin = arg;
 
-	spin->ret = __kvm_ppc_loop(spin->vcpu, spin->n);
+	spin->ret = kvm_ppc_run(spin->vcpu, spin->n, ~0ul);
 	return NULL;
 }
 

@@ -117,9 +117,6 @@ struct kvm_ppc_vm {
 bool kvm_ppc_has_hv(void);
 bool kvm_ppc_has_pr(void);
 
-/* Whether guests can have the radix MMU, which is the host's then */
-bool kvm_ppc_has_radix(void);
-
 /* Set for guests with the hash MMU where radix is the rule */
 extern bool kvm_ppc_hash;
 
@@ -165,18 +162,12 @@ void kvm_ppc_calls(struct kvm_ppc_vcpu *vcpu, struct kvm_ppc_call *calls,
  */
 bool kvm_ppc_answered(const struct kvm_ppc_vcpu *vcpu, unsigned int n);
 
-/*
- * Makes the first @n hypercalls of the vCPU's own table for ever, or until
- * *@stop is set, without leaving the guest in between.
- */
-int __kvm_ppc_loop(struct kvm_ppc_vcpu *vcpu, unsigned int n);
-
 /**
  * struct kvm_ppc_spin - a vCPU in a thread of its own that makes hypercalls
- *	for ever
+ *	for ever, or until *@stop is set, without leaving the guest in between
  * @vcpu:	the vCPU, its table filled in
  * @n:		hypercalls in the table
- * @ret:	what __kvm_ppc_loop() returned
+ * @ret:	as __kvm_ppc_calls()
  */
 struct kvm_ppc_spin {
 	struct kvm_ppc_vcpu *vcpu;

@@ -14,6 +14,10 @@
 
 #define GUEST_TABLES_SIZE	(8 << 20)
 #define SPIN_TCES		16
+#define SPIN_CALLS		(SPIN_TCES + 3)
+/* What no hypercall returns, and how long the vCPU may take for a round */
+#define SPIN_NO_ANSWER		0x5e5e5e5e
+#define SPIN_SECONDS		60
 
 void linked_variant(struct linked *l, int *argc, char **argv)
 {
@@ -181,7 +185,8 @@ static void open_nested(struct linked *l, bool pr, size_t mem_size)
 	start_nested(l);
 }
 
-int linked_file(const struct linked *l)
+/* What KVM's VFIO device knows the device by: the group's file, or its own */
+static int linked_file(const struct linked *l)
 {
 	return l->nested ? l->cdev.file : l->bed.group[0];
 }
@@ -465,6 +470,25 @@ unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
 			 scratch_bus ? kvm_ppc_mem(&l->vm, scratch) : NULL);
 }
 
+/* The last of the vCPU's hypercalls is answered once more */
+static void spin_once(struct linked *l)
+{
+	volatile __s64 *ret = &l->vm.vcpus[1].calls[SPIN_CALLS - 1].ret;
+	unsigned int ms;
+
+	*ret = SPIN_NO_ANSWER;
+	for (ms = 0; *ret == SPIN_NO_ANSWER && ms < SPIN_SECONDS * 1000; ms++)
+		usleep(1000);
+	VFIO_REQUIRE(*ret != SPIN_NO_ANSWER, "the second vCPU stands still");
+}
+
+void linked_spin_round(struct linked *l)
+{
+	/* The first may have been at its end */
+	spin_once(l);
+	spin_once(l);
+}
+
 void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
 		 __u64 ioba, __u64 gpa, __u64 list)
 {
@@ -491,6 +515,7 @@ void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
 		.nr = H_STUFF_TCE, .arg = { liobn, at, 0, SPIN_TCES },
 	};
 	kvm_ppc_spin_start(s, vcpu, n);
+	linked_spin_round(l);
 }
 
 void linked_close(struct linked *l)

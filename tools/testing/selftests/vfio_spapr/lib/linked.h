@@ -111,9 +111,10 @@ void linked_slot(struct linked *l, unsigned int slot, __u64 gpa, size_t size);
  */
 __u64 linked_window(struct linked *l, unsigned int page_shift, __u64 size);
 
-/* What KVM's VFIO device knows the device by: the group's file, or its own */
-int linked_file(const struct linked *l);
-/* The same for the second group */
+/*
+ * What KVM's VFIO device knows the second group's device by: the group's file, or
+ * its own
+ */
 int linked_other_file(const struct linked *l);
 
 /* Have that file in KVM's VFIO device, and no more: 0 or -errno */
@@ -189,7 +190,7 @@ unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
 
 /**
  * linked_spin() - Start a vCPU that makes every kind of hypercall without end
- * @l: the guest; it is its second vCPU
+ * @l: the guest; it is its second vCPU, and has made each of them on return
  * @s: for kvm_ppc_spin_stop()
  * @liobn: of the table
  * @ioba: offset in the default window of the 16 TCEs that it changes
@@ -198,6 +199,9 @@ unsigned int linked_reach(struct linked *l, __u64 bus, __u64 gpa,
  */
 void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
 		 __u64 ioba, __u64 gpa, __u64 list);
+
+/* Waits until that vCPU has made each of its hypercalls once more, from now on */
+void linked_spin_round(struct linked *l);
 
 /* Ends all of it in the order that a monitor would, and frees the memory */
 void linked_close(struct linked *l);

@@ -260,7 +260,7 @@ bool pci_comes_back(const char *address)
 	return tries;
 }
 
-int __pci_iommu_group(const char *address)
+static int __pci_iommu_group(const char *address)
 {
 	char name[32];
 	int err = __pci_link(address, "iommu_group", name, sizeof(name));

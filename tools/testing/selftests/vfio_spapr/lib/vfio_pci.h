@@ -78,7 +78,6 @@ void pci_rescan(void);
 bool pci_comes_back(const char *address);
 
 /* Number of the function's IOMMU group: the name under /dev/vfio. */
-int __pci_iommu_group(const char *address);
 int pci_iommu_group(const char *address);
 
 /* The vendor ID as the host reads it; ones while a reset keeps it out */
