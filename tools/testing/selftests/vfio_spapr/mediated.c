@@ -654,7 +654,7 @@ static void *unmap_other(void *arg)
 }
 
 /* While a device waits for a page, other mappings of the container change */
-TEST_F_TIMEOUT(mediated, withheld_page, 60)
+TEST_F(mediated, withheld_page)
 {
 	for (int copies = 0; copies < 2; copies++) {
 		void *page = mmap(NULL, self->page, PROT_READ | PROT_WRITE,

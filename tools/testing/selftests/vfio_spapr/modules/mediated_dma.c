@@ -40,7 +40,7 @@ struct engine {
 	struct list_head ranges;
 	struct mediated_dma_manners manners;
 	struct mediated_dma_report report;
-	struct delayed_work let_go;
+	struct delayed_work drop;
 	/* What the delayed work unpins: all that it was asked for */
 	u64 first, last;
 };
@@ -81,10 +81,10 @@ static void forget_all(struct engine *engine)
 	}
 }
 
-static void engine_let_go(struct work_struct *work)
+static void engine_drop(struct work_struct *work)
 {
 	struct engine *engine = container_of(to_delayed_work(work),
-					     struct engine, let_go);
+					     struct engine, drop);
 
 	guard(mutex)(&engine->lock);
 	drop_all(engine, engine->first, engine->last);
@@ -107,7 +107,7 @@ static void engine_dma_unmap(struct vfio_device *vdev, u64 bus, u64 size)
 	engine->first = bus;
 	engine->last = bus + size - 1;
 	if (delay)
-		schedule_delayed_work(&engine->let_go, delay);
+		schedule_delayed_work(&engine->drop, delay);
 	else
 		drop_all(engine, engine->first, engine->last);
 }
@@ -398,7 +398,7 @@ static void engine_close(struct vfio_device *vdev)
 {
 	struct engine *engine = to_engine(vdev);
 
-	cancel_delayed_work_sync(&engine->let_go);
+	cancel_delayed_work_sync(&engine->drop);
 	guard(mutex)(&engine->lock);
 	if (engine->manners.litters)
 		forget_all(engine);
@@ -412,7 +412,7 @@ static int engine_init(struct vfio_device *vdev)
 
 	mutex_init(&engine->lock);
 	INIT_LIST_HEAD(&engine->ranges);
-	INIT_DELAYED_WORK(&engine->let_go, engine_let_go);
+	INIT_DELAYED_WORK(&engine->drop, engine_drop);
 	return 0;
 }
 
