@@ -134,7 +134,6 @@ static long start(SELF(iommufd_link) self)
 		ret = -EPROTO;
 	if (!ret)
 		spin(self);
-	usleep(50 * 1000);
 	return ret;
 }
 
@@ -1056,6 +1055,10 @@ TEST_F(iommufd_link, unlinked_at_work)
 	ASSERT_EQ(0, link_table(self));
 	kvm_ppc_spin_start(&self->s, vcpu, 2);
 	self->spins = true;
+	/* The first of the lists has been put */
+	for (i = 0; !view[last] && i < 60 * 1000; i++)
+		usleep(1000);
+	ASSERT_NE(0, view[last]);
 	transcript_mute(1);
 	for (i = 0; i < 30; i++) {
 		usleep(10 * 1000);
