@@ -10,7 +10,7 @@
  *
  * in host user space, in a guest's code, nested or not. Counted is what the
  * whole machine executes meanwhile, firmware and real mode included; so it is
- * run with one CPU, and whoever measures repeats and takes the minimum.
+ * run with one CPU, and a measurement is the least of several runs.
  *
  *	-plugin count.so,out=FILE[,profile=FILE]
  *
@@ -54,7 +54,7 @@ static uint64_t executed(void)
 }
 #endif
 
-/* A block of translated code; found again by address when translated anew */
+/* A block of translated code; found again by address when translated once more */
 struct block {
 	struct block *next;
 	uint64_t address;

@@ -4,7 +4,7 @@
  *
  * Files are kept in slots. Two threads may use one slot at a time: a file is
  * opened into an empty slot and taken out to be closed by atomic exchange, so
- * nobody closes a number that has been given to another file meanwhile.
+ * no number is closed that has been given to another file meanwhile.
  *
  * User memory for DMA, the arena, is never touched by this program itself, as
  * calls unmap it; the guest's code and its lists lie elsewhere.
@@ -671,7 +671,7 @@ static int do_device(struct picks *p)
 
 	if (name < MISSES)
 		return device(d) < 0 ? -1 : 0;
-	/* Of another group, or nobody's name */
+	/* Of another group, or the name of no device */
 	fd = call(group(pick(p) % GROUPS), VFIO_GROUP_GET_DEVICE_FD,
 		  (void *)(name & 1 ? device_name(d) : "0000:ff:1f.7"));
 	return fd < 0 ? -1 : close(fd);
@@ -683,8 +683,8 @@ static int do_device_close(struct picks *p)
 }
 
 /*
- * The driver leaves its device, and with it the group goes away under whoever
- * has it; not while the device is open, for which the driver would wait, be it
+ * The driver leaves its device, and with it the group goes away under the process
+ * that has it; not while the device is open, for which the driver would wait, be it
  * in the process that has forked this one.
  */
 static int do_rebind(struct picks *p)
