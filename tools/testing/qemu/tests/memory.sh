@@ -16,6 +16,9 @@
 # shellcheck disable=SC2317 # functions that check() calls
 . /tap.sh
 
+# Seconds: a guest boots in less, also on a busy machine
+patience=300
+
 # In the guest
 
 kib() {
@@ -100,7 +103,6 @@ state() {
 		awk '/^VmRSS/ && $2 >= 524288 { print "memory" }' \
 			"/proc/$pid/status" ;;
 	esac
-	[ ! -e "/proc/$pid" ] || echo alive
 	guest-links | grep . >/dev/null && echo linked
 }
 
@@ -111,11 +113,14 @@ monitor_has() {
 	grep -q "$1" /guest/guest/monitor
 }
 
+# said WORDS: by the guest
+said() {
+	grep -q "^# $1" /tmp/guest.tap
+}
+
 # add MEMORY CARD
 add() {
-	until grep -q '^# waiting' /tmp/guest.tap; do
-		sleep 0.2
-	done
+	wait_for said "waiting" || return
 	{
 		[ -z "$2" ] ||
 			echo "device_add vfio-pci,id=dev1,host=$2,rombar=0"
@@ -124,11 +129,6 @@ add() {
 	} >/guest/guest/monitor.in
 	[ -z "$2" ] || wait_for monitor_has 'id "dev1"' && echo "card"
 } 2>/dev/null
-
-# said WORDS: by the guest
-said() {
-	grep -q "^# $1" /tmp/guest.tap
-}
 
 # balloon LESS MORE: what the guest may have, in MiB
 balloon() {
@@ -179,6 +179,7 @@ for kind; do
 		run thp
 		check "thp: it had that memory" gets thp memory ;;
 	added)
+		: >/tmp/guest.tap
 		add 512M "" >/dev/null &
 		# A kernel without NUMA makes its 64-bit window as large as its
 		# memory is, and then takes none that the window does not reach
@@ -191,6 +192,7 @@ for kind; do
 	large)
 		card=$(other_card)
 		give_to_vfio "$card"
+		: >/tmp/guest.tap
 		add 1G "$card" >/tmp/large.added &
 		run large -m 1G,slots=1,maxmem=128G \
 			-q "-global spapr-pci-host-bridge.pgsz=0x1000"

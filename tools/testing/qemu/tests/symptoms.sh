@@ -80,9 +80,7 @@ start() {
 	mkfifo /tmp/monitor
 	as_root "$@" </tmp/monitor >/tmp/other &
 	exec 3>/tmp/monitor
-	until grep -q "(qemu)" /tmp/other; do
-		sleep 0.5
-	done
+	wait_for grep -q "(qemu)" /tmp/other
 }
 
 stop() {

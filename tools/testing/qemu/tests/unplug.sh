@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The monitor asks for the network card while the guest receives over it, the
-# guest lets go, and the card works for the host again. Nothing of the guest's
+# guest releases it, and the card works for the host again. Nothing of the guest's
 # mappings may be left to disturb that, and the guest lives on.
 #
 # shellcheck disable=SC2317 # functions that check() calls
@@ -22,11 +22,11 @@ busy_card() {
 }
 
 # The hypervisor's request arrives as an interrupt that nothing else uses
-asked_to_let_go() {
+asked_to_release() {
 	grep 'RAS_HOTPLUG' /proc/interrupts | grep -q -v -E '^ *[0-9]+: +0 '
 }
 
-let_go() {
+release() {
 	drc=$(readlink -f /sys/class/net/eth0/device/of_node)/ibm,my-drc-index
 	cp "$drc" /tmp/drc &&
 	echo 1 >/sys/class/net/eth0/device/remove &&
@@ -37,9 +37,9 @@ in_guest() {
 	check "the guest has an address over the card" address
 	check "it receives over the card" busy_card
 	echo "# receiving"
-	check "the guest is asked to let go while it receives" \
-		wait_for asked_to_let_go
-	check "the guest lets go" let_go
+	check "the guest is asked to release it while it receives" \
+		wait_for asked_to_release
+	check "the guest releases it" release
 	check "the card has gone from the guest" [ ! -e /sys/class/net/eth0 ]
 	tap_end
 }
@@ -53,7 +53,7 @@ has_group() {
 	return 1
 }
 
-monitor_has_let_go() {
+monitor_has_no_group() {
 	! has_group
 }
 
@@ -61,7 +61,7 @@ monitor_has_let_go() {
 on_host() {
 	card=$(basename /sys/bus/pci/drivers/vfio-pci/0001:*)
 	check "the monitor has no group open any more" \
-		wait_for monitor_has_let_go
+		wait_for monitor_has_no_group
 	check "the host's driver takes the card" back_to_host "$card"
 	check "the host has an address over the card" address
 }
