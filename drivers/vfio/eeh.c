@@ -24,7 +24,8 @@ static const int eeh_option[] = {
  * @err: the error of VFIO_EEH_PE_INJECT_ERR, read for that one only
  *
  * Context: may sleep for seconds. A reset only tries to take the device locks of
- * the PE, so the caller may hold what is taken below these.
+ * the PE and PCI's rescan-remove lock, so the caller may hold what is taken below
+ * these.
  *
  * Return: 0, or VFIO_EEH_PE_STATE_* for VFIO_EEH_PE_GET_STATE; -EINVAL if there
  * is no such operation or error, or what the platform answers.

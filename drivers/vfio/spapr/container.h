@@ -47,8 +47,8 @@ struct tce_pins {
 /**
  * struct tce_container - what VFIO calls iommu_data
  * @eeh_lock: held over an operation on the PE of a group, and while a group
- *	leaves. Taken below device locks, for which an EEH operation of a user
- *	never waits, and before @lock.
+ *	leaves. Taken below device locks and PCI's rescan-remove lock, for which
+ *	an EEH operation of a user never waits, and before @lock.
  * @lock: protects all other members
  * @v2: the container is of type VFIO_SPAPR_TCE_v2_IOMMU
  * @enabled: DMA may be mapped: v1 between ENABLE and DISABLE, v2 since the first

@@ -90,10 +90,13 @@ long tce_eeh_op(struct tce_container *container, void __user *arg)
 /* End the reset that the user of a group leaves behind, if there is one */
 void tce_eeh_leave(struct tce_container *container, struct iommu_group *group)
 {
-	struct eeh_pe *pe __free(eeh_pe_put) = eeh_iommu_group_to_pe(group);
-
 	lockdep_assert_held(&container->eeh_lock);
 
+	/* Only mediated devices */
+	if (!iommu_group_get_iommudata(group))
+		return;
+
+	struct eeh_pe *pe __free(eeh_pe_put) = eeh_iommu_group_to_pe(group);
 	if (pe)
 		eeh_pe_user_left(pe);
 }

@@ -470,7 +470,7 @@ void spapr_mem_init(struct mm_struct *mm)
  * @mm: the process
  *
  * All registrations have been given back and all windows closed, because both
- * hold a reference on @mm.
+ * hold a reference on @mm. A window that is kept for good holds it for good.
  *
  * Context: any that frees an mm; may not sleep.
  */

@@ -30,6 +30,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include <asm/spapr_tce.h>
@@ -418,9 +419,14 @@ long spapr_tce_window_detach(struct spapr_tce_window *window,
 void spapr_tce_window_put_table(struct spapr_tce_window *window,
 				struct iommu_table *tbl)
 {
-	/* Freed, it would be memory that a device reaches */
-	if (window->stuck)
+	/*
+	 * Freed, it would be memory that a device reaches. The window may get
+	 * another table, which goes when it is taken from the group.
+	 */
+	if (window->stuck) {
+		window->stuck = window->lost;
 		return;
+	}
 
 	/* What could not be cleared has gone with the table */
 	WRITE_ONCE(window->lost, false);
@@ -449,7 +455,12 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 	trace_spapr_tce_window_close(window);
 	WARN_ON_ONCE(!window->drained || !list_empty(&window->groups));
 	if (window->lost && window->stuck) {
-		/* Registered memory goes on asking the window, and stays pinned */
+		/*
+		 * Registered memory goes on asking the window, and stays pinned,
+		 * so what names it must not go with the process
+		 */
+		if (mem)
+			mmgrab(mem->mm);
 		pr_warn("a device may reach memory of a closed DMA window\n");
 		return;
 	}

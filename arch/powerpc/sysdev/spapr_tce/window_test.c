@@ -370,8 +370,10 @@ static void test_unset_fails(struct kunit *test)
 static void test_stuck(struct kunit *test)
 {
 	struct hv_test hv;
+	int held;
 
 	hv_begin(test, &hv);
+	held = atomic_read(&hv.mem->mm->mm_count);
 	hv.fake->put_error = -EIO;
 	KUNIT_EXPECT_EQ(test, hv_map(&hv, 0), -EIO);
 
@@ -379,6 +381,9 @@ static void test_stuck(struct kunit *test)
 	close_attached(test, &hv, -EREMOTEIO);
 	KUNIT_EXPECT_FALSE(test, fake_freed);
 	KUNIT_ASSERT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), -EBUSY);
+	/* The window outlives its owner's reference on the process */
+	KUNIT_ASSERT_EQ(test, atomic_read(&hv.mem->mm->mm_count), held + 1);
+	mmdrop(hv.mem->mm);
 	spapr_mem_release(hv.mem, hv.region);
 	spapr_mem_reap(hv.mem);
 	KUNIT_EXPECT_PTR_EQ(test, spapr_mem_find(hv.mem, hv.ua,
@@ -391,6 +396,20 @@ static void test_stuck(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, fake_freed);
 	KUNIT_EXPECT_NULL(test, spapr_mem_find(hv.mem, hv.ua,
 					       HV_PAGES * PAGE_SIZE));
+}
+
+/* A window without TCEs whose table stays gets another, which goes again */
+static void test_stuck_table(struct kunit *test)
+{
+	struct hv_test hv;
+
+	hv_begin(test, &hv);
+	hv.window->stuck = true;
+	spapr_tce_window_put_table(hv.window, hv.window->tbl);
+	KUNIT_EXPECT_FALSE(test, fake_freed);
+	close_attached(test, &hv, 0);
+	KUNIT_EXPECT_TRUE(test, fake_freed);
+	KUNIT_EXPECT_EQ(test, spapr_mem_unregister(hv.mem, hv.region), 0);
 }
 
 /* A window on a guest's memory, of one page */
@@ -733,6 +752,7 @@ static struct kunit_case window_cases[] = {
 	KUNIT_CASE(test_lost),
 	KUNIT_CASE(test_unset_fails),
 	KUNIT_CASE(test_stuck),
+	KUNIT_CASE(test_stuck_table),
 	KUNIT_CASE(test_forget_fails),
 	KUNIT_CASE(test_put_again),
 	KUNIT_CASE(test_exchange),
