@@ -111,7 +111,6 @@ TEST_F_TIMEOUT(eeh_unbind, while_reset, 100)
 		vfio_pci_close(&self->pci);
 		pci_bind(self->address, "vfio-pci");
 	}
-
 }
 
 /* With the device open the resets go on until the user closes it. */
@@ -212,13 +211,25 @@ static void *reset_once(void *arg)
 	return NULL;
 }
 
-/* Wait for a reset, a second here, to begin or, before it was seen, to end. */
-static bool reset_seen(struct resets *resets, const char *address, __u16 id)
+/* Begin a reset, and wait until it is held or, before that was seen, over. */
+static bool reset_begin(struct resets *resets, const char *address)
 {
+	const __u16 id = pci_vendor(address);
+
+	resets->end = false;
+	resets->done = 0;
+	VFIO_REQUIRE(!pthread_create(&resets->thread, NULL, reset_once, resets),
+		     "thread");
 	/* The configuration space is blocked first, then the reset is held */
 	while (pci_vendor(address) == id && !resets->end)
 		usleep(1000);
-	return !resets->end;
+	if (!resets->end)
+		return true;
+
+	pthread_join(resets->thread, NULL);
+	VFIO_REQUIRE(resets->done, "reset");
+	eeh_op(resets->container, VFIO_EEH_PE_RESET_DEACTIVATE);
+	return false;
 }
 
 /* The next user of a PE must not see a reset that the former one asked for. */
@@ -233,12 +244,8 @@ TEST_F_TIMEOUT(eeh_unbind, leaves_after_reset, 100)
 		SKIP(return, "no EEH");
 	resets.container = self->pci.container;
 	do {
-		eeh_op(resets.container, VFIO_EEH_PE_RESET_DEACTIVATE);
-		resets.end = false;
-		VFIO_REQUIRE(!pthread_create(&resets.thread, NULL, reset_once,
-					     &resets), "thread");
-	} while (!reset_seen(&resets, self->address, id) &&
-		 !pthread_join(resets.thread, NULL));
+		ASSERT_EQ(id, pci_vendor(self->address));
+	} while (!reset_begin(&resets, self->address));
 
 	EXPECT_EQ(0, ioctl(self->pci.group, VFIO_GROUP_UNSET_CONTAINER));
 	/* Its thread is on the way back to user space, which takes no time */
@@ -247,7 +254,7 @@ TEST_F_TIMEOUT(eeh_unbind, leaves_after_reset, 100)
 	EXPECT_EQ(id, pci_vendor(self->address));
 
 	pthread_join(resets.thread, NULL);
-	EXPECT_NE(0, resets.done);
+	EXPECT_EQ(1, resets.done);
 }
 
 TEST_HARNESS_MAIN
