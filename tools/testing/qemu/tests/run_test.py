@@ -40,6 +40,8 @@ CASES = (
      (["a"], ["(exit status 3)"], [], [])),
     ("a name that two have", "1..2\nok 1 a\nnot ok 2 a\n", 1, [],
      (["a"], ["a", "(a stands 2 times)"], [], [])),
+    ("skips have no names", "1..2\nok 1 # SKIP x\nok 2 # SKIP y\n", 4, [],
+     ([], [], ["", ""], [])),
     ("a failure due on base", TWO + "not ok 2 c\n", 1, ["c"],
      (["a.b"], [], [], ["c"])),
     ("a pattern of failures", TWO + "not ok 2 c.d\n", 1, ["c.*"],
