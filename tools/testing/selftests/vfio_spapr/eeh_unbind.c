@@ -111,6 +111,12 @@ TEST_F_TIMEOUT(eeh_unbind, while_reset, 100)
 		vfio_pci_close(&self->pci);
 		pci_bind(self->address, "vfio-pci");
 	}
+
+	/* The next user can do the same */
+	vfio_pci_open_group(&self->pci, self->address,
+			    VFIO_SPAPR_TCE_v2_IOMMU);
+	EXPECT_EQ(0, eeh_op(self->pci.container, VFIO_EEH_PE_RESET_DEACTIVATE));
+	EXPECT_EQ(0, eeh_op(self->pci.container, VFIO_EEH_PE_CONFIGURE));
 }
 
 /* With the device open the resets go on until the user closes it. */

@@ -92,11 +92,8 @@ static bool given(SELF(kept) self)
 static void refuse(SELF(kept) self, bool refuse)
 {
 	const char *device = refuse ? self->bed.address[0] : "-";
-	int fd = open(REFUSE, O_WRONLY);
 
-	VFIO_REQUIRE(fd >= 0 && write(fd, device, strlen(device)) > 0,
-		     "refuse_tces");
-	close(fd);
+	VFIO_REQUIRE(!file_write(REFUSE, device), "refuse_tces");
 }
 
 static long map(SELF(kept) self, const void *memory, __u64 iova)

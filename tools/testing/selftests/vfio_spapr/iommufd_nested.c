@@ -125,20 +125,10 @@ FIXTURE_SETUP(nested)
 					&self->parent));
 }
 
-static bool write_parameter(const char *name, const char *value)
-{
-	int fd = open(name, O_WRONLY);
-	bool done = fd >= 0 && write(fd, value, strlen(value)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
 FIXTURE_TEARDOWN(nested)
 {
-	write_parameter(SLOW "hold", "-");
-	write_parameter(UNREADABLE, "N");
+	file_write(SLOW "hold", "-");
+	file_write(UNREADABLE, "N");
 	cdev_close_bed(self->cdev, &self->iommufd);
 }
 
@@ -504,7 +494,7 @@ TEST_F(nested, memory_error)
 
 	put(self, LOW, 1, 1, TCE_RW);
 	ASSERT_EQ(0, start(self));
-	if (!write_parameter(UNREADABLE, "Y"))
+	if (file_write(UNREADABLE, "Y"))
 		SKIP(return, "the kernel has no probes");
 	put(self, LOW, 1, 2, TCE_RW);
 	put(self, HIGH, 1, 3, TCE_RW);
@@ -513,7 +503,7 @@ TEST_F(nested, memory_error)
 	EXPECT_EQ(-EFAULT, invalidate(self, HIGH, 0, 600));
 	EXPECT_EQ(-EFAULT, allocate(self, &hwpt));
 	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
-	ASSERT_TRUE(write_parameter(UNREADABLE, "N"));
+	ASSERT_EQ(0, file_write(UNREADABLE, "N"));
 	EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
 	EXPECT_EQ(0, invalidate(self, HIGH, 1, 1));
 	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 2));
@@ -824,8 +814,8 @@ static bool held(void)
  */
 static bool begin_to_leave(SELF(nested) self, bool late, pthread_t *thread)
 {
-	return write_parameter(SLOW "hold_late", late ? "Y" : "N") &&
-	       write_parameter(SLOW "hold", self->bed.address[0]) &&
+	return !file_write(SLOW "hold_late", late ? "Y" : "N") &&
+	       !file_write(SLOW "hold", self->bed.address[0]) &&
 	       !pthread_create(thread, NULL, detach, self) && held();
 }
 
@@ -833,7 +823,7 @@ static long leave(pthread_t thread)
 {
 	void *ret;
 
-	write_parameter(SLOW "hold", "-");
+	file_write(SLOW "hold", "-");
 	return pthread_join(thread, &ret) ? -EIO : (long)ret;
 }
 

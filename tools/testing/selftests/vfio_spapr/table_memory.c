@@ -6,7 +6,6 @@
  * and lower ones as DMA is mapped. In a partition it is the hypervisor's.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,16 +23,6 @@
 #define CGROUPS		"/tmp/cgroup"
 #define CGROUP		CGROUPS "/table_memory"
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return written;
-}
-
 /* Bytes charged to the cgroup */
 static long charged(void)
 {
@@ -50,10 +39,10 @@ static bool enter_cgroup(void)
 	mkdir(CGROUPS, 0755);
 	if (mount("none", CGROUPS, "cgroup2", 0, NULL) && errno != EBUSY)
 		return false;
-	write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	file_write(CGROUPS "/cgroup.subtree_control", "+memory");
 	mkdir(CGROUP, 0755);
 	return !access(CGROUP "/memory.max", W_OK) &&
-	       write_file(CGROUP "/cgroup.procs", "0");
+	       !file_write(CGROUP "/cgroup.procs", "0");
 }
 
 FIXTURE(table) {
@@ -82,7 +71,7 @@ FIXTURE_SETUP(table)
 
 FIXTURE_TEARDOWN(table)
 {
-	write_file(CGROUP "/memory.max", "max");
+	file_write(CGROUP "/memory.max", "max");
 	vfio_pci_close(&self->pci);
 	munmap(self->memory, MiB);
 }
@@ -128,7 +117,7 @@ TEST_F(table, limited)
 	__u64 start;
 
 	snprintf(limit, sizeof(limit), "%ld", charged() + 4 * (long)MiB);
-	ASSERT_TRUE(write_file(CGROUP "/memory.max", limit));
+	ASSERT_EQ(0, file_write(CGROUP "/memory.max", limit));
 	EXPECT_EQ(container_create_window(self->pci.container, 12, 4 * GiB, 1,
 					  NULL), -ENOMEM);
 	/* Still alive, and served what fits */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mediated devices of the module mediated_dma, see mediated.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +16,7 @@
 
 static void write_file(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY);
-
-	VFIO_REQUIRE(fd >= 0, "open %s", path);
-	VFIO_REQUIRE(write(fd, text, strlen(text)) == strlen(text),
-		     "write %s to %s", text, path);
-	close(fd);
+	VFIO_REQUIRE(!file_write(path, text), "write %s to %s", text, path);
 }
 
 bool mediated_available(void)

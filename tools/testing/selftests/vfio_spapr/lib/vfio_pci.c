@@ -43,7 +43,7 @@ static void pci_path(char *path, size_t len, const char *address,
 	snprintf(path, len, SYSFS_PCI "/devices/%s/%s", address, attr);
 }
 
-static int __write_file(const char *path, const char *text)
+int file_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
 	ssize_t done;
@@ -62,7 +62,7 @@ static int __pci_write(const char *address, const char *attr, const char *text)
 	char path[128];
 
 	pci_path(path, sizeof(path), address, attr);
-	return __write_file(path, text);
+	return file_write(path, text);
 }
 
 static unsigned long pci_read_id(const char *address, const char *attr)
@@ -208,7 +208,7 @@ int __pci_bind(const char *address, const char *driver)
 	if (err || !driver)
 		return err;
 
-	err = __write_file(SYSFS_PCI "/drivers_probe", address);
+	err = file_write(SYSFS_PCI "/drivers_probe", address);
 	if (err)
 		return err;
 
@@ -228,7 +228,7 @@ void pci_bind(const char *address, const char *driver)
 void pci_bind_default(const char *address)
 {
 	pci_bind(address, NULL);
-	__write_file(SYSFS_PCI "/drivers_probe", address);
+	file_write(SYSFS_PCI "/drivers_probe", address);
 }
 
 int __pci_remove(const char *address)
@@ -245,7 +245,7 @@ void pci_remove(const char *address)
 
 void pci_rescan(void)
 {
-	int err = __write_file(SYSFS_PCI "/rescan", "1");
+	int err = file_write(SYSFS_PCI "/rescan", "1");
 
 	VFIO_REQUIRE(!err, "rescan: %d", err);
 }

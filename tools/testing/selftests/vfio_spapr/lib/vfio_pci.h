@@ -77,6 +77,9 @@ void pci_rescan(void);
 /* Rescans; false if the function is not there within five seconds. */
 bool pci_comes_back(const char *address);
 
+/* Write to a file of sysfs or the like, in one piece: 0 or -errno */
+int file_write(const char *path, const char *text);
+
 /* Number of the function's IOMMU group: the name under /dev/vfio. */
 int pci_iommu_group(const char *address);
 
