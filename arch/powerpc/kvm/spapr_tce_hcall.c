@@ -41,12 +41,12 @@ static bool have_buffer(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Populate what a walk has found missing, or wait until the links have been
- * changed. The lock keeps links and their windows.
+ * After a walk that ended with @ret, populate what it has found missing, or wait
+ * until the links have been changed. The lock keeps links and their windows.
  */
 static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 		     unsigned long ioba, unsigned long first,
-		     unsigned long npages)
+		     unsigned long npages, long ret)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct kvmppc_spapr_tce_table *table;
@@ -66,6 +66,9 @@ static bool populate(struct kvm_vcpu *vcpu, unsigned long liobn,
 	/* The owner may be moving the window to another table */
 	if (tce_links_state(table) & TCE_LINKS_BY_USER)
 		return false;
+	/* What is missing, if anything, the next walk finds */
+	if (ret == H_TCE_FROZEN)
+		return true;
 
 	if (!kvmppc_tce_view_populate(table, index, npages))
 		return false;
@@ -245,7 +248,7 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 		if (ret <= H_TOO_HARD)
 			return ret;
-		if (!populate(vcpu, liobn, ioba, 0, 1))
+		if (!populate(vcpu, liobn, ioba, 0, 1, ret))
 			break;
 		if (ret == H_TCE_SPLIT) {
 			ret = change_huge(vcpu, liobn, ioba, 0, tce, false);
@@ -305,7 +308,7 @@ static long put_list(struct kvm_vcpu *vcpu, unsigned long liobn,
 		if (ret <= H_TOO_HARD)
 			return ret;
 		if (ret != H_TCE_SPLIT &&
-		    !populate(vcpu, liobn, ioba, 0, npages))
+		    !populate(vcpu, liobn, ioba, 0, npages, ret))
 			break;
 	}
 
@@ -418,7 +421,7 @@ static long stuff_pieces(struct kvm_vcpu *vcpu, unsigned long liobn,
 		} else {
 			tries += ret != H_TCE_FROZEN;
 			if (ret == H_TOO_HARD || tries == POPULATE_MAX ||
-			    !populate(vcpu, liobn, ioba, done, n))
+			    !populate(vcpu, liobn, ioba, done, n, ret))
 				return H_TOO_HARD;
 			step = walk_step(vcpu, liobn);
 		}

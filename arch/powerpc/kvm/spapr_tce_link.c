@@ -833,18 +833,25 @@ int kvmppc_tce_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim;
 	LIST_HEAD(ended);
+	bool first;
 
 	scoped_guard(mutex, &table->kvm->arch.spapr_tce_lock) {
 		claim = file_claim(table, file);
 		if (!claim)
 			return -ENOENT;
-		if (claim->unlinked)
-			return 0;
-		claim_set_unlinked(claim, true);
-		claim_kill(claim, &ended);
+		first = !claim->unlinked;
+		if (first) {
+			claim_set_unlinked(claim, true);
+			claim_kill(claim, &ended);
+		}
 	}
-	/* Walks that have not seen it are over before user space goes on */
+	/*
+	 * Walks that have not seen it are over before user space goes on, also if
+	 * the device's detaching has ended the claim and still waits for them.
+	 */
 	free_links(&ended);
+	if (!first)
+		return 0;
 
 	/* The window's owner is about to close it */
 	spapr_tce_window_put(&claim->writer);
