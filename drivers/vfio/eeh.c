@@ -28,7 +28,8 @@ static const int eeh_option[] = {
  * these.
  *
  * Return: 0, or VFIO_EEH_PE_STATE_* for VFIO_EEH_PE_GET_STATE; -EINVAL if there
- * is no such operation or error, or what the platform answers.
+ * is no such operation or error; -EAGAIN if a hot reset needs a lock that is
+ * held; or what the platform answers.
  */
 long vfio_eeh_pe_op(struct eeh_pe *pe, u32 op,
 		    const struct vfio_eeh_pe_err *err)

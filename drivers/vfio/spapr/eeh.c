@@ -3,11 +3,16 @@
  * EEH of the groups in an sPAPR TCE container: VFIO_EEH_PE_OP
  */
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/iommu.h>
 #include <linux/limits.h>
 #include <linux/vfio.h>
 #include <asm/eeh.h>
 #include "container.h"
+
+/* How often and how long VFIO_EEH_PE_OP waits for a device lock: for a second */
+#define EEH_TRIES	20
+#define EEH_TRY_MS	50
 
 static int read_eeh_op(struct vfio_eeh_pe_op *op, void __user *arg)
 {
@@ -60,30 +65,39 @@ static struct eeh_pe *next_pe(struct tce_container *container, int *number)
  * tce_container::eeh_lock keeps a group in the container until the operation on
  * its PE has ended: the next user of the PE must not see it. No lock is held
  * while the arguments are read.
+ *
+ * A reset fails if somebody holds the lock of a device. QEMU would report that to
+ * the guest as an error of the hardware, and most hold such a lock for a moment
+ * only. So try for a while, without a lock that they could wait for.
  */
 long tce_eeh_op(struct tce_container *container, void __user *arg)
 {
 	struct vfio_eeh_pe_op op;
-	int number = -1, wrong = read_eeh_op(&op, arg);
+	int number = -1, wrong = read_eeh_op(&op, arg), tries = EEH_TRIES;
 
 	while (true) {
-		bool first = number < 0;
-		long ret;
+		int next = number;
+		long ret = 0;
 
-		guard(mutex)(&container->eeh_lock);
-		struct eeh_pe *pe __free(eeh_pe_put) =
-			next_pe(container, &number);
+		scoped_guard(mutex, &container->eeh_lock) {
+			struct eeh_pe *pe __free(eeh_pe_put) =
+				next_pe(container, &next);
 
-		if (pe == ERR_PTR(-ENODEV) && !first)
-			return 0;
-		if (IS_ERR(pe))
-			return PTR_ERR(pe);
-		if (!pe)
-			return -ENODEV;
+			if (pe == ERR_PTR(-ENODEV) && number >= 0)
+				return 0;
+			if (IS_ERR(pe))
+				return PTR_ERR(pe);
+			if (!pe)
+				return -ENODEV;
 
-		ret = wrong ?: vfio_eeh_pe_op(pe, op.op, &op.err);
+			ret = wrong ?: vfio_eeh_pe_op(pe, op.op, &op.err);
+		}
+		if (ret == -EAGAIN && --tries > 0 &&
+		    !msleep_interruptible(EEH_TRY_MS))
+			continue;
 		if (ret)
 			return ret;
+		number = next;
 	}
 }
 

@@ -27,6 +27,8 @@ struct resets {
 	int container;
 	atomic_bool end;
 	atomic_uint done;
+	atomic_uint again;
+	atomic_uint failed;
 };
 
 static void resets_wait(const struct resets *resets, unsigned int more)
@@ -51,8 +53,16 @@ static void *reset(void *arg)
 	struct resets *resets = arg;
 
 	while (!resets->end) {
-		if (!eeh_op(resets->container, VFIO_EEH_PE_RESET_HOT))
+		switch (eeh_op(resets->container, VFIO_EEH_PE_RESET_HOT)) {
+		case 0:
 			resets->done++;
+			break;
+		case -EAGAIN:
+			resets->again++;
+			break;
+		default:
+			resets->failed++;
+		}
 		eeh_op(resets->container, VFIO_EEH_PE_RESET_DEACTIVATE);
 	}
 	return NULL;
@@ -119,12 +129,17 @@ TEST_F_TIMEOUT(eeh_unbind, while_reset, 100)
 	EXPECT_EQ(0, eeh_op(self->pci.container, VFIO_EEH_PE_CONFIGURE));
 }
 
-/* With the device open the resets go on until the user closes it. */
+/*
+ * With the device open, unbinding holds its lock until the user closes it: a hot
+ * reset neither waits for the lock nor does without it. What the user has begun
+ * does not stay when the device is closed.
+ */
 TEST_F_TIMEOUT(eeh_unbind, while_open, 100)
 {
+	const __u16 id = pci_vendor(self->address);
 	struct resets resets = { .end = false };
-	unsigned int done;
 	pthread_t thread;
+	int i;
 
 	vfio_pci_open(&self->pci, self->address, VFIO_SPAPR_TCE_v2_IOMMU);
 	if (ioctl(self->pci.container, VFIO_CHECK_EXTENSION, VFIO_EEH) <= 0)
@@ -135,17 +150,67 @@ TEST_F_TIMEOUT(eeh_unbind, while_open, 100)
 	resets_wait(&resets, 1);
 	VFIO_REQUIRE(!pthread_create(&thread, NULL, unbind, self->address),
 		     "thread");
-	/* The one under way may have had the lock before */
-	resets_wait(&resets, 2);
-	done = resets.done;
-	resets_wait(&resets, 2);
-	VFIO_REQUIRE(resets.done > done, "resets go on");
+	for (i = 0; i < 300 && !resets.again; i++)
+		usleep(100 * 1000);
+	EXPECT_TRUE(resets.again);
 	resets.end = true;
 	pthread_join(resets.thread, NULL);
+	EXPECT_FALSE(resets.failed);
 
+	EXPECT_EQ(-EAGAIN, eeh_op(self->pci.container, VFIO_EEH_PE_RESET_HOT));
 	vfio_pci_close(&self->pci);
 	pthread_join(thread, NULL);
+	EXPECT_EQ(id, pci_vendor(self->address));
 	pci_bind(self->address, "vfio-pci");
+}
+
+struct device_resets {
+	pthread_t thread;
+	int device;
+	atomic_bool end;
+	atomic_uint done;
+};
+
+static void *reset_device(void *arg)
+{
+	struct device_resets *resets = arg;
+
+	while (!resets->end)
+		if (!ioctl(resets->device, VFIO_DEVICE_RESET))
+			resets->done++;
+	return NULL;
+}
+
+/* Both resets lock the device: one of them waits or fails, and none is lost. */
+TEST_F_TIMEOUT(eeh_unbind, while_device_reset, 100)
+{
+	const __u16 id = pci_vendor(self->address);
+	struct device_resets device = { .end = false };
+	struct resets resets = { .end = false };
+
+	vfio_pci_open(&self->pci, self->address, VFIO_SPAPR_TCE_v2_IOMMU);
+	if (ioctl(self->pci.container, VFIO_CHECK_EXTENSION, VFIO_EEH) <= 0)
+		SKIP(return, "no EEH");
+	if (ioctl(self->pci.device, VFIO_DEVICE_RESET))
+		SKIP(return, "the device cannot be reset");
+	resets.container = self->pci.container;
+	device.device = self->pci.device;
+	VFIO_REQUIRE(!pthread_create(&device.thread, NULL, reset_device,
+				     &device), "thread");
+	VFIO_REQUIRE(!pthread_create(&resets.thread, NULL, reset, &resets),
+		     "thread");
+	resets_wait(&resets, 5);
+	resets.end = true;
+	device.end = true;
+	pthread_join(resets.thread, NULL);
+	pthread_join(device.thread, NULL);
+
+	EXPECT_LT(0, resets.done);
+	EXPECT_EQ(0, resets.failed);
+	EXPECT_LT(0, device.done);
+	EXPECT_EQ(id, pci_vendor(self->address));
+	EXPECT_EQ(VFIO_EEH_PE_STATE_NORMAL,
+		  eeh_op(self->pci.container, VFIO_EEH_PE_GET_STATE));
 }
 
 static void reset_and_wait(struct vfio_pci *pci, const char *address, bool open,
