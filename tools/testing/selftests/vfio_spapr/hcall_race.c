@@ -141,15 +141,28 @@ static void begin(void)
 	spin_all();
 }
 
+/* Whether the kernel answers H_PUT_TCE, and the device reaches that page */
+static bool link_works(void)
+{
+	return kvm_ppc_hcall(guest.vcpu, H_PUT_TCE, LIOBN, guest.start32,
+			     PAGES | TCE_RW, 0, NULL) == H_SUCCESS &&
+	       linked_reach(&guest, guest.start32, PAGES, 0, 0) ==
+	       (DMA_READS | DMA_WRITES);
+}
+
 /*
- * end - all vCPUs stop; with the window empty no memory is held, and the device
- * reaches nothing.
+ * end - all vCPUs stop, and a link that there is works as it did before the race;
+ * with the window empty no memory is held, and the device reaches nothing.
  */
-static int end(void)
+static int end(bool linked)
 {
 	struct kvm_ppc_slot *slot = guest.vm.slots;
 	int i, ret = stop_all();
 
+	if (linked && !link_works()) {
+		ksft_print_msg("the link does not work any more\n");
+		ret |= 4;
+	}
 	linked_empty(&guest, TCES * 4096ul);
 	for (i = 0; i < 8; i++)
 		if (dma_reach(&bed->dma[0], guest.start32 + i * 61 * 4096,
@@ -176,7 +189,7 @@ static int race_unlink(void)
 	begin();
 	while (!ret && time_left(&until))
 		ret = linked_del(&guest) ?: linked_add(&guest) ?: link_again();
-	return end() ?: -ret;
+	return end(!ret) ?: -ret;
 }
 
 static int race_table_close(void)
@@ -191,22 +204,28 @@ static int race_table_close(void)
 				      guest.start32 >> 12, TCES);
 		ret = link_again();
 	}
-	return end() ?: -ret;
+	return end(!ret) ?: -ret;
 }
 
 static int race_window(void)
 {
+	bool window = true;
 	time_t until = 0;
 	int ret = 0;
 
 	begin();
 	while (!ret && time_left(&until)) {
 		ret = linked_remove_window(&guest);
-		if (ret || linked_make_window(&guest))
+		if (ret)
+			break;
+		window = !linked_make_window(&guest);
+		if (!window)
 			break;		/* a partition has it only once */
 		ret = link_again();
 	}
-	return end() ?: -ret;
+	if (!window && !testbed_is_partition())
+		ret = -ENOSPC;
+	return end(window && !ret) ?: -ret;
 }
 
 static int race_memory(void)
@@ -218,7 +237,7 @@ static int race_memory(void)
 	while (!ret && time_left(&until))
 		if (!__linked_take(&guest, 1))
 			ret = __linked_give(&guest, 1, MEM1_SIZE);
-	return end() ?: -ret;
+	return end(!ret) ?: -ret;
 }
 
 static int race_slots(void)
@@ -234,7 +253,7 @@ static int race_slots(void)
 		kvm_ppc_slot(&guest.vm, 1, i++ % 2 ? MEM1 : MEM1 + 4 * MIB,
 			     MEM1_SIZE, mem);
 	}
-	return end();
+	return end(true);
 }
 
 static int race_list(void)
@@ -251,7 +270,7 @@ static int race_list(void)
 			list[rand_r(&seed) % 512] =
 				htobe64(some_page(&seed) |
 					bits[rand_r(&seed) % ARRAY_SIZE(bits)]);
-	return end();
+	return end(true);
 }
 
 /* reopen - the device's files again, after it has been taken away */
@@ -276,7 +295,7 @@ static int race_unbind(void)
 			pci_bind(bed->address[i], "vfio-pci");
 		ret = reopen();
 	}
-	return end() ?: -ret;
+	return end(!ret) ?: -ret;
 }
 
 static int race_kill(void)
