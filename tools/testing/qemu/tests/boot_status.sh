@@ -50,12 +50,19 @@ warns() {
 	grep -q 'WARNING: .*lkdtm_WARNING' "$dir/err"
 }
 
+# More messages at a time than are read
+warns_late() {
+	boots 126 -- sh -c 'for i in $(seq 60); do echo t >/proc/sysrq-trigger; done
+		echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT'
+}
+
 dies() {
 	boots 126 -- sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 }
 
 # As when this machine runs out of memory
 loses_the_emulator() {
+	: >"$dir/out"
 	boots 126 -q "-pidfile $dir/pid" -- sh -c 'echo up; sleep 100' &
 	for _ in $(seq 100); do
 		! grep -q up "$dir/out" || break
@@ -99,6 +106,7 @@ check "a command's exit status is boot's" speaks
 check "its output passes byte by byte" passes_bytes
 check "the kernel's messages are in the log" logs_kernel
 check "a WARNING is 126 though the command succeeds" warns
+check "a WARNING behind many messages is 126" warns_late
 check "a panic is 126" dies
 check "an emulator that dies is 126" loses_the_emulator
 check "one that is ended takes its emulator along" is_ended
