@@ -66,7 +66,7 @@ state() {
 
 no_change() {
 	before=$(state)
-	refresh
+	refresh &&
 	[ "$(state)" = "$before" ]
 }
 
@@ -125,6 +125,18 @@ own() {
 	! grep -q '^+own' "$dir/p/series/0021-copying-again/edits.diff"
 }
 
+# A tree of another base, with edits or a commit, stays
+new_base() {
+	kept=$(in_linux rev-parse base)
+	in_linux tag -f base "$(in_linux commit-tree -m old 'base^{tree}')"
+	echo kept >>"$dir/build/linux/COPYING"
+	! weave && grep -qx kept "$dir/build/linux/COPYING" || return
+	in_linux commit -qam kept
+	! weave && grep -qx kept "$dir/build/linux/COPYING" || return
+	in_linux reset -q --hard refs/weave/last
+	in_linux tag -f base "$kept"
+}
+
 check "two patches are woven" prepare
 check "without a change nothing changes" no_change
 check "edits go to the last patch" edit_to_last
@@ -136,4 +148,5 @@ check "a file that a patch adds may grow by another" growing
 check "with what grew the same comes out again" no_change
 check "an edit can be for one base alone" own
 check "with that edit the same comes out again" no_change
+check "a new base takes no edits and no commits away" new_base
 tap_end
