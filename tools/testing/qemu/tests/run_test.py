@@ -52,6 +52,11 @@ CASES = (
      (["a.b", "c"], ["(c does not fail on base)"], [], [])),
     ("a splat due, before its time", TWO, 126, ["(splat)", "c"],
      (["a.b"], [], [], ["(splat)"])),
+    ("a splat due, and a defect that does not show", TWO + "ok 2 c\n", 126,
+     ["(splat)", "c"],
+     (["a.b", "c"], ["(c does not fail on base)"], [], ["(splat)"])),
+    ("a failure that calls itself a skip", TWO + "not ok 2 c # SKIP x\n", 1,
+     [], (["a.b"], ["c"], [], [])),
     ("a splat that is not due", TWO, 126, ["c"],
      (["a.b"], ["(splat)", "(c does not fail on base)"], [], [])),
 )
