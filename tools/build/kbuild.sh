@@ -47,6 +47,12 @@ configure() {
 	configure_rule=$3
 	shift 3
 	mkdir -p "$configure_objects"
+	for configure_file; do
+		[ -r "$configure_file" ] || {
+			echo "kbuild: $configure_file is missing" >&2
+			return 1
+		}
+	done
 	# A later fragment overrides an earlier one
 	cat "$@" | sed 's/^# \(CONFIG_.*\) is not set$/\1=n/' |
 		awk -F= '/^CONFIG_/ { value[$1] = $0 }
