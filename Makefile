@@ -63,7 +63,8 @@ endif
 # The target that makes it
 kernel := $(patsubst %-host,%,kernel-$(KERNEL))
 # asked TEST...: does "make test" run one of them, as far as T tells?
-asked = $(if $T,$(or $(findstring *,$T),$(filter $1,$T)),all)
+asked = $(if $T,$(or $(findstring *,$T),$(findstring ?,$T),\
+	$(findstring [,$T),$(filter $1,$T)),all)
 # Tested along with that one
 modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 	kernel-modular))
@@ -100,6 +101,7 @@ help:
 setup:
 	@NEWEST=$(if $(filter setup,$(MAKECMDGOALS)),1) tools/build/setup
 	@mkdir -p $(B)
+	@[ $$(id -u) != 0 ] || chown --reference=. $S $(B)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
 		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 \
 		../drc-release ../emulator ../emulator-newest $(B)
@@ -305,7 +307,7 @@ each: setup-each tree $(busybox)
 setup-each:
 	@tools/build/setup gcc-powerpc64-linux-gnu
 
-## make clean         remove $B
+## make clean         remove $B; without BASE, what the other base has there too
 ##
 ## MACHINE is powernv8, powernv9, powernv10 or pseries, default powernv9; KERNEL
 ## is host, base, debug, kcsan, 4k, be or distro, default host; B is the build
