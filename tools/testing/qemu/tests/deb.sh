@@ -36,13 +36,14 @@ has_options() {
 }
 
 has_its_release() {
-	release=$(boots -- uname -r)
+	release=$(boots -- uname -r) || return
 	echo "$release"
 	[ "$release" = "${kernel##*/vmlinux-}" ]
 }
 
 loads_modules() {
-	boots -- sh -c "$load && cut -d ' ' -f 1 /proc/modules" >"$dir/modules"
+	boots -- sh -c "$load && cut -d ' ' -f 1 /proc/modules" >"$dir/modules" ||
+		return
 	cat "$dir/modules"
 	for module in vfio vfio_pci vfio_iommu_spapr_tce kvm_hv; do
 		grep -qx $module "$dir/modules" || return

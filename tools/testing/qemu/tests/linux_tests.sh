@@ -34,6 +34,6 @@ esac
 		$page_sizes -c "$huge" \
 		-c "kunit.enable=1 kunit.filter_glob=$glob" \
 		-a "$from/$program" -a "$here/tap.sh" -- "/$program" "$@"
-	echo "status $?"
+	printf '\nstatus %d\n' $?
 } | awk -v program="$program" -v arguments="$arguments" \
 	-f "$here/linux_tests.awk" "$here/linux_tests.known" -
