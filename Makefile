@@ -101,7 +101,8 @@ help:
 setup:
 	@NEWEST=$(if $(filter setup,$(MAKECMDGOALS)),1) tools/build/setup
 	@mkdir -p $(B)
-	@[ $$(id -u) != 0 ] || chown --reference=. $S $(B)
+	$(if $(filter setup,$(MAKECMDGOALS)),@[ "$$(id -u)" != 0 ] || \
+		chown -R --reference=. $S)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
 		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 \
 		../drc-release ../emulator ../emulator-newest $(B)
