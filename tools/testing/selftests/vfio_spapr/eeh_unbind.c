@@ -175,9 +175,12 @@ static void *reset_device(void *arg)
 {
 	struct device_resets *resets = arg;
 
-	while (!resets->end)
+	while (!resets->end) {
 		if (!ioctl(resets->device, VFIO_DEVICE_RESET))
 			resets->done++;
+		/* Longer than between the kernel's tries for the lock */
+		usleep(300 * 1000);
+	}
 	return NULL;
 }
 
@@ -199,7 +202,7 @@ TEST_F_TIMEOUT(eeh_unbind, while_device_reset, 100)
 				     &device), "thread");
 	VFIO_REQUIRE(!pthread_create(&resets.thread, NULL, reset, &resets),
 		     "thread");
-	resets_wait(&resets, 5);
+	resets_wait(&resets, 2);
 	resets.end = true;
 	device.end = true;
 	pthread_join(resets.thread, NULL);
