@@ -53,7 +53,8 @@ warns() {
 # More messages at a time than are read
 warns_late() {
 	boots 126 -- sh -c 'for i in $(seq 60); do echo t >/proc/sysrq-trigger; done
-		echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT'
+		echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT' &&
+	grep -q 'WARNING: .*lkdtm_WARNING' "$dir/err"
 }
 
 dies() {

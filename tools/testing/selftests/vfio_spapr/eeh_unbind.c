@@ -204,8 +204,11 @@ TEST_F_TIMEOUT(eeh_unbind, while_device_reset, 100)
 		     "thread");
 	resets_wait(&resets, 2);
 	resets.end = true;
-	device.end = true;
 	pthread_join(resets.thread, NULL);
+	/* Its turn may come only when the other has ended */
+	for (int i = 0; i < 300 && !device.done; i++)
+		usleep(100000);
+	device.end = true;
 	pthread_join(device.thread, NULL);
 
 	EXPECT_LT(0, resets.done);
