@@ -575,8 +575,8 @@ static bool test_list(void)
 		list(a[i], gpa, 2);
 	make();
 	/*
-	 * Lists of what was there before, or of TCEs without permission. Those
-	 * a link may not get on some kernels, see test_list_poison().
+	 * Lists that earlier tests have left there, or TCEs without permission.
+	 * Some kernels refuse the latter to a link, see test_list_poison().
 	 */
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		if (table->window && !(places[i] & 0xfff))
@@ -894,6 +894,15 @@ static void test_table(struct table *t, bool pr)
 
 #define TESTS_A_TABLE	12
 
+/* Closes a new table's file. Returns the errno if there is none, else 0. */
+static int close_table(int fd)
+{
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
 /* Is the answer to such a table an errno, or 0 for its file? */
 static bool create(__u64 liobn, unsigned int shift, __u32 flags,
 		   __u64 offset, __u64 size, int error)
@@ -905,11 +914,9 @@ static bool create(__u64 liobn, unsigned int shift, __u32 flags,
 		.offset = offset,
 		.size = size,
 	};
-	int fd = ioctl(vm->fd, KVM_CREATE_SPAPR_TCE_64, &args);
-	const int got = fd < 0 ? errno : 0;
+	const int got = close_table(ioctl(vm->fd, KVM_CREATE_SPAPR_TCE_64,
+					  &args));
 
-	if (fd >= 0)
-		close(fd);
 	if (got != error)
 		ksft_print_msg("new %llx %u %x %llx %llx: %d, not %d\n", liobn,
 			       shift, flags, offset, size, got, error);
@@ -923,11 +930,8 @@ static bool create_old(__u32 window_size, int error)
 		.liobn = 1,
 		.window_size = window_size,
 	};
-	int fd = ioctl(vm->fd, KVM_CREATE_SPAPR_TCE, &args);
-	const int got = fd < 0 ? errno : 0;
+	const int got = close_table(ioctl(vm->fd, KVM_CREATE_SPAPR_TCE, &args));
 
-	if (fd >= 0)
-		close(fd);
 	if (got != error)
 		ksft_print_msg("new, old way %x: %d, not %d\n", window_size,
 			       got, error);
