@@ -9,6 +9,7 @@
 #include <linux/bitops.h>
 #include <uapi/linux/iommufd.h>
 
+#include "../iommu-pages.h"
 #include "spapr-iommu.h"
 
 /* Users expect to find room for their memory at the address it has for them */
@@ -35,8 +36,9 @@ static int tce_set_table(struct iommu_table_group *group, int num,
 }
 
 /*
- * Close a window that has a table of @td. If that fails, the PE is frozen. It must
- * not find memory there that has been freed when it is thawed.
+ * Close a window that has a table of @td. If that fails, the PE is frozen, and the
+ * table is kept: a PE that is thawed must not find memory there that has been freed.
+ * But it is not told any more what is unmapped.
  */
 static void tce_close_table(struct iommu_table_group *group, int num,
 			    struct tce_domain *td)
@@ -94,19 +96,66 @@ static void tce_bridge_leave(struct tce_attachment *attachment,
 					attachment->domain);
 }
 
-static void tce_bridge_unmap(struct tce_attachment *attachment, unsigned int w,
-			     unsigned long start, unsigned long npages)
+static int tce_bridge_flush(struct tce_attachment *attachment, unsigned int w,
+			    unsigned long start, unsigned long npages)
 {
 	attachment->group->ops->flush_tces(attachment->group, start, npages,
 					   tce_page_shift(attachment->domain,
 							  w));
+	return 0;
 }
 
-static int tce_bridge_map(struct tce_attachment *attachment, unsigned int w,
-			  unsigned long start, unsigned long npages)
+/* The bridge may have cached that there was nothing */
+static int tce_bridge_sync_map(struct iommu_domain *domain, unsigned long iova,
+			       size_t size)
 {
-	tce_bridge_unmap(attachment, w, start, npages);
-	return 0;
+	return tce_domain_tell(to_tce_domain(domain), iova, iova + size - 1,
+			       ULONG_MAX, tce_bridge_flush);
+}
+
+static size_t tce_bridge_unmap_pages(struct iommu_domain *domain,
+				     unsigned long iova, size_t pgsize,
+				     size_t pgcount,
+				     struct iommu_iotlb_gather *gather)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	int w = tce_window_of(td, iova);
+	struct pt_iommu *pt;
+
+	if (w < 0)
+		return 0;
+	pt = &td->table[w]->iommu;
+	return pt->ops->unmap_range(pt, iova,
+				    tce_size_in_window(td, w, iova,
+						       pgsize * pgcount),
+				    gather);
+}
+
+static void tce_bridge_flush_all(struct iommu_domain *domain)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	struct tce_attachment *attachment;
+
+	guard(raw_spinlock_irqsave)(&td->lock);
+	list_for_each_entry(attachment, &td->attachments, node)
+		tce_bridge_flush(attachment, 0, 0, 0);
+}
+
+/*
+ * A bridge caches levels as it caches TCEs, and cannot forget a single one. So
+ * it forgets everything when a level is freed.
+ */
+static void tce_bridge_sync(struct iommu_domain *domain,
+			    struct iommu_iotlb_gather *gather)
+{
+	if (gather->end >= gather->start)
+		tce_domain_tell(to_tce_domain(domain), gather->start,
+				gather->end, ULONG_MAX, tce_bridge_flush);
+	if (iommu_pages_list_empty(&gather->freelist))
+		return;
+
+	tce_bridge_flush_all(domain);
+	iommu_put_pages_list(&gather->freelist);
 }
 
 /*
@@ -128,10 +177,21 @@ static int tce_bridge_windows(const struct iommu_table_group *group,
 	return 0;
 }
 
+static const struct iommu_domain_ops tce_bridge_domain_ops = {
+	.attach_dev = tce_domain_attach_dev,
+	.map_pages = tce_domain_map_pages,
+	.unmap_pages = tce_bridge_unmap_pages,
+	.flush_iotlb_all = tce_bridge_flush_all,
+	.iotlb_sync_map = tce_bridge_sync_map,
+	.iotlb_sync = tce_bridge_sync,
+	.iova_to_phys = tce_domain_iova_to_phys,
+	.apertures = tce_domain_apertures,
+	.free = tce_domain_free,
+};
+
 const struct tce_kind tce_kind_bridge = {
+	.ops = &tce_bridge_domain_ops,
 	.default_windows = tce_bridge_windows,
 	.join = tce_bridge_join,
 	.leave = tce_bridge_leave,
-	.map = tce_bridge_map,
-	.unmap = tce_bridge_unmap,
 };

@@ -2,24 +2,18 @@
 /*
  * Paging domains
  *
- * What the IOMMU core asks of a domain: to be attached to PEs, to map and to
- * unmap. How a PE gets the windows is for the kind of platform, see struct
- * tce_kind.
+ * What domains of all platforms have in common: they are allocated, attached to
+ * PEs, mapped into and freed. How a PE gets the windows and what changes in them is
+ * for the kind of platform, see struct tce_kind.
  */
 
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
 
-#include "../iommu-pages.h"
 #include "spapr-iommu.h"
 
 /* A TCE holds every real address of the processors */
 #define TCE_REAL_ADDRESS_LG2	56
-
-static struct tce_domain *to_tce_domain(struct iommu_domain *domain)
-{
-	return container_of(domain, struct tce_domain, domain);
-}
 
 /**
  * tce_take_ownership() - Take the PE of a device from the DMA API
@@ -220,8 +214,15 @@ int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
 	return ret;
 }
 
-/* The window of @iova, or -1 */
-static int tce_window_of(const struct tce_domain *td, u64 iova)
+/**
+ * tce_window_of() - Find the window of a bus address
+ * @td: The domain
+ * @iova: The bus address
+ *
+ * Context: any.
+ * Return: which of the domain's windows, or -1.
+ */
+int tce_window_of(const struct tce_domain *td, u64 iova)
 {
 	unsigned int w;
 
@@ -232,11 +233,24 @@ static int tce_window_of(const struct tce_domain *td, u64 iova)
 	return -1;
 }
 
-/* tce_domain::only the core calls itself, see iommupt_from_domain() */
-static int tce_domain_map_pages(struct iommu_domain *domain,
-				unsigned long iova, phys_addr_t paddr,
-				size_t pgsize, size_t pgcount, int prot,
-				gfp_t gfp, size_t *mapped)
+/**
+ * tce_domain_map_pages() - Map memory in a paging domain
+ * @domain: The domain, not one with tce_domain::only, into which the core maps by
+ *	itself, see iommupt_from_domain()
+ * @iova: First bus address
+ * @paddr: First physical address
+ * @pgsize: Bytes of a page, one of the domain's sizes
+ * @pgcount: How many such pages
+ * @prot: IOMMU_READ, IOMMU_WRITE
+ * @gfp: How to allocate
+ * @mapped: Grows by the bytes that are mapped, also after an error
+ *
+ * Context: as @gfp allows.
+ * Return: 0, -ERANGE for what is not in one window, -ENOMEM, or -errno of the table.
+ */
+int tce_domain_map_pages(struct iommu_domain *domain, unsigned long iova,
+			 phys_addr_t paddr, size_t pgsize, size_t pgcount,
+			 int prot, gfp_t gfp, size_t *mapped)
 {
 	struct tce_domain *td = to_tce_domain(domain);
 	int w = tce_window_of(td, iova);
@@ -246,8 +260,8 @@ static int tce_domain_map_pages(struct iommu_domain *domain,
 	/* Not all callers of iommu_map() know that there are apertures */
 	if (w < 0 || pgsize * pgcount - 1 > td->aperture[w].last - iova)
 		return -ERANGE;
-	if (td->kind->lists) {
-		ret = tce_kept_populate(td, w, iova, pgsize * pgcount, gfp);
+	if (td->kind->populate) {
+		ret = td->kind->populate(td, w, iova, pgsize * pgcount, gfp);
 		if (ret)
 			return ret;
 	}
@@ -256,82 +270,16 @@ static int tce_domain_map_pages(struct iommu_domain *domain,
 				  mapped);
 }
 
-/* Clear a range in the hypervisor's tables. Return what @joins was before */
-static unsigned long tce_clear_in_lists(struct tce_domain *td, unsigned int w,
-					u64 iova, u64 last)
-{
-	const u64 step = (u64)SPAPR_TCE_LIST_MAX << tce_page_shift(td, w);
-	struct tce_attachment *attachment;
-	unsigned long joins = 0, flags;
-	u64 at, n;
-
-	for (at = iova; at <= last; at += n) {
-		n = min(last - at + 1, step);
-		raw_spin_lock_irqsave(&td->lock, flags);
-		if (at == iova)
-			joins = td->joins;
-		list_for_each_entry(attachment, &td->attachments, node)
-			td->kind->unmap(attachment, w, at,
-					n >> tce_page_shift(td, w));
-		raw_spin_unlock_irqrestore(&td->lock, flags);
-	}
-	return joins;
-}
-
-/*
- * Clear a range in the hypervisor's tables, then remove it from the log, which
- * has the pages of TCEs that are not cleared until then. If a PE got TCEs of the
- * log in between, do so again.
+/**
+ * tce_domain_iova_to_phys() - Find what a paging domain maps at a bus address
+ * @domain: The domain
+ * @iova: The bus address
+ *
+ * Context: any. The caller sees to it that nothing is unmapped there meanwhile.
+ * Return: the physical address, or 0.
  */
-static size_t tce_unmap_in_lists(struct tce_domain *td, unsigned int w,
-				 u64 iova, size_t size,
-				 struct iommu_iotlb_gather *gather)
-{
-	struct pt_iommu *pt = &td->table[w]->iommu;
-	unsigned long joins;
-
-	for (;;) {
-		joins = tce_clear_in_lists(td, w, iova, iova + size - 1);
-		guard(raw_spinlock_irqsave)(&td->lock);
-		if (joins == td->joins)
-			return pt->ops->unmap_range(pt, iova, size, gather);
-	}
-}
-
-static size_t tce_domain_unmap_pages(struct iommu_domain *domain,
-				     unsigned long iova, size_t pgsize,
-				     size_t pgcount,
-				     struct iommu_iotlb_gather *gather)
-{
-	struct tce_domain *td = to_tce_domain(domain);
-	size_t size = pgsize * pgcount, done = 0, n, unmapped;
-	int w = tce_window_of(td, iova);
-	struct pt_iommu *pt;
-	u64 table_size;
-
-	if (w < 0)
-		return 0;
-	size = min(size - 1, td->aperture[w].last - iova) + 1;
-	pt = &td->table[w]->iommu;
-	if (!td->kind->lists)
-		return pt->ops->unmap_range(pt, iova, size, gather);
-
-	/* A table of the last level at a time, as interrupts are off meanwhile */
-	table_size = (PAGE_SIZE / sizeof(u64)) << tce_page_shift(td, w);
-	do {
-		n = min(size - done, table_size - (iova & (table_size - 1)));
-		/* Synchronise what has been gathered: not with the lock held */
-		if (iommu_iotlb_gather_is_disjoint(gather, iova, n))
-			iommu_iotlb_sync(domain, gather);
-		unmapped = tce_unmap_in_lists(td, w, iova, n, gather);
-		done += unmapped;
-		iova += unmapped;
-	} while (unmapped == n && done < size);
-	return done;
-}
-
-static phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
-					   dma_addr_t iova)
+phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
+				    dma_addr_t iova)
 {
 	struct tce_domain *td = to_tce_domain(domain);
 	int w = tce_window_of(td, iova);
@@ -340,7 +288,15 @@ static phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
 						     iova);
 }
 
-static const struct iommu_aperture *
+/**
+ * tce_domain_apertures() - Return the windows of a paging domain
+ * @domain: The domain
+ * @count: Set to how many there are
+ *
+ * Context: any.
+ * Return: the windows, by address. They stay as long as the domain.
+ */
+const struct iommu_aperture *
 tce_domain_apertures(struct iommu_domain *domain, unsigned int *count)
 {
 	struct tce_domain *td = to_tce_domain(domain);
@@ -349,30 +305,20 @@ tce_domain_apertures(struct iommu_domain *domain, unsigned int *count)
 	return td->aperture;
 }
 
-/*
- * Call @told for each attachment with what is between @start and @last in a
- * window. A hypervisor is told as much as a hypercall takes at a time, as
- * interrupts are off meanwhile; a bridge is told all at once.
- */
+/* Do so for a range that is in one window */
 static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
-			   u64 last,
-			   int (*told)(struct tce_attachment *attachment,
-				       unsigned int w, unsigned long start,
-				       unsigned long npages))
+			   u64 last, unsigned long max_pages, tce_tell_fn told)
 {
 	unsigned int page_shift = tce_page_shift(td, w);
-	u64 step = td->list ? (u64)SPAPR_TCE_LIST_MAX << page_shift :
-			      last - start + 1;
 	struct tce_attachment *attachment;
-	u64 stop;
+	unsigned long npages;
 	int ret;
 
-	for (; start <= last; start = stop + 1) {
-		stop = min(last, start + step - 1);
+	for (; start <= last; start += (u64)npages << page_shift) {
+		npages = min(((last - start) >> page_shift) + 1, max_pages);
 		guard(raw_spinlock_irqsave)(&td->lock);
 		list_for_each_entry(attachment, &td->attachments, node) {
-			ret = told(attachment, w, start,
-				   (stop - start + 1) >> page_shift);
+			ret = told(attachment, w, start, npages);
 			if (ret)
 				return ret;
 		}
@@ -380,11 +326,21 @@ static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
 	return 0;
 }
 
-/* Do so for the part of the range that is in each window */
-static int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
-			   int (*told)(struct tce_attachment *attachment,
-				       unsigned int w, unsigned long start,
-				       unsigned long npages))
+/**
+ * tce_domain_tell() - Tell the PEs of a paging domain what has changed
+ * @td: The domain
+ * @start: First bus address. What is in no window is left out
+ * @last: Last bus address
+ * @max_pages: Most pages of a window to tell at a time, as interrupts are off
+ *	meanwhile
+ * @told: Called for each PE with a part of the range in a window, with the
+ *	domain's lock held. An error ends it all
+ *
+ * Context: any.
+ * Return: 0, or what @told returned.
+ */
+int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
+		    unsigned long max_pages, tce_tell_fn told)
 {
 	unsigned int w;
 	int ret;
@@ -395,83 +351,11 @@ static int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
 
 		if (from > to)
 			continue;
-		ret = tce_window_tell(td, w, from, to, told);
+		ret = tce_window_tell(td, w, from, to, max_pages, told);
 		if (ret)
 			return ret;
 	}
 	return 0;
-}
-
-static int tce_tell_map(struct tce_attachment *attachment, unsigned int w,
-			unsigned long start, unsigned long npages)
-{
-	return attachment->domain->kind->map(attachment, w, start, npages);
-}
-
-static int tce_tell_unmap(struct tce_attachment *attachment, unsigned int w,
-			  unsigned long start, unsigned long npages)
-{
-	attachment->domain->kind->unmap(attachment, w, start, npages);
-	return 0;
-}
-
-/**
- * tce_domain_sync_map() - Tell the PEs of a paging domain of new TCEs
- * @domain: The domain
- * @iova: Their first bus address
- * @size: How many bytes they map
- *
- * Context: any.
- * Return: 0, or -errno of a hypervisor that does not take them.
- */
-int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
-			size_t size)
-{
-	return tce_domain_tell(to_tce_domain(domain), iova, iova + size - 1,
-			       tce_tell_map);
-}
-
-static void tce_domain_flush_all(struct iommu_domain *domain)
-{
-	struct tce_domain *td = to_tce_domain(domain);
-	struct tce_attachment *attachment;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&td->lock, flags);
-	list_for_each_entry(attachment, &td->attachments, node)
-		td->kind->unmap(attachment, 0, 0, 0);
-	raw_spin_unlock_irqrestore(&td->lock, flags);
-}
-
-/**
- * tce_domain_sync() - Tell the PEs of a paging domain of TCEs that are gone
- * @domain: The domain
- * @gather: Where they were, and the levels to free
- *
- * A bridge caches levels as it caches TCEs, and cannot forget a single one. So
- * it forgets everything when a level is freed. A hypervisor has been told before
- * they left the log.
- *
- * Context: any; process context for a hypervisor.
- */
-void tce_domain_sync(struct iommu_domain *domain,
-		     struct iommu_iotlb_gather *gather)
-{
-	struct tce_domain *td = to_tce_domain(domain);
-
-	if (td->kind->lists) {
-		iommu_put_pages_list(&gather->freelist);
-		tce_retry_kept(td);
-		return;
-	}
-
-	if (gather->end >= gather->start)
-		tce_domain_tell(td, gather->start, gather->end, tce_tell_unmap);
-	if (iommu_pages_list_empty(&gather->freelist))
-		return;
-
-	tce_domain_flush_all(domain);
-	iommu_put_pages_list(&gather->freelist);
 }
 
 /*
@@ -488,7 +372,7 @@ static void tce_window_sync(struct iommu_domain *window,
 	struct tce_domain *td = container_of(pt - w, struct tce_domain,
 					     window[0]);
 
-	tce_domain_sync(&td->domain, gather);
+	td->kind->ops->iotlb_sync(&td->domain, gather);
 }
 
 static const struct iommu_domain_ops tce_window_ops = {
@@ -507,27 +391,14 @@ void tce_domain_free(struct iommu_domain *domain)
 	unsigned int w;
 
 	WARN_ON(!list_empty(&td->attachments));
-	if (td->kind->lists)
-		tce_kept_destroy(td);
+	if (td->kind->destroy)
+		td->kind->destroy(td);
 	if (td->outlives)
 		return;
 	for (w = 0; w < td->windows; w++)
 		pt_iommu_deinit(&td->table[w]->iommu);
-	kfree(td->list);
 	kfree(td);
 }
-
-static const struct iommu_domain_ops tce_paging_domain_ops = {
-	.attach_dev = tce_domain_attach_dev,
-	.map_pages = tce_domain_map_pages,
-	.unmap_pages = tce_domain_unmap_pages,
-	.flush_iotlb_all = tce_domain_flush_all,
-	.iotlb_sync_map = tce_domain_sync_map,
-	.iotlb_sync = tce_domain_sync,
-	.iova_to_phys = tce_domain_iova_to_phys,
-	.apertures = tce_domain_apertures,
-	.free = tce_domain_free,
-};
 
 static int tce_init_window(struct tce_domain *td, unsigned int i,
 			   const struct iommu_spapr_tce_window *w, int nid)
@@ -549,10 +420,10 @@ static int tce_init_window(struct tce_domain *td, unsigned int i,
 	return pt_iommu_tce_init(td->table[i], &cfg, GFP_KERNEL_ACCOUNT);
 }
 
-/* A hypervisor has to be told before the table changes, so the core asks us */
+/* The core maps into a single window by itself, unless room has to be made first */
 static struct pt_iommu_tce *tce_table_of(struct tce_domain *td, u64 start)
 {
-	if (td->windows == 1 && !td->kind->lists)
+	if (td->windows == 1 && !td->kind->populate)
 		return &td->only;
 	return &td->window[tce_window_number(start)];
 }
@@ -591,7 +462,7 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 {
 	struct tce_domain *td = kzalloc_obj(*td, GFP_KERNEL_ACCOUNT);
 	unsigned int w;
-	int ret = -ENOMEM;
+	int ret;
 
 	if (!td)
 		return ERR_PTR(-ENOMEM);
@@ -602,26 +473,20 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 	td->windows = data->num_windows;
 	for (w = 0; w < td->windows; w++)
 		td->table[w] = tce_table_of(td, data->windows[w].start);
-	if (td->kind->lists) {
-		td->list = kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*td->list),
-					 GFP_KERNEL_ACCOUNT);
-		if (!td->list)
-			goto free;
-	}
 
 	for (w = 0; w < td->windows; w++) {
 		ret = tce_init_window(td, w, &data->windows[w], nid);
 		if (ret)
 			goto free;
 	}
-	if (td->kind->lists) {
-		ret = tce_kept_init(td);
+	if (td->kind->init) {
+		ret = td->kind->init(td);
 		if (ret)
 			goto free;
 	}
 	if (td->table[0] != &td->only)
 		tce_span_windows(td);
-	td->domain.ops = &tce_paging_domain_ops;
+	td->domain.ops = td->kind->ops;
 	return td;
 
 free:

@@ -4,305 +4,43 @@
  *
  * In a partition a window is a table of the hypervisor's that each PE has for
  * itself and that hypercalls write. The domain's own table, which the IOMMU
- * core maps into, is the log of what those tables hold: a PE that joins gets
+ * core maps into, is the record of what those tables hold: a PE that joins gets
  * all of it, and after each change the PEs that are there get the change.
  *
- * What is mapped is in the log first, and a TCE leaves the log after it has been
- * cleared in the hypervisor's tables; or the lock is held while both change. So with
- * the lock free the tables have no more than the log, except for TCEs that a
- * hypervisor has not cleared. A PE that joins while a range is unmapped may get TCEs
- * of it that have been cleared in other tables, so the range is cleared once more
- * then.
- *
- * A hypervisor may fail to clear a TCE. The core unmaps its page all the same, and
- * the page is freed, while the device still reaches it. So a reference keeps the
- * page from being given to others. The address is taken from the log, and noted in
- * tce_domain::kept, which has room for each TCE before it is mapped. The reference
- * is dropped when the TCE has been cleared after all, or the PE has lost the window.
- * The pages of a window that stays with the hypervisor are kept for good.
+ * What is mapped is in the record first, and a TCE leaves the record after it has
+ * been cleared in the hypervisor's tables; or the lock is held while both change. So
+ * with the lock free the tables have no more than the record, except for TCEs that a
+ * hypervisor has not cleared, see kept.c. A PE that joins while a range is unmapped
+ * may get TCEs of it that have been cleared in other tables, so the range is cleared
+ * once more then.
  */
 
 #define pr_fmt(fmt) "spapr-iommu: " fmt
 
 #include <linux/memblock.h>
-#include <linux/memremap.h>
-#include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
 
 #include <asm/mmzone.h>
 #include <asm/spapr_tce.h>
 
+#include "../iommu-pages.h"
 #include "spapr-iommu.h"
-
-/* --- Pages of TCEs that a hypervisor has not cleared */
-
-static unsigned long tce_window_index(const struct tce_domain *td,
-				      unsigned int w, u64 iova)
-{
-	return (iova - td->aperture[w].start) >> tce_page_shift(td, w);
-}
-
-static u64 tce_window_iova(const struct tce_domain *td, unsigned int w,
-			   unsigned long index)
-{
-	return td->aperture[w].start + ((u64)index << tce_page_shift(td, w));
-}
-
-/**
- * tce_kept_init() - Let pages of a domain be kept
- * @td: The domain, with its windows
- *
- * Context: process context.
- * Return: 0 or -ENOMEM. The caller calls tce_kept_destroy() in either case.
- */
-int tce_kept_init(struct tce_domain *td)
-{
-	unsigned int w;
-
-	for (w = 0; w < td->windows; w++) {
-		u64 last = tce_window_index(td, w, td->aperture[w].last);
-
-		if (!spapr_sparse_init(&td->kept[w], fls64(last),
-				       GFP_KERNEL_ACCOUNT))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/**
- * tce_kept_destroy() - Undo tce_kept_init()
- * @td: The domain, which no PE is attached to any more
- *
- * Context: process context.
- */
-void tce_kept_destroy(struct tce_domain *td)
-{
-	unsigned int w;
-
-	tce_retry_kept(td);
-	for (w = 0; w < td->windows; w++)
-		spapr_sparse_destroy(&td->kept[w], true);
-}
-
-/**
- * tce_kept_populate() - Make room for keeping the pages of TCEs
- * @td: The domain
- * @w: The window
- * @iova: Bus address of the first TCE
- * @size: How many bytes the TCEs map, not 0
- * @gfp: How to allocate
- *
- * Context: as @gfp allows.
- * Return: 0 or -ENOMEM.
- */
-int tce_kept_populate(struct tce_domain *td, unsigned int w, u64 iova,
-		      u64 size, gfp_t gfp)
-{
-	unsigned long index = tce_window_index(td, w, iova);
-	unsigned long end = tce_window_index(td, w, iova + size - 1) + 1;
-
-	for (; index < end; index = spapr_sparse_leaf_end(index, end))
-		if (!spapr_sparse_populate(&td->kept[w], index, gfp))
-			return -ENOMEM;
-	return 0;
-}
-
-/* Registers of devices are not the kernel's to give away */
-static struct folio *tce_folio(unsigned long pfn)
-{
-	if (!pfn_valid(pfn) || is_zone_device_page(pfn_to_page(pfn)))
-		return NULL;
-	return page_folio(pfn_to_page(pfn));
-}
-
-/* Take, or drop, a reference of each of the kernel's pages that a TCE maps */
-static void tce_refer(u64 tce, unsigned int page_shift, bool take)
-{
-	unsigned long pfn = PHYS_PFN(tce);
-	unsigned long end = pfn + DIV_ROUND_UP(BIT(page_shift), PAGE_SIZE);
-
-	for (; pfn < end; pfn++) {
-		struct folio *folio = tce_folio(pfn);
-
-		if (folio && take)
-			folio_get(folio);
-		else if (folio)
-			folio_put(folio);
-	}
-}
-
-/**
- * tce_keep() - Keep the pages of TCEs that a hypervisor may still have
- * @td: The domain
- * @w: The window
- * @iova: Bus address of the first TCE
- * @list: The TCEs. Their pages have not been given back yet
- * @count: How many
- *
- * The page of a second TCE at an address is kept for good.
- *
- * Context: the domain's lock is held.
- */
-void tce_keep(struct tce_domain *td, unsigned int w, u64 iova,
-	      const struct spapr_tce *list, unsigned int count)
-{
-	unsigned long index = tce_window_index(td, w, iova);
-	unsigned int i;
-
-	lockdep_assert_held(&td->lock);
-	for (i = 0; i < count; i++) {
-		u64 *kept = spapr_sparse_find(&td->kept[w], index + i);
-		u64 tce = list[i].tce;
-
-		if (!(tce & SPAPR_TCE_PERM) || (kept && *kept == tce))
-			continue;
-		tce_refer(tce, tce_page_shift(td, w), true);
-		if (!kept || *kept)
-			continue;
-		WRITE_ONCE(*kept, tce);
-		td->nr_kept++;
-	}
-}
-
-/* Keep the pages of what the log has from @iova on */
-static void tce_keep_logged(struct tce_domain *td, unsigned int w, u64 iova,
-			    unsigned long npages)
-{
-	unsigned int page_shift = tce_page_shift(td, w);
-	u64 last = iova + ((u64)npages << page_shift) - 1;
-	unsigned int n;
-
-	lockdep_assert_held(&td->lock);
-	while (iova < last) {
-		n = pt_iommu_tce_read_run(td->table[w], &iova, last, td->list,
-					  SPAPR_TCE_LIST_MAX);
-		if (!n)
-			return;
-		tce_keep(td, w, iova, td->list, n);
-		iova += (u64)n << page_shift;
-	}
-}
-
-static bool tce_logged(struct tce_domain *td, unsigned int w, u64 iova)
-{
-	return pt_iommu_tce_read_run(td->table[w], &iova,
-				     iova + BIT(tce_page_shift(td, w)) - 1,
-				     td->list, 1);
-}
-
-static int tce_clear_one(struct tce_attachment *attachment, unsigned int w,
-			 u64 iova)
-{
-	struct iommu_table *tbl = attachment->table[w];
-
-	if (!tbl)
-		return 0;
-	if (attachment->closing[w])
-		return -EBUSY;
-	return tbl->it_ops->clear_list(tbl, iova >> tbl->it_page_shift, 1);
-}
-
-/*
- * Clear a TCE whose page is kept in all PEs, and move it to *@tce. It stays where
- * another has been mapped over it, which will be cleared in its turn. 0 or -errno
- */
-static int tce_retry_one(struct tce_domain *td, unsigned int w,
-			 unsigned long index, u64 *kept, u64 *tce)
-{
-	u64 iova = tce_window_iova(td, w, index);
-	struct tce_attachment *attachment;
-	int ret;
-
-	guard(raw_spinlock_irqsave)(&td->lock);
-	*tce = 0;
-	if (!*kept || tce_logged(td, w, iova))
-		return 0;
-	list_for_each_entry(attachment, &td->attachments, node) {
-		ret = tce_clear_one(attachment, w, iova);
-		if (ret)
-			return ret;
-	}
-	*tce = *kept;
-	WRITE_ONCE(*kept, 0);
-	td->nr_kept--;
-	return 0;
-}
-
-/* Do so for a window, up to the first error */
-static void tce_retry_window(struct tce_domain *td, unsigned int w)
-{
-	unsigned long last = tce_window_index(td, w, td->aperture[w].last);
-	unsigned long index = 0;
-	u64 *kept, tce;
-
-	for (; index <= last && READ_ONCE(td->nr_kept); index++) {
-		cond_resched();
-		kept = spapr_sparse_next_leaf(&td->kept[w], &index, last);
-		if (!kept)
-			return;
-		/* Few are kept: take the lock for these only */
-		if (!READ_ONCE(*kept))
-			continue;
-		if (tce_retry_one(td, w, index, kept, &tce))
-			return;
-		if (tce)
-			tce_refer(tce, tce_page_shift(td, w), false);
-	}
-}
-
-/**
- * tce_retry_kept() - Clear the TCEs again whose pages are kept, and drop the pages
- * @td: The domain
- *
- * Context: process context.
- */
-void tce_retry_kept(struct tce_domain *td)
-{
-	unsigned int w;
-
-	for (w = 0; w < td->windows && READ_ONCE(td->nr_kept); w++)
-		tce_retry_window(td, w);
-}
-
-/* A PE leaves and its window stays: keep for good what is not cleared now */
-static void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w)
-{
-	struct tce_domain *td = attachment->domain;
-	unsigned long last = tce_window_index(td, w, td->aperture[w].last);
-	unsigned long index = 0, flags;
-	u64 *kept;
-
-	for (; index <= last && READ_ONCE(td->nr_kept); index++) {
-		cond_resched();
-		kept = spapr_sparse_next_leaf(&td->kept[w], &index, last);
-		if (!kept)
-			return;
-		if (!READ_ONCE(*kept))
-			continue;
-		raw_spin_lock_irqsave(&td->lock, flags);
-		if (*kept && tce_clear_one(attachment, w,
-					   tce_window_iova(td, w, index))) {
-			WRITE_ONCE(*kept, 0);
-			td->nr_kept--;
-		}
-		raw_spin_unlock_irqrestore(&td->lock, flags);
-	}
-}
 
 /**
  * tce_hypervisor_clear() - Clear TCEs of a PE, or keep their pages
  * @attachment: The PE
  * @w: The window
- * @iova: Bus address of the first TCE, which the log still has
+ * @iova: Bus address of the first TCE, which the record still has
  * @npages: How many, at most SPAPR_TCE_LIST_MAX
  *
  * Does nothing in a window that is being closed, which has been cleared. The pages
  * of what could not be cleared are kept.
  *
  * Context: the domain's lock is held.
- * Return: 0, or -errno with the pages kept that the log has.
+ * Return: 0, or -errno with the pages kept that the record has.
  */
 long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 			  u64 iova, unsigned long npages)
@@ -319,30 +57,14 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 	if (!ret)
 		return 0;
 
-	tce_keep_logged(td, w, iova, npages);
+	tce_keep_recorded(td, w, iova, npages);
 	pr_err_ratelimited("LIOBN %lx: %lu TCEs from %llx on not cleared: error %ld; pages of %lu TCEs are kept\n",
 			   tbl->it_index, npages, iova, ret, td->nr_kept);
 	return ret;
 }
 
-static void tce_hypervisor_unmap(struct tce_attachment *attachment,
-				 unsigned int w, unsigned long start,
-				 unsigned long npages)
-{
-	unsigned int page_shift = tce_page_shift(attachment->domain, w);
-	unsigned long n;
-
-	for (; npages; npages -= n) {
-		n = min(npages, SPAPR_TCE_LIST_MAX);
-		tce_hypervisor_clear(attachment, w, start, n);
-		start += n << page_shift;
-	}
-}
-
-/* --- Windows */
-
 /*
- * Write the first TCEs that the log has in *@iova to @last, and move *@iova
+ * Write the first TCEs that the record has in *@iova to @last, and move *@iova
  * behind them. Return how many these are, 0 for none, or -errno.
  */
 static long tce_write_run(struct tce_attachment *attachment, unsigned int w,
@@ -371,8 +93,8 @@ static int tce_hypervisor_map(struct tce_attachment *attachment,
 			      unsigned int w, unsigned long start,
 			      unsigned long npages)
 {
-	u64 iova = start;
 	u64 last = start + (npages << tce_page_shift(attachment->domain, w)) - 1;
+	u64 iova = start;
 	long n = 1;
 
 	if (!attachment->table[w] || attachment->leaving)
@@ -401,7 +123,7 @@ static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 	return min(n, 0);
 }
 
-/* Clear the TCEs that the log has or, for @all, every TCE of the window */
+/* Clear the TCEs that the record has or, for @all, every TCE of the window */
 static void tce_clear_window(struct tce_attachment *attachment, unsigned int w,
 			     bool all)
 {
@@ -417,7 +139,8 @@ static void tce_clear_window(struct tce_attachment *attachment, unsigned int w,
 			      (last - iova + 1) >> page_shift) :
 			  pt_iommu_tce_read_run(td->table[w], &iova, last,
 						td->list, SPAPR_TCE_LIST_MAX);
-		tce_hypervisor_unmap(attachment, w, iova, n);
+		if (n)
+			tce_hypervisor_clear(attachment, w, iova, n);
 		raw_spin_unlock_irqrestore(&td->lock, flags);
 		iova += (u64)n << page_shift;
 		cond_resched();
@@ -596,11 +319,119 @@ static int tce_hypervisor_windows(const struct iommu_table_group *group,
 	return 0;
 }
 
+/* Clear a range in the tables of all PEs. Return what @joins was before */
+static unsigned long tce_clear_range(struct tce_domain *td, unsigned int w,
+				     u64 iova, u64 last)
+{
+	const u64 step = (u64)SPAPR_TCE_LIST_MAX << tce_page_shift(td, w);
+	struct tce_attachment *attachment;
+	unsigned long joins = 0, flags;
+	u64 at, n;
+
+	for (at = iova; at <= last; at += n) {
+		n = min(last - at + 1, step);
+		raw_spin_lock_irqsave(&td->lock, flags);
+		if (at == iova)
+			joins = td->joins;
+		list_for_each_entry(attachment, &td->attachments, node)
+			tce_hypervisor_clear(attachment, w, at,
+					     n >> tce_page_shift(td, w));
+		raw_spin_unlock_irqrestore(&td->lock, flags);
+	}
+	return joins;
+}
+
+/*
+ * Clear a range in the tables of all PEs, then remove it from the record, which
+ * has the pages of TCEs that are not cleared until then. If a PE got TCEs of the
+ * record in between, do so again.
+ */
+static size_t tce_unmap_range(struct tce_domain *td, unsigned int w, u64 iova,
+			      size_t size, struct iommu_iotlb_gather *gather)
+{
+	struct pt_iommu *pt = &td->table[w]->iommu;
+	unsigned long joins;
+
+	for (;;) {
+		joins = tce_clear_range(td, w, iova, iova + size - 1);
+		guard(raw_spinlock_irqsave)(&td->lock);
+		if (joins == td->joins)
+			return pt->ops->unmap_range(pt, iova, size, gather);
+	}
+}
+
+/* A table of the last level at a time, as interrupts are off meanwhile */
+static size_t tce_hypervisor_unmap_pages(struct iommu_domain *domain,
+					 unsigned long iova, size_t pgsize,
+					 size_t pgcount,
+					 struct iommu_iotlb_gather *gather)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	size_t size, done = 0, n, unmapped;
+	int w = tce_window_of(td, iova);
+	u64 table_size;
+
+	if (w < 0)
+		return 0;
+	size = tce_size_in_window(td, w, iova, pgsize * pgcount);
+	table_size = (PAGE_SIZE / sizeof(u64)) << tce_page_shift(td, w);
+	do {
+		n = min(size - done, table_size - (iova & (table_size - 1)));
+		/* Synchronise what has been gathered: not with the lock held */
+		if (iommu_iotlb_gather_is_disjoint(gather, iova, n))
+			iommu_iotlb_sync(domain, gather);
+		unmapped = tce_unmap_range(td, w, iova, n, gather);
+		done += unmapped;
+		iova += unmapped;
+	} while (unmapped == n && done < size);
+	return done;
+}
+
+static int tce_hypervisor_sync_map(struct iommu_domain *domain,
+				   unsigned long iova, size_t size)
+{
+	return tce_domain_tell(to_tce_domain(domain), iova, iova + size - 1,
+			       SPAPR_TCE_LIST_MAX, tce_hypervisor_map);
+}
+
+/* The hypervisor has been told before TCEs left the record */
+static void tce_hypervisor_sync(struct iommu_domain *domain,
+				struct iommu_iotlb_gather *gather)
+{
+	iommu_put_pages_list(&gather->freelist);
+	tce_retry_kept(to_tce_domain(domain));
+}
+
+static void tce_hypervisor_destroy(struct tce_domain *td)
+{
+	tce_kept_destroy(td);
+	kfree(td->list);
+}
+
+static int tce_hypervisor_init(struct tce_domain *td)
+{
+	td->list = kmalloc_array(SPAPR_TCE_LIST_MAX, sizeof(*td->list),
+				 GFP_KERNEL_ACCOUNT);
+	return td->list ? tce_kept_init(td) : -ENOMEM;
+}
+
+static const struct iommu_domain_ops tce_hypervisor_domain_ops = {
+	.attach_dev = tce_domain_attach_dev,
+	.map_pages = tce_domain_map_pages,
+	.unmap_pages = tce_hypervisor_unmap_pages,
+	.iotlb_sync_map = tce_hypervisor_sync_map,
+	.iotlb_sync = tce_hypervisor_sync,
+	.iova_to_phys = tce_domain_iova_to_phys,
+	.apertures = tce_domain_apertures,
+	.free = tce_domain_free,
+};
+
 const struct tce_kind tce_kind_hypervisor = {
-	.lists = true,
+	.ops = &tce_hypervisor_domain_ops,
+	.init = tce_hypervisor_init,
+	.destroy = tce_hypervisor_destroy,
+	.populate = tce_kept_populate,
 	.default_windows = tce_hypervisor_windows,
 	.join = tce_hypervisor_join,
 	.leave = tce_hypervisor_leave,
-	.map = tce_hypervisor_map,
-	.unmap = tce_hypervisor_unmap,
 };

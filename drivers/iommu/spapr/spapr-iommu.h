@@ -49,11 +49,16 @@
 
 struct iommu_hwpt_spapr_tce;
 struct tce_attachment;
+struct tce_domain;
 struct tce_walks;
 
 /**
  * struct tce_kind - How the PEs of a platform get a domain's windows
- * @lists: TCEs are put on a list on their way to the PE, see tce_domain::list
+ * @ops: Of its domains. The core maps into tce_domain::only by itself
+ * @init: Prepare a domain whose tables are there. Returns 0 or -errno. May be NULL
+ * @destroy: Undo @init, which may have failed or not have been called. May be NULL
+ * @populate: Make room for what @size bytes of TCEs from @iova on in window @w need
+ *	besides the table, before they are mapped. Returns 0 or -ENOMEM. May be NULL
  * @default_windows: Which windows a domain has whose user chooses none. Returns
  *	-errno where the PE cannot have them
  * @join: Give the PE the windows of the domain. On error it has those of @old,
@@ -62,25 +67,21 @@ struct tce_walks;
  * @leave: Close the windows. Once this returns the PE reaches no memory, other than
  *	pages that are kept for good where a hypervisor has neither removed a
  *	window nor cleared its TCEs
- * @map: Tell the PE of @npages new TCEs from bus address @start on in window @w
- * @unmap: The same for TCEs that are gone, or for TCEs that go next where TCEs are
- *	put on lists. @npages is 0 for all of the domain and its levels
  *
  * @join and @leave are called with the group's mutex held, for a device of the
- * group that the core attaches or releases, @map and @unmap with
- * the domain's lock.
+ * group that the core attaches or releases.
  */
 struct tce_kind {
-	bool lists;
+	const struct iommu_domain_ops *ops;
+	int (*init)(struct tce_domain *td);
+	void (*destroy)(struct tce_domain *td);
+	int (*populate)(struct tce_domain *td, unsigned int w, u64 iova,
+			u64 size, gfp_t gfp);
 	int (*default_windows)(const struct iommu_table_group *group,
 			       struct iommu_hwpt_spapr_tce *data);
 	int (*join)(struct tce_attachment *attachment,
 		    struct tce_attachment *old, struct device *dev);
 	void (*leave)(struct tce_attachment *attachment, struct device *dev);
-	int (*map)(struct tce_attachment *attachment, unsigned int w,
-		   unsigned long start, unsigned long npages);
-	void (*unmap)(struct tce_attachment *attachment, unsigned int w,
-		      unsigned long start, unsigned long npages);
 };
 
 /**
@@ -99,17 +100,16 @@ struct tce_kind {
  * @list: For TCEs on their way to a hypervisor, SPAPR_TCE_LIST_MAX of them, or
  *	NULL. Guarded by @lock
  * @kept: For each window of a hypervisor, by index from its start on, TCEs that it
- *	may still have although they were cleared, see hypervisor.c. Guarded by
- *	@lock
+ *	may still have although they were cleared, see kept.c. Guarded by @lock
  * @nr_kept: How many there are. Guarded by @lock
  * @joins: How often the tables of a PE that joins were written. Guarded by @lock
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
  *	with them off too. Each map and unmap takes it, as a PE that leaves must
  *	not be told any more, and tables of a hypervisor have to change in the
- *	order of the log's changes. It is held while a bridge forgets TCEs, for
+ *	order of the record's changes. It is held while a bridge forgets TCEs, for
  *	one list of TCEs in the tables of all PEs, or while at most a table of
- *	the last level is removed from the log. Taking it costs little compared
- *	with these
+ *	the last level is removed from the record. Taking it costs little
+ *	compared with these
  * @attachments: PEs that may have TCEs of the domain
  */
 struct tce_domain {
@@ -133,6 +133,11 @@ struct tce_domain {
 };
 
 PT_IOMMU_CHECK_DOMAIN(struct tce_domain, only.iommu, domain);
+
+static inline struct tce_domain *to_tce_domain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct tce_domain, domain);
+}
 
 /**
  * struct tce_attachment - A PE that a paging domain serves
@@ -238,6 +243,10 @@ static inline struct iommu_table_group *tce_group(struct device *dev)
 	return tdev->group;
 }
 
+/* Told of @npages TCEs from bus address @start on in window @w of a PE's domain */
+typedef int (*tce_tell_fn)(struct tce_attachment *attachment, unsigned int w,
+			   unsigned long start, unsigned long npages);
+
 extern const struct tce_kind tce_kind_bridge;
 extern const struct tce_kind tce_kind_hypervisor;
 
@@ -280,6 +289,13 @@ static inline unsigned int tce_page_shift(const struct tce_domain *td,
 	return td->table[w]->tce_pt.page_shift;
 }
 
+/* Return how many of @size bytes, not 0, from @iova on are in its window @w */
+static inline size_t tce_size_in_window(const struct tce_domain *td,
+					unsigned int w, u64 iova, size_t size)
+{
+	return min(size - 1, td->aperture[w].last - iova) + 1;
+}
+
 struct iommu_domain *
 tce_domain_alloc_paging_flags(struct device *dev, u32 flags,
 			      const struct iommu_user_data *user_data);
@@ -296,10 +312,16 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 				   int nid);
 int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
 			  struct iommu_domain *old);
-int tce_domain_sync_map(struct iommu_domain *domain, unsigned long iova,
-			size_t size);
-void tce_domain_sync(struct iommu_domain *domain,
-		     struct iommu_iotlb_gather *gather);
+int tce_window_of(const struct tce_domain *td, u64 iova);
+int tce_domain_map_pages(struct iommu_domain *domain, unsigned long iova,
+			 phys_addr_t paddr, size_t pgsize, size_t pgcount,
+			 int prot, gfp_t gfp, size_t *mapped);
+phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
+				    dma_addr_t iova);
+const struct iommu_aperture *
+tce_domain_apertures(struct iommu_domain *domain, unsigned int *count);
+int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
+		    unsigned long max_pages, tce_tell_fn told);
 void tce_domain_free(struct iommu_domain *domain);
 int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 		    struct device *dev);
@@ -310,6 +332,9 @@ int tce_kept_populate(struct tce_domain *td, unsigned int w, u64 iova,
 		      u64 size, gfp_t gfp);
 void tce_keep(struct tce_domain *td, unsigned int w, u64 iova,
 	      const struct spapr_tce *list, unsigned int count);
+void tce_keep_recorded(struct tce_domain *td, unsigned int w, u64 iova,
+		       unsigned long npages);
+void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w);
 void tce_retry_kept(struct tce_domain *td);
 long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 			  u64 iova, unsigned long npages);

@@ -10,8 +10,8 @@
  *
  * A bridge reads the table. Walks have the bridges of all PEs forget what they
  * changed. The platform's functions for that find the PEs in the table's list.
- * For a hypervisor the table is the log, and each PE's own table gets what the log
- * gets, under the lock of the shadow.
+ * For a hypervisor the table is the record, and each PE's own table gets what the
+ * record gets, under the lock of the shadow.
  */
 
 #include <linux/rculist.h>
@@ -33,16 +33,16 @@ static bool tce_walks_populate(struct iommu_table *tbl, unsigned long index)
 	struct tce_domain *td = walks->domain;
 	u64 iova = (u64)index << tbl->it_page_shift;
 
-	if (td->kind->lists &&
-	    tce_kept_populate(td, walks->w, iova, 1, GFP_KERNEL_ACCOUNT))
+	if (td->kind->populate &&
+	    td->kind->populate(td, walks->w, iova, 1, GFP_KERNEL_ACCOUNT))
 		return false;
 	return !pt_iommu_tce_populate(td->table[walks->w], iova,
 				      GFP_KERNEL_ACCOUNT);
 }
 
-/* The log's TCEs from @index on, which are there once it was populated */
-static void tce_write_log(struct iommu_table *tbl, unsigned long index,
-			  unsigned long npages, const struct spapr_tce *list)
+/* Write the record's TCEs from @index on, which are there once it was populated */
+static void tce_write_record(struct iommu_table *tbl, unsigned long index,
+			     unsigned long npages, const struct spapr_tce *list)
 {
 	__be64 *tce;
 	unsigned long i;
@@ -77,7 +77,7 @@ static long tce_walks_clear_list(struct iommu_table *tbl, unsigned long index,
 
 	guard(raw_spinlock_irqsave)(&walks->domain->lock);
 	ret = tce_clear_attached(walks, index, npages);
-	tce_write_log(tbl, index, npages, NULL);
+	tce_write_record(tbl, index, npages, NULL);
 	return ret;
 }
 
@@ -85,8 +85,8 @@ static long tce_walks_clear_list(struct iommu_table *tbl, unsigned long index,
  * What one PE does not get no PE has. What cannot be cleared then is what the PE
  * had, or what it was to get.
  *
- * A PE that leaves may still have what the log has here, and would keep it when the
- * log changes. So it is cleared, or its pages are kept until the window is gone.
+ * A PE that leaves may still have what the record has here, and would keep it when the
+ * record changes. So it is cleared, or its pages are kept until the window is gone.
  */
 static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 			       unsigned long npages,
@@ -110,14 +110,14 @@ static long tce_walks_put_list(struct iommu_table *tbl, unsigned long index,
 			break;
 	}
 	if (!ret) {
-		tce_write_log(tbl, index, npages, list);
+		tce_write_record(tbl, index, npages, list);
 		return 0;
 	}
 
 	ret = tce_clear_attached(walks, index, npages);
 	if (ret)
 		tce_keep(walks->domain, walks->w, iova, list, npages);
-	tce_write_log(tbl, index, npages, NULL);
+	tce_write_record(tbl, index, npages, NULL);
 	return ret ? -EIO : -EBUSY;
 }
 

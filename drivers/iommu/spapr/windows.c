@@ -2,8 +2,8 @@
 /*
  * Windows that a user chooses
  *
- * Reports which windows a PE can have, and checks those that a user asks for. A
- * domain is only made of windows that this file has checked.
+ * Reports which windows a PE can have. Checks those of a user's choice before a domain
+ * is made of them, and those of each domain when a PE is to get them.
  */
 
 #include <linux/slab.h>
@@ -26,6 +26,12 @@ static bool tce_hypervisor_has(const struct iommu_table_group *group,
 	       w->page_shift == IOMMU_PAGE_SHIFT_4K;
 }
 
+/* The platform reports no levels where a hypervisor makes no windows */
+static u32 tce_max_levels(const struct iommu_table_group *group)
+{
+	return max(group->max_levels, 1);
+}
+
 static int tce_check_window(const struct iommu_table_group *group,
 			    const struct iommu_spapr_tce_window *w,
 			    unsigned int max_page_shift)
@@ -44,7 +50,7 @@ static int tce_check_window(const struct iommu_table_group *group,
 	if (!group->ops->attach_table &&
 	    !tce_hypervisor_has(group, w, second))
 		return -EINVAL;
-	if (w->levels > group->max_levels)
+	if (w->levels > tce_max_levels(group))
 		return -EINVAL;
 	/* The levels of a hypervisor's table are its own */
 	if (group->ops->attach_table && w->levels &&
@@ -146,7 +152,7 @@ void *tce_hw_info(struct device *dev, u32 *length,
 		return ERR_PTR(-ENOMEM);
 
 	info->num_windows = tce_windows_max(group);
-	info->max_levels = group->max_levels;
+	info->max_levels = tce_max_levels(group);
 	info->page_sizes = tce_host_page_sizes(group);
 	info->nested_page_sizes =
 		group->pgsizes & GENMASK_ULL(TCE_NESTED_PAGE_SHIFT, 0);
