@@ -11,9 +11,8 @@
  *
  * A device that is bound to an iommufd claims in the same way, by its file. The
  * KVM-VFIO device holds that, and so the device and its group. Windows are those
- * of the nested domain that the device is attached to, which the IOMMU driver
- * revokes when it detaches the group. Where "group" stands below, that is meant,
- * too.
+ * of the nested domain that the device is attached to. The IOMMU driver revokes them
+ * when it detaches the group. Below, "group" stands for such a device as well.
  *
  * While such a device is in the KVM-VFIO device and has no live claim, hypercalls
  * for tables without a link go to user space: one of them may be for the device,
@@ -32,8 +31,8 @@
  * A claim dies earlier when VFIO revokes the group or the engine revokes the
  * window. A dead claim has no link. It only keeps its reference to the
  * VFIO group, which the callbacks can't drop under their locks, until it is
- * dropped. A device's claim has no such reference. One whose window is revoked is
- * unlinked: the device may have other windows, with other tables linked to them,
+ * dropped. A device's claim has no such reference. If its window is revoked, the claim
+ * is unlinked: the device may have other windows, with other tables linked to them,
  * or get another window there, and only user space knows which.
  *
  * Once a group is linked, the device sees what the table says: the entries that
@@ -860,8 +859,8 @@ int kvmppc_tce_unlink(struct kvmppc_spapr_tce_table *table, struct file *file)
 }
 
 /*
- * The live claim of one group for a table that another has no live claim for and
- * was not unlinked from, after @skip such claims; or NULL
+ * The live claim of one group for a table that another has no live claim for, after
+ * @skip such claims; or NULL. A device's claims are not shared.
  */
 static struct kvmppc_spapr_tce_claim *
 unshared_claim(struct kvm *kvm, struct file *from, struct file *to,
@@ -872,11 +871,12 @@ unshared_claim(struct kvm *kvm, struct file *from, struct file *to,
 	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
 	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list) {
 		struct kvmppc_spapr_tce_claim *claim = live_claim(table, from);
-		struct kvmppc_spapr_tce_claim *other = file_claim(table, to);
 
-		if (other && (!other->dead || other->unlinked))
-			continue;
-		if (claim && !skip--)
+		/*
+		 * A link to a device takes hypercalls from user space, so it is
+		 * for the device's user to make.
+		 */
+		if (claim && claim->vfio && !live_claim(table, to) && !skip--)
 			return claim;
 	}
 
@@ -901,7 +901,6 @@ static bool claim_share(struct kvmppc_spapr_tce_claim *claim, struct file *from)
 		claim->link = old->link;
 		claim->link->nr_claims++;
 		list_add_tail(&claim->node, &claim->table->claims);
-		update_by_user(claim->kvm);
 		return true;
 	}
 

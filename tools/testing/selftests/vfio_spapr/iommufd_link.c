@@ -956,6 +956,26 @@ TEST_F(iommufd_link, unlinked_when_gone)
 	vfio_close(&self->table);
 }
 
+/* A device that has not been linked gets no link of another that leaves. */
+TEST_F(iommufd_link, not_shared)
+{
+	struct linked *l = &self->l;
+	int other;
+
+	ASSERT_EQ(0, linked_join(l));
+	ASSERT_EQ(0, __kvm_ppc_group_add(l->kvm_vfio, linked_other_file(l)));
+	ASSERT_EQ(0, link_table(self));
+	other = kvm_ppc_table(&l->vm, OTHER_LIOBN, 12, 0, TCES);
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+
+	EXPECT_EQ(0, __kvm_ppc_group_del(l->kvm_vfio, l->cdev.file));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(KVM_PPC_TO_USER, kvm_ppc_hcall(l->vcpu, H_PUT_TCE,
+						 OTHER_LIOBN, 0,
+						 PAGE_NEW | TCE_RW, 0, NULL));
+	close(other);
+}
+
 /*
  * A device that is unlinked gets no link of another that leaves: linking it again
  * would do nothing then.
