@@ -10,12 +10,17 @@
 
 #include "vfio_pci_priv.h"
 
-/* The PE, held, of the group that the device is in: NULL if there is none */
+/*
+ * The PE, held, of the group that the device is in: NULL if there is none. A no-IOMMU
+ * group is no PE, and the host may use other devices of the PE.
+ */
 static struct eeh_pe *hold_pe(struct device *dev)
 {
 	struct iommu_group *group = iommu_group_get(dev);
-	struct eeh_pe *pe = eeh_iommu_group_to_pe(group);
+	struct eeh_pe *pe = NULL;
 
+	if (group && iommu_group_get_iommudata(group))
+		pe = eeh_iommu_group_to_pe(group);
 	iommu_group_put(group);
 	return pe;
 }
@@ -48,7 +53,7 @@ static bool reaches_below(u32 op)
  * while the PE is being reset is reset with it.
  *
  * Context: process context; may sleep for seconds. A reset only tries the device
- * locks of the PE: unbinding holds one while it waits for the user
+ * locks of the PE: unbinding holds one while it waits for the user.
  *
  * Return: 0, or an error as in the description of VFIO_DEVICE_FEATURE_EEH_PE
  */
