@@ -24,7 +24,7 @@
  *
  * Locks: vfio_group::external_lock protects external_list and is held while
  * a user is called, so that vfio_external_user_unregister() waits for a call
- * that is under way.  vfio_group::group_lock protects the container and the
+ * that is under way. vfio_group::group_lock protects the container and the
  * IOMMU group; it may be taken under the first, never the other way round.
  * Nothing here takes a lock to give a group up, because users do that under
  * locks of their own, and VFIO takes some of these below group_lock (kvm->lock,

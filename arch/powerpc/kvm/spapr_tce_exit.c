@@ -3,9 +3,9 @@
  * The TCE hypercalls on the way out of the guest (POWER9 and later)
  *
  * kvmppc_exit_tce_hcall() is called where the hypercalls of XICS are answered,
- * with the host's context loaded but interrupts still disabled. Of a nested
- * guest, H_ENTER_NESTED or H_GUEST_RUN_VCPU returns there: it has no earlier
- * place, and answering may make hypercalls.
+ * with the host's context loaded but interrupts still disabled. For a nested guest
+ * it is called when H_ENTER_NESTED or H_GUEST_RUN_VCPU returns. Such a guest has no
+ * earlier place, and answering may make hypercalls.
  *
  * The guest is entered again with the state that it came out with. A pending
  * interrupt or the time limit, which also announce signals, requests and the need

@@ -5,9 +5,9 @@
  * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
  * TCE_COPY_LIST(), and includes this file, once for each place. With
  * TCE_BY_NUMBER defined as well it gets FNAME(answer)(). A function here runs
- * inside one walk of the engine. It either answers the guest, or returns which
- * place can begin again (H_TOO_HARD and the codes after it, spapr_tce.h). Then the
- * request's TCEs are as they were, or clear.
+ * inside one walk of the engine. It either answers the guest, or returns a code that
+ * says where the request has to begin again (H_TOO_HARD and the codes after it,
+ * spapr_tce.h). In the latter case the request's TCEs are as they were, or clear.
  *
  * A list in guest memory is read once, onto the stack or into the vCPU's buffer:
  * the guest may change it meanwhile, so what was checked must be what is used.

@@ -18,8 +18,8 @@
  * parent, memory takes the TCEs with it that have it as their origin
  * (tce_parent_forget()). They come back when the user asks to read them again.
  *
- * The owner of a guest can write its table while it is read. So it is copied, and
- * what is copied is looked up in the parent in the same walk. The copy also survives
+ * The guest and its monitor can write a table while the kernel reads it. So TCEs are
+ * copied, and a copy is looked up in the parent in the same walk. The copy also survives
  * a memory error in the table. A word that is copied while it is written may be half
  * old and half new. It differs from the table then, and is put again.
  */

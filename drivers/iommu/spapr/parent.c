@@ -21,8 +21,8 @@
  *
  * What leaves a parent must be gone from the nested domains before it is
  * unpinned. Unmapping clears the words. Then tce_parent_sync() waits for the walks
- * that have found them and clears the TCEs that came from the range. Who looks up
- * a word uses what it found in the same walk.
+ * that have found them and clears the TCEs that came from the range. What a lookup
+ * has found may only be used in the same walk.
  */
 
 #include <linux/bitfield.h>

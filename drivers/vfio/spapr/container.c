@@ -15,8 +15,8 @@
  *    (args.c). REGISTER_MEMORY pins without it, and MAP_DMA of v1 drops it while
  *    it faults in pages. Only a group that brings hardware to a v1 container has
  *    what is mapped pinned with both held.
- *  - VFIO_EEH_PE_OP works with tce_container::eeh_lock instead, since a reset
- *    takes seconds. A group leaves the container with both held, so that no
+ *  - VFIO_EEH_PE_OP takes tce_container::lock only to find each group's PE. Over
+ *    the operation it holds tce_container::eeh_lock, since a reset takes seconds. A group leaves the container with both held, so that no
  *    operation reaches a PE that has another user.
  *  - A container that has touched the memory of one process serves that
  *    process only.
@@ -26,8 +26,9 @@
  *  - Locked memory is charged and given back to the page. A call that fails
  *    gives back what it has charged. When the last group has left, what is still
  *    charged is given back after the last ioctl.
- *  - A call that fails changes nothing, with two exceptions: TCEs that MAP_DMA
- *    was replacing may be clear, and the default window may have been made.
+ *  - A call that fails changes nothing, with three exceptions: TCEs that MAP_DMA
+ *    was replacing may be clear, the default window may have been made, and where a
+ *    hypervisor has failed some of the TCEs may have changed.
  *
  * v1 pins the pages of each TCE when it is put, and charges the size of the
  * whole 32-bit window at ENABLE. v2 maps what REGISTER_MEMORY has pinned and

@@ -52,7 +52,7 @@ struct tce_pins {
  * @lock: protects all other members
  * @v2: the container is of type VFIO_SPAPR_TCE_v2_IOMMU
  * @enabled: DMA may be mapped: v1 between ENABLE and DISABLE, v2 since the first
- *	registration
+ *	registration, or since hardware joined a container with windows
  * @default_due: the default window is still to be made. It is made when first
  *	needed, so that a program that removes it at once does not pay for it.
  * @default_size: bytes of the default window while it exists. A window that was

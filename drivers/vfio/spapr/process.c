@@ -2,8 +2,8 @@
 /*
  * The process that an sPAPR TCE container serves
  *
- * A container that has touched the memory of one process serves that process
- * only.
+ * A container serves the first process that enables it, registers memory, or makes or
+ * removes a window; with mediated devices alone also one that maps or unmaps.
  */
 #include <linux/lockdep.h>
 #include <linux/sched.h>

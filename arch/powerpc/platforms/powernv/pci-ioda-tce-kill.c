@@ -2,9 +2,9 @@
 /*
  * TCE invalidation where the host's context is not there
  *
- * In hypervisor real mode, or right after a guest's exit with what else is in
- * the processor still the guest's. Built without instrumentation; touches the
- * linear map, and of the PHB what is said below.
+ * This code runs in hypervisor real mode, or right after a guest's exit, when the
+ * processor still has the guest's context. It is built without instrumentation. It
+ * touches the linear map only and, of the PHB, what is said below.
  *
  * PHB3 (IODA2) has a register that takes invalidations as plain stores, and
  * which a cache-inhibited store reaches by its physical address.

@@ -2,11 +2,10 @@
 /*
  * Report a window's TCEs to registered memory that is about to be unpinned
  *
- * Walks go on writing the window meanwhile. A walk stores the origin before the
- * TCE and clears the TCE before the origin, so that the two may contradict each
- * other when they are read; registered memory copes with that
- * (spapr_mem_search_tce()). What of a table can be read depends on its kind
- * (kinds.c).
+ * Walks go on writing the window meanwhile. A walk stores TCE and origin one after
+ * the other, so the two may contradict each other when they are read. Registered
+ * memory copes with that (spapr_mem_search_tce()). What of a table can be read
+ * depends on its kind (kinds.c).
  */
 #include <linux/container_of.h>
 #include <linux/sched.h>

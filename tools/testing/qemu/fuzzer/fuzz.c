@@ -12,11 +12,11 @@
  *
  * With -p only this PROGRAM runs, a hundred times.
  *
- * That the kernel reports nothing is for its log to tell. What is tested here
- * after each program is that it has left nothing locked or pinned, and at the
- * end that memory has come back and that the devices do what they always did.
+ * Whether the kernel has reported something, the caller sees in the kernel's log. This
+ * program tests after each of its programs that nothing is left locked or pinned, and
+ * at the end that memory has come back and the devices work as before.
  *
- * What it has found so far has a test of its own: user_registers.
+ * The one defect that it has found so far has a test of its own: user_registers.
  *
  * Lines that begin with "new" and "keep" give programs: found now, and those
  * that suffice for all that was reached. "block" gives code that was reached.

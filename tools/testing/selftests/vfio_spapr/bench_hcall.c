@@ -2,9 +2,8 @@
 /*
  * What the TCE hypercalls cost, each with a LIOBN that feeds a device's window
  * ("linked", and "nested" where that is one of an iommufd) and with one that does
- * not; next to them the least that any
- * hypercall costs, answered by the kernel and by user space, and H_PUT_TCE by
- * way of user space that maps with MAP_DMA.
+ * not. Beside them: the least that any hypercall costs, answered by the kernel and by
+ * user space, and H_PUT_TCE answered by user space that maps with MAP_DMA.
  *
  * The device tells whether what was counted has been done: it reaches a page
  * that was mapped, and does not reach it when the TCE has been cleared.

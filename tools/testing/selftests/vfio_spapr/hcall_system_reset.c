@@ -6,7 +6,7 @@
  *
  * A vCPU makes linked H_PUT_TCE and nothing else, while something outside of the
  * machine raises system resets that the module system_reset takes. Host and
- * guest go on as if nothing had been: each hypercall gets its answer, no
+ * guest go on as if nothing had happened: each hypercall gets its answer, no
  * register of the guest changes, the device reaches what was mapped last.
  */
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A container belongs to the memory of one process, the first that made it
- * account something: others that have its file may ask but not map.
+ * A container serves one process: the first that enabled it, registered memory, or
+ * made or removed a window. Others that have its file may ask but not map.
  */
 #include <errno.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
  * An IOMMU group of a logical partition has all functions of a bus. When VFIO
  * gives it back, the host's drivers for whichever of them, in any order, do
  * DMA again: two network cards in one group both reach a peer afterwards, and
- * neither got to do so through tables that are no more.
+ * neither through a table that has been freed.
  */
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -2,9 +2,9 @@
 /*
  * A window that the hypervisor refuses says nothing about the next one.
  *
- * A partition's kernel asks its hypervisor for a DMA window. Whatever a VFIO
- * user asked for in vain, what it may have it still gets, and so does who
- * opens the function after it.
+ * A partition's kernel asks its hypervisor for a DMA window. After a refused request
+ * the VFIO user still gets every window that it may have, and so does the next user
+ * of the function.
  */
 #include <errno.h>
 #include <sys/mman.h>
