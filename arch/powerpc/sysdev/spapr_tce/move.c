@@ -36,8 +36,8 @@ static long exchange_table(struct spapr_tce_window *window,
 /**
  * spapr_tce_window_move() - put a window on another table
  * @window: a window that is watched
- * @tbl: a table of the same start, size and page size, in which nothing is
- *	mapped; or the one in software
+ * @tbl: for a window in software, a table of the same start, size and page size, in
+ *	which nothing is mapped; for any other, the one in software
  *
  * What is mapped stays mapped. On success the reference to @tbl passes to the
  * window, and the one to the table that it had to the caller. That table is
