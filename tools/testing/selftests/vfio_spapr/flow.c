@@ -6,43 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/vfio.h>
 
-#include "../kselftest.h"
-#include "lib/dma_device.h"
-#include "lib/vfio_pci.h"
-
-#define DMA_SIZE	(1UL << 20)
-
-static void check(bool ok, const char *what)
-{
-	if (!ok)
-		ksft_print_msg("%s\n", strerror(errno));
-	ksft_test_result(ok, "%s\n", what);
-	if (!ok)
-		exit(KSFT_FAIL);
-}
-
-/* The device copies what is at @from to @to. */
-static void device_copies(int device, char *memory, __u64 bus)
-{
-	struct dma_device dma;
-
-	dma_device_open(&dma, device);
-	dma_device_init(&dma, memory + DMA_SIZE / 2, bus + DMA_SIZE / 2);
-	snprintf(memory, 64, "from memory to the device and back");
-	check(dma_load(&dma, bus, 0, 64), "the device reads");
-	check(dma_store(&dma, bus + 4096, 0, 64), "the device writes");
-	check(!strcmp(memory, memory + 4096), "what the device read");
-	dma_device_close(&dma);
-}
+#include "lib/flow.h"
 
 /* Begin of what the documentation shows */
 static int open_container(int group)
@@ -122,7 +91,7 @@ static void use_memory(int container, int device, void *memory, __u64 bus)
 	      "VFIO_IOMMU_SPAPR_REGISTER_MEMORY");
 	check(!ioctl(container, VFIO_IOMMU_MAP_DMA, &map), "VFIO_IOMMU_MAP_DMA");
 
-	device_copies(device, memory, bus);
+	device_copies(device, memory, bus, bus);
 
 	/* Mapped memory cannot be taken away from the device */
 	check(ioctl(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &range) &&

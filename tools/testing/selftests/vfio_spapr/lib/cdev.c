@@ -166,8 +166,7 @@ long iommufd_hw_info(int iommufd, __u32 device, struct hw_info_windows *info)
 	return ret;
 }
 
-/* vfioX of /dev/vfio/devices for the function at @address */
-static long find_file(const char *address, char *path, size_t size)
+long cdev_path(const char *address, char *path, size_t size)
 {
 	char folder[128];
 	struct dirent *entry;
@@ -196,7 +195,7 @@ long cdev_open(struct cdev *cdev, const char *address)
 
 	memset(cdev, 0, sizeof(*cdev));
 	cdev->file = -1;
-	ret = find_file(address, path, sizeof(path));
+	ret = cdev_path(address, path, sizeof(path));
 	if (ret)
 		return ret;
 	cdev->file = open(path, O_RDWR | O_CLOEXEC);

@@ -108,7 +108,10 @@ struct cdev {
 	struct dma_device dma;
 };
 
-/* Open the device file of the function at @address, bound to vfio-pci */
+/* Find the device file of the function at @address, bound to vfio-pci */
+long cdev_path(const char *address, char *path, size_t size);
+
+/* Open that file */
 long cdev_open(struct cdev *cdev, const char *address);
 long cdev_bind(struct cdev *cdev, int iommufd);
 /* Both; after an error the device file may be open */
