@@ -518,13 +518,18 @@ void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
 	linked_spin_round(l);
 }
 
+void linked_close_files(struct linked *l)
+{
+	close_cdev(l);
+	testbed_close(&l->bed);
+	vfio_close(&l->container);
+}
+
 void linked_close(struct linked *l)
 {
 	vfio_close(&l->kvm_vfio);
 	kvm_ppc_vm_close(&l->vm);
-	close_cdev(l);
-	testbed_close(&l->bed);
-	vfio_close(&l->container);
+	linked_close_files(l);
 	kvm_ppc_vm_free(&l->vm);
 	if (l->nested && l->guest_tables)
 		munmap(l->guest_tables, GUEST_TABLES_SIZE);

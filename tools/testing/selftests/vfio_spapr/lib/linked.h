@@ -203,6 +203,9 @@ void linked_spin(struct linked *l, struct kvm_ppc_spin *s, __u64 liobn,
 /* Waits until that vCPU has made each of its hypercalls once more, from now on */
 void linked_spin_round(struct linked *l);
 
+/* Close all files of the device; KVM's VFIO device may keep one alive */
+void linked_close_files(struct linked *l);
+
 /* Ends all of it in the order that a monitor would, and frees the memory */
 void linked_close(struct linked *l);
 
