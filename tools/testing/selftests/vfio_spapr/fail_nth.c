@@ -3,7 +3,6 @@
  * Each allocation in turn fails, in each ioctl of a container (lib/fault.h).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "../kselftest.h"
@@ -137,19 +136,6 @@ static void leave(void)
 
 static unsigned int bypassed;
 
-static __u64 physical_address(unsigned long address)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	__u64 entry = 0;
-
-	VFIO_REQUIRE(pread(fd, &entry, sizeof(entry),
-			   address / page_size() * sizeof(entry)) ==
-		     sizeof(entry) && entry & ((1ULL << 55) - 1), "pagemap");
-	close(fd);
-
-	return (entry & ((1ULL << 55) - 1)) * page_size();
-}
-
 /* The host may have no memory for a window of its own, and go without */
 static int give_back(void)
 {
@@ -166,7 +152,8 @@ static void take_again(void)
 	VFIO_REQUIRE(!set_v2(), "v2");
 	device = vfio_device_open(bed.group, bed.address[0]);
 	dma_device_start(&dma, device);
-	bypassed += dma_reach(&dma, BYPASS | physical_address(bed.memory),
+	bypassed += dma_reach(&dma, BYPASS |
+			      memory_physical((void *)bed.memory),
 			      (void *)bed.memory, 0, NULL) != 0;
 	dma_device_close(&dma);
 	close(device);

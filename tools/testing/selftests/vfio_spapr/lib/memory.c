@@ -20,6 +20,9 @@
 #include "transcript.h"
 #include "../../kselftest.h"
 
+/* What an entry of /proc/PID/pagemap has the page's number in */
+#define PAGEMAP_PFN	((1ULL << 55) - 1)
+
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT	26
 #endif
@@ -100,6 +103,22 @@ void *memory_get_huge(unsigned long address, size_t size,
 	/* Others need what is not enough here */
 	set_pool(had, huge_page, true);
 	return NULL;
+}
+
+unsigned long memory_physical(const void *at)
+{
+	const unsigned long address = (unsigned long)at;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long long entry = 0;
+	ssize_t got;
+
+	got = pread(fd, &entry, sizeof(entry),
+		    address / page_size() * sizeof(entry));
+	entry &= PAGEMAP_PFN;
+	if (got != sizeof(entry) || !entry)
+		ksft_exit_fail_msg("no page is known at %#lx\n", address);
+	close(fd);
+	return entry * page_size() + address % page_size();
 }
 
 static long status_field(const char *name)

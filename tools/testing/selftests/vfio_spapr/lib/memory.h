@@ -68,6 +68,9 @@ void page_supply(int fd, unsigned long address);
 /* Whether a thread that may wait for a page ends in so many seconds */
 bool thread_ends(pthread_t thread, unsigned int seconds);
 
+/* Where in the machine's memory @at is, whose page has to be there */
+unsigned long memory_physical(const void *at);
+
 /* Locked and pinned memory of this process in KiB; -1 when unknown */
 long memory_locked(void);
 long memory_pinned(void);
