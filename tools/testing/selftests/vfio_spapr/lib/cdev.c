@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -224,15 +226,19 @@ long cdev_open_bound(struct cdev *cdev, const char *address, int iommufd)
 	return ret ? ret : cdev_bind(cdev, iommufd);
 }
 
-long cdev_attach(struct cdev *cdev, __u32 to)
+static int attach(struct cdev *cdev, __u32 to)
 {
 	struct vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 		.pt_id = to,
 	};
 
-	return transcript_call(ioctl(cdev->file, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-				     &attach), "ATTACH_IOMMUFD_PT");
+	return ioctl(cdev->file, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
+long cdev_attach(struct cdev *cdev, __u32 to)
+{
+	return transcript_call(attach(cdev, to), "ATTACH_IOMMUFD_PT");
 }
 
 long cdev_detach(struct cdev *cdev)
@@ -243,6 +249,47 @@ long cdev_detach(struct cdev *cdev)
 
 	return transcript_call(ioctl(cdev->file, VFIO_DEVICE_DETACH_IOMMUFD_PT,
 				     &detach), "DETACH_IOMMUFD_PT");
+}
+
+struct changes {
+	struct cdev *cdev;
+	const __u32 *to;
+	atomic_bool end;
+	atomic_uint done;
+	atomic_int error;
+};
+
+static void *change(void *arg)
+{
+	struct changes *changes = arg;
+	unsigned int i;
+
+	for (i = 0; !changes->end; i++) {
+		if (attach(changes->cdev, changes->to[i % 2]))
+			changes->error = -errno;
+		changes->done++;
+	}
+	return NULL;
+}
+
+long cdev_change_under_dma(struct cdev *cdev, const __u32 to[2], __u64 bus,
+			   void *memory, unsigned int *lost)
+{
+	const unsigned int all = DMA_READS | DMA_WRITES;
+	struct changes changes = { .cdev = cdev, .to = to };
+	pthread_t thread;
+	int i;
+
+	*lost = 0;
+	VFIO_REQUIRE(!pthread_create(&thread, NULL, change, &changes),
+		     "thread");
+	/* Both must have been seen often for the race to have been one */
+	for (i = 0; i < 20 || changes.done <= 20; i++)
+		if (dma_reach(&cdev->dma, bus, memory, 0, NULL) != all)
+			++*lost;
+	changes.end = true;
+	pthread_join(thread, NULL);
+	return changes.error;
 }
 
 void cdev_start_dma(struct cdev *cdev)

@@ -120,6 +120,19 @@ long cdev_open_bound(struct cdev *cdev, const char *address, int iommufd);
 long cdev_attach(struct cdev *cdev, __u32 to);
 long cdev_detach(struct cdev *cdev);
 
+/**
+ * cdev_change_under_dma() - Change between page tables while the function does DMA
+ * @cdev: the function, attached to one of them
+ * @to: what it is attached to in turn, all the time, by another thread
+ * @bus: bus address that both map
+ * @memory: what they map there
+ * @lost: receives how many times the function did not reach it
+ *
+ * Return: 0 or -errno of the last change that failed.
+ */
+long cdev_change_under_dma(struct cdev *cdev, const __u32 to[2], __u64 bus,
+			   void *memory, unsigned int *lost);
+
 /* Make a bound function ready for DMA that needs no memory for it */
 void cdev_start_dma(struct cdev *cdev);
 

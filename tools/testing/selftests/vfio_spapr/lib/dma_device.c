@@ -228,3 +228,20 @@ unsigned int dma_reach(const struct dma_device *dma, __u64 bus,
 		       found & DMA_SILENT ? ", hangs" : "");
 	return found;
 }
+
+bool dma_strays(const struct dma_device *dma, __u64 bus, void *memory,
+		size_t size)
+{
+	const char *const bytes = memory;
+	char question[48];
+	bool strays;
+
+	memset(memory, 0xa5, size);
+	dma_store(dma, bus, 0, sizeof(__u64));
+	strays = memcmp(bytes, bytes + 1, size - 1);
+
+	snprintf(question, sizeof(question), "device astray at %#llx",
+		 (unsigned long long)bus);
+	transcript_see(question, "%s", strays ? "writes" : "nothing");
+	return strays;
+}

@@ -187,4 +187,17 @@ unsigned int dma_reach(const struct dma_device *dma, __u64 bus,
 		       volatile void *memory, __u64 scratch_bus,
 		       volatile void *scratch);
 
+/**
+ * dma_strays() - Find out whether a write to a wrong address does harm
+ * @dma: the device, whose buffer does not begin with bytes of 0xa5
+ * @bus: bus address that should lead nowhere
+ * @memory: all that the device might reach; it is overwritten
+ * @size: of the memory in bytes
+ *
+ * Return: whether the device, asked to write to @bus, changes @memory. Also in
+ * the transcript.
+ */
+bool dma_strays(const struct dma_device *dma, __u64 bus, void *memory,
+		size_t size);
+
 #endif

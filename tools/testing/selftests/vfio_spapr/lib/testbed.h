@@ -67,6 +67,9 @@ void testbed_take_memory(struct testbed *bed, size_t size);
  */
 void testbed_open(struct testbed *bed, unsigned int type);
 
+/* The same with a file that takes the container's place; it is closed with it */
+void testbed_open_as(struct testbed *bed, int container, unsigned int type);
+
 /* Ask the container for its windows: 0 or -errno */
 long testbed_get_info(struct testbed *bed);
 
