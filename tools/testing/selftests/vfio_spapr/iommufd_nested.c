@@ -538,6 +538,38 @@ TEST_F(nested, replace)
 	EXPECT_EQ(0, reach(self, 0, HIGH, 1, 2) & REACHES);
 }
 
+/*
+ * The same, again and again, while a device does DMA in the first window. On bare
+ * metal nothing of it is lost. A partition has moments without a window.
+ */
+TEST_F(nested, replace_under_dma)
+{
+	const struct nested_windows two = self->windows;
+	unsigned int lost;
+	__u32 to[2];
+
+	put(self, LOW, 1, 1, TCE_RW);
+	put(self, HIGH, 1, 2, TCE_RW);
+	drop_second_window(self);
+	ASSERT_EQ(0, allocate(self, &to[0]));
+	self->windows = two;
+	ASSERT_EQ(0, allocate(self, &to[1]));
+	ASSERT_EQ(0, cdev_attach(&self->cdev[0], to[0]));
+	EXPECT_EQ(0, cdev_change_under_dma(&self->cdev[0], to,
+					   bus(self, LOW, 1),
+					   self->bed.memory + self->bed.page,
+					   &lost));
+	if (!testbed_is_partition())
+		EXPECT_EQ(0, lost);
+
+	EXPECT_EQ(0, cdev_attach(&self->cdev[0], to[1]));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
+	EXPECT_EQ(REACHES, reach(self, 0, HIGH, 1, 2));
+	EXPECT_EQ(0, cdev_attach(&self->cdev[0], to[0]));
+	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
+	EXPECT_EQ(0, reach(self, 0, HIGH, 1, 2) & REACHES);
+}
+
 /* From the guest's tables to the addresses of the IOAS itself, and back */
 TEST_F(nested, flat)
 {
