@@ -13,6 +13,7 @@
 #include "../kselftest.h"
 #include "lib/cdev.h"
 #include "lib/fault.h"
+#include "lib/leak.h"
 #include "lib/memory.h"
 #include "lib/nested.h"
 #include "lib/transcript.h"
@@ -28,7 +29,9 @@ static char address[PCI_ADDRESS_LEN];
 static int iommufd = -1;
 static struct cdev cdev = { .file = -1 };
 static __u32 ioas[2], spare, hwpt, parent, nested;
+/* The windows that tests choose, one or two of them */
 static struct hwpt_windows windows;
+static struct hwpt_window second_window;
 static struct nested_windows guest_windows;
 static __be64 *table;
 static bool eeh;
@@ -314,17 +317,50 @@ static void clear_tce(void)
 	VFIO_REQUIRE(!changed(), "clear a TCE");
 }
 
-/* A parent whose memory has a guest's table and one page of the guest's */
+static size_t table_size(const struct hwpt_window *window)
+{
+	return window->size >> window->page_shift << 3;
+}
+
+static void set_guest_window(int w, const struct hwpt_window *window,
+			     __u64 table)
+{
+	guest_windows.num_windows = w + 1;
+	guest_windows.windows[w].start = window->start;
+	guest_windows.windows[w].size = window->size;
+	guest_windows.windows[w].page_shift = window->page_shift;
+	guest_windows.windows[w].table = table;
+}
+
+/* A test of what is done once for each number of windows */
+static void windows_test(const char *name, unsigned int count,
+			 int (*act)(void), void (*undo)(void))
+{
+	char full[64];
+
+	snprintf(full, sizeof(full), "%s (windows: %u)", name, count);
+	fault_test(full, act, undo);
+}
+
+static void nested_windows_tests(void)
+{
+	const unsigned int count = guest_windows.num_windows;
+
+	table[0] = htobe64(TCE);
+	windows_test("nested", count, allocate_nested, free_nested);
+	table[0] = 0;
+	VFIO_REQUIRE(!allocate_nested(), "nested");
+	windows_test("attach to nested", count, attach_nested, detach);
+}
+
+/* A parent whose memory has a guest's tables and one page of the guest's */
 static void nested_tests(void)
 {
-	size_t size = windows.windows[0].size >> 12 << 3;
+	size_t first = table_size(&windows.windows[0]);
+	size_t size = first + table_size(&second_window);
 
 	table = memory_get(HUGE_PAGES, size, PROT_READ | PROT_WRITE);
-	guest_windows.num_windows = 1;
-	guest_windows.windows[0].start = windows.windows[0].start;
-	guest_windows.windows[0].size = windows.windows[0].size;
-	guest_windows.windows[0].page_shift = 12;
-	guest_windows.windows[0].table = TABLE;
+	set_guest_window(0, &windows.windows[0], TABLE);
 	VFIO_REQUIRE(!iommufd_map(iommufd, ioas[0], table, TABLE, size,
 				  IOMMU_IOAS_MAP_READABLE), "map the table");
 
@@ -333,14 +369,30 @@ static void nested_tests(void)
 	unmap();
 	fault_test("map for a parent", map, unmap);
 	VFIO_REQUIRE(!map(), "map");
-	table[0] = htobe64(TCE);
-	fault_test("nested", allocate_nested, free_nested);
-	table[0] = 0;
-	VFIO_REQUIRE(!allocate_nested(), "nested");
-	fault_test("attach to nested", attach_nested, detach);
+	nested_windows_tests();
 	fault_test("invalidate", put_tce, clear_tce);
 	free_nested();
+	set_guest_window(1, &second_window, TABLE + first);
+	nested_windows_tests();
+	free_nested();
 	free_parent();
+}
+
+/* Page tables with windows of the user's choice, and changes to them */
+static void windows_tests(void)
+{
+	const unsigned int count = windows.num_windows;
+
+	windows_test("page table", count, allocate, deallocate);
+	VFIO_REQUIRE(!allocate(), "windows");
+	windows_test("change", count, change_windows, replace_back);
+	VFIO_REQUIRE(!change_windows(), "change windows");
+	unmap();
+	windows_test("map", count, map, unmap);
+	VFIO_REQUIRE(!map(), "map");
+	replace_back();
+	windows_test("destroy", count, destroy, allocate_again);
+	deallocate();
 }
 
 static void start(void)
@@ -358,12 +410,17 @@ static void start(void)
 	windows.windows[0].start = info.window_start[0];
 	windows.windows[0].size = info.default_window_size ?: GiB;
 	windows.windows[0].page_shift = 12;
+	second_window.start = info.window_start[1];
+	second_window.size = GiB;
+	second_window.page_shift = page_shift();
 	eeh = cdev_eeh_state(&cdev) != -ENOTTY;
 	unbind();
 }
 
 int main(void)
 {
+	long pins;
+
 	ksft_print_header();
 	if (dma_device_find(0, 0, address))
 		ksft_exit_skip("a device is needed\n");
@@ -371,8 +428,9 @@ int main(void)
 	if (access("/dev/vfio/devices", F_OK))
 		ksft_exit_skip("no device files\n");
 	fault_allow();
-	ksft_set_plan(23);
+	ksft_set_plan(31);
 	transcript_mute(1);
+	pins = leak_pins();
 	start();
 
 	fault_test("address space", make_space, end_space);
@@ -389,11 +447,10 @@ int main(void)
 	fault_test("detach", detach_it, attach_again);
 	fault_test("unmap", unmap_it, map_again);
 	fault_test("page table", allocate_plain, deallocate);
-	fault_test("windows", allocate, deallocate);
-	VFIO_REQUIRE(!allocate(), "windows");
-	fault_test("change windows", change_windows, replace_back);
-	fault_test("destroy", destroy, allocate_again);
-	deallocate();
+	windows_tests();
+	windows.num_windows = 2;
+	windows.windows[1] = second_window;
+	windows_tests();
 	detach();
 	nested_tests();
 	cdev_close(&cdev);
@@ -403,5 +460,6 @@ int main(void)
 
 	cdev_close(&cdev);
 	vfio_close(&iommufd);
+	ksft_test_result(leak_pins() == pins, "no page is left pinned\n");
 	ksft_finished();
 }
