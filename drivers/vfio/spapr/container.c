@@ -354,7 +354,7 @@ static void tce_iommu_unregister_device(void *iommu_data,
 	tce_mediated_remove(&container->mediated, device);
 }
 
-static const struct vfio_iommu_driver_ops tce_iommu_ops = {
+static const struct vfio_iommu_driver_ops tce_iommu_driver_ops = {
 	.owner = THIS_MODULE,
 	.name = "iommu-vfio-powerpc",
 	.open = tce_iommu_open,
@@ -369,7 +369,7 @@ static const struct vfio_iommu_driver_ops tce_iommu_ops = {
 	.release = tce_iommu_release,
 };
 
-module_driver(tce_iommu_ops, vfio_register_iommu_driver,
+module_driver(tce_iommu_driver_ops, vfio_register_iommu_driver,
 	      vfio_unregister_iommu_driver);
 
 MODULE_DESCRIPTION("VFIO container back end for sPAPR TCE tables");

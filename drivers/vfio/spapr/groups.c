@@ -198,8 +198,8 @@ static int may_join(struct tce_container *container, struct iommu_group *group,
 		return -EBUSY;
 
 	if (!spapr_tce_domain_alike(&container->domain, tg)) {
-		pr_warn("group %d is incompatible with the container's other groups\n",
-			iommu_group_id(group));
+		pr_warn_ratelimited("group %d is incompatible with the container's other groups\n",
+				    iommu_group_id(group));
 		return -EPERM;
 	}
 

@@ -109,8 +109,8 @@ long spapr_tce_group_unset_window(struct iommu_table_group *tg, int num)
 	long ret = tg->ops->unset_window(tg, num);
 
 	if (ret)
-		pr_warn("group %d may still have DMA window %d: error %ld\n",
-			iommu_group_id(tg->group), num, ret);
+		pr_warn_ratelimited("group %d may still have DMA window %d: error %ld\n",
+				    iommu_group_id(tg->group), num, ret);
 
 	return ret;
 }
@@ -461,7 +461,7 @@ void spapr_tce_window_close(struct spapr_tce_window *window)
 		 */
 		if (mem)
 			mmgrab(mem->mm);
-		pr_warn("a device may reach memory of a closed DMA window\n");
+		pr_warn_ratelimited("a device may reach memory of a closed DMA window\n");
 		return;
 	}
 	if (mem)
