@@ -350,7 +350,8 @@ TEST_F(windows, levels)
 			EXPECT_EQ(0, container_remove_window(c, start));
 		}
 	}
-	container_create_window(c, 16, GiB, ~0U, NULL);
+	EXPECT_EQ(-EINVAL, container_create_window(c, 16, GiB, 0, NULL));
+	EXPECT_EQ(-EINVAL, container_create_window(c, 16, GiB, ~0U, NULL));
 }
 
 /* Maps at both ends of a sparse window reach what they should. */
