@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "lib/container.h"
 #include "lib/mediated.h"
 #include "lib/memory.h"
+#include "lib/messages.h"
 #include "lib/vfio_pci.h"
 
 #define MEMORY_SIZE	(4 * MiB)
@@ -74,30 +74,6 @@ do {									\
 					 mem(self, number)));		\
 	EXPECT_EQ(pages, locked(self));					\
 } while (0)
-
-/* Kernel messages from now on */
-static int messages_open(void)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd >= 0)
-		lseek(fd, 0, SEEK_END);
-	return fd;
-}
-
-/* One record a read */
-static bool messages_have(int fd, const char *text)
-{
-	char record[1024];
-	ssize_t length;
-
-	while ((length = read(fd, record, sizeof(record) - 1)) > 0) {
-		record[length] = '\0';
-		if (strstr(record, text))
-			return true;
-	}
-	return false;
-}
 
 /* End all mappings at once */
 static long end_all(SELF(mediated) self, unsigned int type)

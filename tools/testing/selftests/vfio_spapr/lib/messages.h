@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the kernel says */
+#ifndef VFIO_SPAPR_MESSAGES_H
+#define VFIO_SPAPR_MESSAGES_H
+
+#include <stdbool.h>
+
+/* Kernel messages from now on: a file, or -1 */
+int messages_open(void);
+
+/* Whether one of those that have come since the last call has @text */
+bool messages_have(int fd, const char *text);
+
+#endif
