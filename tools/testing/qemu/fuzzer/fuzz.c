@@ -18,6 +18,9 @@
  *
  * The one defect that it has found so far has a test of its own: user_registers.
  *
+ * A line says for each kind of call how many had no error, of how many that were
+ * made. A kind of which none succeeds has never got to what it is for.
+ *
  * Lines that begin with "new" and "keep" give programs: found now, and those
  * that suffice for all that was reached. "block" gives code that was reached.
  */
@@ -98,6 +101,11 @@ static struct kcov traces[3];
 static __thread struct kcov *trace;
 static bool guided;
 
+/* By kind, not those of children */
+static struct {
+	unsigned long made, succeeded;
+} *calls;
+
 /* Reaching */
 
 static bool set_bit(struct reached *r, __u64 hash)
@@ -149,6 +157,8 @@ static void before_call(void)
 
 static void after_call(unsigned int kind, int error)
 {
+	__atomic_fetch_add(&calls[kind].made, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&calls[kind].succeeded, !error, __ATOMIC_RELAXED);
 	if (trace)
 		collect(trace);
 }
@@ -538,6 +548,18 @@ static void print_blocks(void)
 			printf("block %llx\n", blocks[i]);
 }
 
+static void tell_calls(void)
+{
+	unsigned int i;
+
+	printf("# succeeded:");
+	for (i = 0; i < fuzz_kinds; i++)
+		if (calls[i].made)
+			printf(" %s %lu/%lu", fuzz_kind_name(i),
+			       calls[i].succeeded, calls[i].made);
+	printf("\n");
+}
+
 static bool only(const char *text)
 {
 	struct fuzz_program program;
@@ -548,6 +570,8 @@ static bool only(const char *text)
 		ksft_exit_fail_msg("what is \"%s\"?\n", text);
 	for (i = 0; i < AGAIN; i++)
 		good &= run(&program);
+	tell_calls();
+	fflush(stdout);
 	return good;
 }
 
@@ -559,6 +583,8 @@ static int session(void)
 	unsigned int i;
 	bool good = true;
 
+	calls = calloc(fuzz_kinds, sizeof(*calls));
+	VFIO_REQUIRE(calls, "memory");
 	guided = kcov_available();
 	for (i = 0; guided && i < ARRAY_SIZE(traces); i++)
 		kcov_open(&traces[i]);
@@ -576,6 +602,7 @@ static int session(void)
 	begin = ms_now();
 	good &= run_stored(begin);
 	good &= fuzz(begin);
+	tell_calls();
 	if (guided) {
 		print_corpus();
 		print_blocks();

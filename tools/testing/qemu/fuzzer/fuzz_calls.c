@@ -69,6 +69,9 @@
 /* A pick from here on misses what makes sense */
 #define MISSES		0xd0
 
+/* log2 of the part of a window that a table has by default */
+#define TABLE_SHARE	6
+
 struct window {
 	__u64 start, size;
 	unsigned int shift;
@@ -85,6 +88,9 @@ struct table {
 	__u64 liobn, offset, size;
 	unsigned int shift;
 };
+
+/* The second window of page tables of iommufds, unless a pick has it otherwise */
+static const struct window second_window = { 1ULL << 59, 64 * MiB, 16 };
 
 static struct {
 	const struct testbed *bed;
@@ -106,7 +112,11 @@ static struct {
 	bool arena_changed, bar_mapped, limited, viewed, cdev_used;
 } fuzz = { .making_vm = PTHREAD_MUTEX_INITIALIZER };
 
-/* The picks of a call, taken one by one; and for the thread that makes it */
+/*
+ * The picks of a call, taken one by one; and for the thread that makes it. A
+ * structure's members take theirs in the order in which the structure has them, not
+ * in that of their initializers: this is how GCC evaluates these.
+ */
 struct picks {
 	const __u8 *next, *end;
 	bool alone;
@@ -845,7 +855,7 @@ static __u64 pick_iova(struct picks *p)
 	const unsigned int where = pick(p);
 	const __u64 entry = pick_entry(p, GiB / PAGE);
 
-	return around(p, (where & 1 ? 1ULL << 59 : 0) + entry * PAGE);
+	return around(p, (where & 1 ? second_window.start : 0) + entry * PAGE);
 }
 
 static int do_io_map(struct picks *p)
@@ -928,7 +938,7 @@ static int do_io_table(struct picks *p)
 		.num_windows = around(p, 2),
 		.windows = {
 			{ fuzz.window32.start, fuzz.window32.size, 12 },
-			{ 1ULL << 59, size, shift, levels },
+			{ second_window.start, size, shift, levels },
 		},
 	};
 	struct iommu_hwpt_alloc alloc = {
@@ -950,18 +960,24 @@ static int do_io_table(struct picks *p)
 	return ret;
 }
 
-/* Of a parent that is in the second place, as do_io_table() puts one there */
+/*
+ * Of a parent that is in the second place, as do_io_table() puts one there. The
+ * first window is as large as tables are by default.
+ */
 static int do_io_nested(struct picks *p)
 {
 	const unsigned int i = pick(p) % IOMMUFDS;
 	const unsigned int d = pick(p) % TESTBED_DEVICES;
 	const unsigned int o = 2 + pick(p) % 2;
-	const unsigned int shift = around(p, 16 - 4 * (pick(p) % 2));
+	const unsigned int shift = around(p, second_window.shift - 4 * (pick(p) % 2));
 	const struct nested_windows windows = {
 		.num_windows = around(p, 2 - pick(p) % 2),
 		.windows = {
-			{ { fuzz.window32.start, 16 * MiB, 12 }, pick_iova(p) },
-			{ { 1ULL << 59, around(p, 64 * MiB), shift },
+			{ { fuzz.window32.start,
+			    fuzz.window32.size >> TABLE_SHARE, 12 },
+			  pick_iova(p) },
+			{ { second_window.start,
+			    around(p, second_window.size), shift },
 			  pick_iova(p) },
 		},
 	};
@@ -1092,19 +1108,27 @@ static int do_cdev_close(struct picks *p)
 
 /* KVM */
 
+/* A container's, or the one that only page tables of iommufds have */
+static const struct window *pick_table_window(struct picks *p)
+{
+	const unsigned int c = pick(p);
+	const struct window *window = pick_window(p, c % CONTAINERS);
+
+	return c & CONTAINERS ? &second_window : window;
+}
+
 static int do_table(struct picks *p)
 {
 	struct vm *v = pick_vm(p);
 	const unsigned int t = pick(p) % TABLES;
-	const unsigned int c = pick_container(p);
-	const struct window *w = pick_window(p, c);
+	const struct window *w = pick_table_window(p);
 	const unsigned int shift = around(p, w->shift + 4 * (pick(p) % 4));
 	const __u64 most = shift < 64 ? w->size >> shift : 0;
 	struct kvm_create_spapr_tce_64 args = {
 		.liobn = around(p, 1 + t),
 		.page_shift = shift,
 		.offset = around(p, shift < 64 ? w->start >> shift : 0),
-		.size = around(p, most >> (pick(p) ?: 6) % 32),
+		.size = around(p, most >> (pick(p) ?: TABLE_SHARE) % 32),
 	};
 	int fd = call(v->vm.fd, KVM_CREATE_SPAPR_TCE_64, &args);
 
@@ -1125,7 +1149,7 @@ static int do_table32(struct picks *p)
 	const unsigned int t = pick(p) % TABLES;
 	struct kvm_create_spapr_tce args = {
 		.liobn = around(p, 1 + t),
-		.window_size = around(p, GiB >> (pick(p) ?: 6) % 32),
+		.window_size = around(p, GiB >> (pick(p) ?: TABLE_SHARE) % 32),
 	};
 	int fd = call(v->vm.fd, KVM_CREATE_SPAPR_TCE, &args);
 
@@ -1175,23 +1199,44 @@ static int set_attr(struct picks *p, int fd, __u64 attr, void *value)
 		    KVM_HAS_DEVICE_ATTR, &args);
 }
 
-static int do_group_attr(struct picks *p, __u64 attr)
+static int pick_group(struct picks *p)
+{
+	return group(pick(p) % GROUPS);
+}
+
+/* Of a device that other calls have opened */
+static int pick_cdev_file(struct picks *p)
+{
+	return fd_of(&pick_cdev(p)->file);
+}
+
+static int do_file_attr(struct picks *p, __u64 attr,
+			int (*pick_right)(struct picks *p))
 {
 	struct vm *v = pick_vm(p);
-	const unsigned int g = pick(p) % GROUPS;
-	__s32 fd = pick_fd(p, group(g));
+	__s32 fd = pick_fd(p, pick_right(p));
 
 	return set_attr(p, kvm_vfio(v), attr, &fd);
 }
 
 static int do_group_add(struct picks *p)
 {
-	return do_group_attr(p, KVM_DEV_VFIO_GROUP_ADD);
+	return do_file_attr(p, KVM_DEV_VFIO_FILE_ADD, pick_group);
 }
 
 static int do_group_del(struct picks *p)
 {
-	return do_group_attr(p, KVM_DEV_VFIO_GROUP_DEL);
+	return do_file_attr(p, KVM_DEV_VFIO_FILE_DEL, pick_group);
+}
+
+static int do_file_add(struct picks *p)
+{
+	return do_file_attr(p, KVM_DEV_VFIO_FILE_ADD, pick_cdev_file);
+}
+
+static int do_file_del(struct picks *p)
+{
+	return do_file_attr(p, KVM_DEV_VFIO_FILE_DEL, pick_cdev_file);
 }
 
 static int do_link(struct picks *p)
@@ -1205,6 +1250,30 @@ static int do_link(struct picks *p)
 
 	return set_attr(p, kvm_vfio(v), KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE,
 			&link);
+}
+
+static int do_file_set(struct picks *p, __u32 flags)
+{
+	struct vm *v = pick_vm(p);
+	const unsigned int t = pick(p) % TABLES;
+	struct file_spapr_tce link = {
+		.argsz = pick_argsz(p, sizeof(link)),
+		.flags = around(p, flags),
+		.fd = pick_fd(p, pick_cdev_file(p)),
+		.table = pick_fd(p, fd_of(&fuzz.tables[t].fd)),
+	};
+
+	return set_attr(p, kvm_vfio(v), FILE_SET_SPAPR_TCE, &link);
+}
+
+static int do_file_link(struct picks *p)
+{
+	return do_file_set(p, 0);
+}
+
+static int do_file_unlink(struct picks *p)
+{
+	return do_file_set(p, FILE_SPAPR_TCE_UNLINK);
 }
 
 static int do_kvm_vfio_close(struct picks *p)
@@ -1477,6 +1546,10 @@ static const struct {
 	{ "group_add", do_group_add, 4 },
 	{ "group_del", do_group_del, 3 },
 	{ "link", do_link, 6 },
+	{ "file_add", do_file_add, 3 },
+	{ "file_del", do_file_del, 2 },
+	{ "file_link", do_file_link, 4 },
+	{ "file_unlink", do_file_unlink, 3 },
 	{ "kvm_vfio_close", do_kvm_vfio_close, 1 },
 	{ "vm_close", do_vm_close, 1 },
 	{ "slot", do_slot, 4 },

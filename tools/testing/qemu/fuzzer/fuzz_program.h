@@ -19,7 +19,7 @@
 #include <linux/types.h>
 
 #define FUZZ_CALLS	32
-#define FUZZ_PICKS	12
+#define FUZZ_PICKS	16
 /* A program's text, with its end */
 #define FUZZ_TEXT	2048
 

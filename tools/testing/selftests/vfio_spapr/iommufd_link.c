@@ -173,12 +173,11 @@ TEST_F(iommufd_link, wrong_files)
 /* A structure of another size or with unknown flags */
 TEST_F(iommufd_link, wrong_structures)
 {
-	struct {
-		__u32 argsz, flags;
-		__s32 fd, table;
-	} good = { 16, 0, self->l.cdev.file, self->table }, bad;
+	struct file_spapr_tce bad, good = {
+		sizeof(good), 0, self->l.cdev.file, self->table,
+	};
 	struct kvm_device_attr attr = {
-		.group = KVM_DEV_VFIO_GROUP, .attr = 4,
+		.group = KVM_DEV_VFIO_GROUP, .attr = FILE_SET_SPAPR_TCE,
 		.addr = (unsigned long)&bad,
 	};
 

@@ -520,17 +520,6 @@ int __kvm_ppc_link(int device, int group, int table)
 				&link);
 }
 
-/* KVM_DEV_VFIO_FILE_SET_SPAPR_TCE, which not all headers have */
-#define FILE_SET_SPAPR_TCE	4
-#define FILE_SPAPR_TCE_UNLINK	1
-
-struct file_spapr_tce {
-	__u32 argsz;
-	__u32 flags;
-	__s32 fd;
-	__s32 table;
-};
-
 static int set_spapr_tce(int device, __u32 flags, int file, int table)
 {
 	struct file_spapr_tce link = {

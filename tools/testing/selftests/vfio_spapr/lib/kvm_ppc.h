@@ -195,6 +195,18 @@ int kvm_ppc_vfio_device(struct kvm_ppc_vm *vm);
 int __kvm_ppc_group_add(int device, int group);
 int __kvm_ppc_group_del(int device, int group);
 int __kvm_ppc_link(int device, int group, int table);
+
+/* KVM_DEV_VFIO_FILE_SET_SPAPR_TCE and its structure, which not all headers have */
+#define FILE_SET_SPAPR_TCE	4
+#define FILE_SPAPR_TCE_UNLINK	1
+
+struct file_spapr_tce {
+	__u32 argsz;
+	__u32 flags;
+	__s32 fd;
+	__s32 table;
+};
+
 /* The same for a device's own file, and whether the kernel has it */
 int __kvm_ppc_file_link(int device, int file, int table);
 /* Until it is linked again, hypercalls for the table go to the monitor */
