@@ -16,8 +16,9 @@
  *    it faults in pages. Only a group that brings hardware to a v1 container has
  *    what is mapped pinned with both held.
  *  - VFIO_EEH_PE_OP takes tce_container::lock only to find each group's PE. Over
- *    the operation it holds tce_container::eeh_lock, since a reset takes seconds. A group leaves the container with both held, so that no
- *    operation reaches a PE that has another user.
+ *    the operation it holds tce_container::eeh_lock, since a reset takes seconds.
+ *    A group leaves the container with both held, so that no operation reaches a
+ *    PE that has another user.
  *  - A container that has touched the memory of one process serves that
  *    process only.
  *  - All groups of a container have the same windows (asm/spapr_domain.h).
