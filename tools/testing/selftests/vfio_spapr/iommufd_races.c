@@ -233,7 +233,7 @@ static int share_or_own(unsigned int *seed)
 	return dice(seed, 2) ? share(seed) : own(seed);
 }
 
-/* A page table that nobody is attached to, for the first device */
+/* A page table for the first device, which no device is attached to */
 static int allocate(unsigned int *seed)
 {
 	__u32 hwpt;
