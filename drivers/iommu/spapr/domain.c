@@ -64,7 +64,7 @@ void tce_release_ownership(struct iommu_table_group *group, struct device *dev)
 {
 	group->ops->release_ownership(group, dev);
 	if (!get_iommu_table_base(dev))
-		dev_err(dev, "no window for drivers of the host\n");
+		dev_err_ratelimited(dev, "no window for drivers of the host\n");
 }
 
 static struct tce_attachment *tce_attach(struct tce_domain *td,

@@ -228,7 +228,7 @@ static void tce_close_window(struct tce_attachment *attachment, unsigned int w,
 	tce_clear_window(attachment, w, false);
 	tce_set_closing(attachment, w, true);
 	if (group->ops->close_window(group, pdev, attachment->number[w])) {
-		pr_err("LIOBN %lx: the window stays\n", tbl->it_index);
+		pr_err_ratelimited("LIOBN %lx: the window stays\n", tbl->it_index);
 		tce_set_closing(attachment, w, false);
 		tce_clear_window(attachment, w, true);
 		tce_keep_for_good(attachment, w);
@@ -287,8 +287,8 @@ static int tce_hypervisor_join(struct tce_attachment *attachment,
 		tce_hypervisor_leave(old, dev);
 	ret = tce_open_windows(attachment, dev);
 	if (ret && old && tce_open_windows(old, dev))
-		pr_err("PE of group %d is left without windows\n",
-		       iommu_group_id(attachment->group->group));
+		pr_err_ratelimited("PE of group %d is left without windows\n",
+				   iommu_group_id(attachment->group->group));
 	return ret;
 }
 
