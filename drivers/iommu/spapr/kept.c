@@ -219,21 +219,33 @@ static int tce_retry_one(struct tce_domain *td, unsigned int w,
 	return 0;
 }
 
-/* Do so for a window, up to the first error */
-static void tce_retry_window(struct tce_domain *td, unsigned int w)
+/*
+ * Find the next record of a kept page from *@index on, and move *@index to it. NULL
+ * if there is none. Few pages are kept: callers take the lock for these only, and
+ * look again.
+ */
+static u64 *tce_next_kept(struct tce_domain *td, unsigned int w,
+			  unsigned long *index)
 {
 	unsigned long last = tce_window_index(td, w, td->aperture[w].last);
-	unsigned long index = 0;
+	u64 *kept;
+
+	for (; *index <= last && READ_ONCE(td->nr_kept); (*index)++) {
+		cond_resched();
+		kept = spapr_sparse_next_leaf(&td->kept[w], index, last);
+		if (!kept || READ_ONCE(*kept))
+			return kept;
+	}
+	return NULL;
+}
+
+/* Clear those of a window, up to the first error */
+static void tce_retry_window(struct tce_domain *td, unsigned int w)
+{
+	unsigned long index;
 	u64 *kept, tce;
 
-	for (; index <= last && READ_ONCE(td->nr_kept); index++) {
-		cond_resched();
-		kept = spapr_sparse_next_leaf(&td->kept[w], &index, last);
-		if (!kept)
-			return;
-		/* Few are kept: take the lock for these only */
-		if (!READ_ONCE(*kept))
-			continue;
+	for (index = 0; (kept = tce_next_kept(td, w, &index)); index++) {
 		if (tce_retry_one(td, w, index, kept, &tce))
 			return;
 		if (tce)
@@ -267,23 +279,15 @@ void tce_retry_kept(struct tce_domain *td)
 void tce_keep_for_good(struct tce_attachment *attachment, unsigned int w)
 {
 	struct tce_domain *td = attachment->domain;
-	unsigned long last = tce_window_index(td, w, td->aperture[w].last);
-	unsigned long index = 0, flags;
+	unsigned long index;
 	u64 *kept;
 
-	for (; index <= last && READ_ONCE(td->nr_kept); index++) {
-		cond_resched();
-		kept = spapr_sparse_next_leaf(&td->kept[w], &index, last);
-		if (!kept)
-			return;
-		if (!READ_ONCE(*kept))
-			continue;
-		raw_spin_lock_irqsave(&td->lock, flags);
+	for (index = 0; (kept = tce_next_kept(td, w, &index)); index++) {
+		guard(raw_spinlock_irqsave)(&td->lock);
 		if (*kept && tce_clear_one(attachment, w,
 					   tce_window_iova(td, w, index))) {
 			WRITE_ONCE(*kept, 0);
 			td->nr_kept--;
 		}
-		raw_spin_unlock_irqrestore(&td->lock, flags);
 	}
 }
