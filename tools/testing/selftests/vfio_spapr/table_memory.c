@@ -6,12 +6,7 @@
  * and lower ones as DMA is mapped. In a partition it is the hypervisor's.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #include "lib/container.h"
 #include "lib/dma_device.h"
@@ -19,31 +14,6 @@
 #include "lib/testbed.h"
 #include "lib/vfio_pci.h"
 #include "lib/harness.h"
-
-#define CGROUPS		"/tmp/cgroup"
-#define CGROUP		CGROUPS "/table_memory"
-
-/* Bytes charged to the cgroup */
-static long charged(void)
-{
-	FILE *f = fopen(CGROUP "/memory.current", "r");
-	long bytes = -1;
-
-	VFIO_REQUIRE(f && fscanf(f, "%ld", &bytes) == 1, "memory.current");
-	fclose(f);
-	return bytes;
-}
-
-static bool enter_cgroup(void)
-{
-	mkdir(CGROUPS, 0755);
-	if (mount("none", CGROUPS, "cgroup2", 0, NULL) && errno != EBUSY)
-		return false;
-	file_write(CGROUPS "/cgroup.subtree_control", "+memory");
-	mkdir(CGROUP, 0755);
-	return !access(CGROUP "/memory.max", W_OK) &&
-	       !file_write(CGROUP "/cgroup.procs", "0");
-}
 
 FIXTURE(table) {
 	struct vfio_pci pci;
@@ -58,7 +28,7 @@ FIXTURE_SETUP(table)
 		SKIP(return, "a partition's tables are the hypervisor's");
 	if (dma_device_find(0, 0, address))
 		SKIP(return, "no device");
-	if (!enter_cgroup())
+	if (!memory_enter_cgroup())
 		SKIP(return, "no memory cgroups");
 
 	self->memory = memory_get_present(MiB);
@@ -71,7 +41,7 @@ FIXTURE_SETUP(table)
 
 FIXTURE_TEARDOWN(table)
 {
-	file_write(CGROUP "/memory.max", "max");
+	memory_unlimit_charged();
 	vfio_pci_close(&self->pci);
 	munmap(self->memory, MiB);
 }
@@ -80,14 +50,14 @@ FIXTURE_TEARDOWN(table)
 TEST_F(table, first_level)
 {
 	const long size = 4 * GiB / (4 * KiB) * 8;
-	const long before = charged();
+	const long before = memory_charged();
 	__u64 start;
 
 	ASSERT_EQ(container_create_window(self->pci.container, 12, 4 * GiB, 1,
 					  &start), 0);
-	EXPECT_GE(charged() - before, size);
+	EXPECT_GE(memory_charged() - before, size);
 	ASSERT_EQ(container_remove_window(self->pci.container, start), 0);
-	EXPECT_LT(charged() - before, size / 2);
+	EXPECT_LT(memory_charged() - before, size / 2);
 }
 
 /*
@@ -103,21 +73,19 @@ TEST_F(table, lower_levels)
 
 	ASSERT_EQ(container_create_window(self->pci.container, 12, size, 2,
 					  &start), 0);
-	before = charged();
+	before = memory_charged();
 	for (bus = start; bus < start + size; bus += step)
 		ASSERT_EQ(container_map(self->pci.container,
 					(__u64)self->memory, bus, 4 * KiB,
 					READ_WRITE), 0);
-	EXPECT_GE(charged() - before, levels - batch);
+	EXPECT_GE(memory_charged() - before, levels - batch);
 }
 
 TEST_F(table, limited)
 {
-	char limit[32];
 	__u64 start;
 
-	snprintf(limit, sizeof(limit), "%ld", charged() + 4 * (long)MiB);
-	ASSERT_EQ(0, file_write(CGROUP "/memory.max", limit));
+	memory_limit_charged(4 * MiB);
 	EXPECT_EQ(container_create_window(self->pci.container, 12, 4 * GiB, 1,
 					  NULL), -ENOMEM);
 	/* Still alive, and served what fits */

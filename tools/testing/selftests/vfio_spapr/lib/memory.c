@@ -6,22 +6,29 @@
 #include <linux/capability.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
 #include "transcript.h"
+#include "vfio_pci.h"
 #include "../../kselftest.h"
 
 /* What an entry of /proc/PID/pagemap has the page's number in */
 #define PAGEMAP_PFN	((1ULL << 55) - 1)
+
+#define CGROUPS		"/tmp/cgroup"
+#define CGROUP		CGROUPS "/vfio_spapr"
 
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT	26
@@ -172,6 +179,71 @@ bool memory_limit_locked(unsigned long bytes)
 	data[0].effective &= ~(1U << CAP_IPC_LOCK);
 	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
 	return !syscall(SYS_capset, &header, data);
+}
+
+/* Open from the beginning: at its limit the process may be unable to open files */
+static int charged_file = -1, limit_file = -1;
+
+/* Each processor charges up to 64 pages in advance */
+static bool stay_on_one_cpu(void)
+{
+	cpu_set_t cpus;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus))
+		return false;
+	while (!CPU_ISSET(cpu, &cpus))
+		cpu++;
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	return !sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+bool memory_enter_cgroup(void)
+{
+	mkdir(CGROUPS, 0755);
+	if (mount("none", CGROUPS, "cgroup2", 0, NULL) && errno != EBUSY)
+		return false;
+	file_write(CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(CGROUP, 0755);
+	charged_file = open(CGROUP "/memory.current", O_RDONLY | O_CLOEXEC);
+	limit_file = open(CGROUP "/memory.max", O_WRONLY | O_CLOEXEC);
+	if (charged_file < 0 || limit_file < 0)
+		return false;
+	memory_unlimit_charged();
+	return stay_on_one_cpu() &&
+	       !file_write("/proc/self/oom_score_adj", "-1000") &&
+	       !file_write(CGROUP "/cgroup.procs", "0");
+}
+
+long memory_charged(void)
+{
+	char text[32] = "";
+	ssize_t len = pread(charged_file, text, sizeof(text) - 1, 0);
+
+	VFIO_REQUIRE(len > 0, "memory.current: %d", errno);
+	return strtol(text, NULL, 10);
+}
+
+static void set_limit(const char *limit)
+{
+	const ssize_t len = strlen(limit);
+
+	VFIO_REQUIRE(pwrite(limit_file, limit, len, 0) == len, "memory.max: %d",
+		     errno);
+}
+
+void memory_limit_charged(long bytes)
+{
+	char limit[32];
+
+	snprintf(limit, sizeof(limit), "%ld", memory_charged() + bytes);
+	set_limit(limit);
+}
+
+void memory_unlimit_charged(void)
+{
+	set_limit("max");
 }
 
 int pages_withhold(unsigned long address, size_t size)

@@ -81,4 +81,16 @@ long memory_see_locked(const char *when);
 /* Limit locked memory to @bytes and give up the right to exceed it */
 bool memory_limit_locked(unsigned long bytes);
 
+/*
+ * Move this process into a memory cgroup of the tests, which has no limit, and to one
+ * processor. What goes over a limit fails, and the process is not killed for it.
+ * Return: false where there are no such cgroups.
+ */
+bool memory_enter_cgroup(void);
+/* Bytes charged to the cgroup */
+long memory_charged(void);
+/* Limit these to @bytes more than there are, or end the limit */
+void memory_limit_charged(long bytes);
+void memory_unlimit_charged(void);
+
 #endif
