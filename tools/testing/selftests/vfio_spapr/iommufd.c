@@ -407,6 +407,38 @@ TEST_F(iommufd, replace_under_dma)
 	EXPECT_EQ(REACHES, reach(self, 0, 2 * iova, 1));
 }
 
+/*
+ * A page is unmapped while device 0 writes there, each time later in a copy. From
+ * then on the device does not write to it, and writes to the next one that is
+ * mapped there.
+ */
+TEST_F(iommufd, unmap_under_dma)
+{
+	const size_t page = self->bed.page;
+	const __u64 iova = MiB;
+	struct dma_writer writer;
+	int i;
+
+	if (!testbed_can(&self->bed, DMA_TAKES_TIME))
+		SKIP(return, "nothing can happen during a copy");
+	ASSERT_EQ(0, attach(self, 0, self->ioas[0]));
+	transcript_mute(1);
+	dma_writer_start(&writer, &self->cdev[0].dma, iova);
+	for (i = 0; i < PAGES; i++) {
+		EXPECT_EQ(0, map(self, self->ioas[0], i, iova));
+		EXPECT_TRUE(dma_writer_reaches(&writer, page_at(self, i), page,
+					       DMA_MANY_COPIES));
+		usleep(i * 10 * 1000);
+		EXPECT_EQ(0, unmap(self, self->ioas[0], iova));
+		EXPECT_FALSE(dma_writer_reaches(&writer, page_at(self, i), page,
+						DMA_NEXT_COPIES));
+	}
+	dma_writer_stop(&writer);
+	/* Nor has it been while others were mapped */
+	EXPECT_EQ(0, memcmp(page_at(self, 0), page_at(self, 0) + 1,
+			    PAGES * page - 1));
+}
+
 /* Devices of one group change together. */
 TEST_F(iommufd, siblings_replace)
 {

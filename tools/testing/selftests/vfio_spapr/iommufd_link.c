@@ -863,6 +863,55 @@ TEST_F(iommufd_link, races)
 				   PAGE_SPIN + i * 0x1000));
 }
 
+/* A vCPU that puts TCEs to the memory, of two pages in turn, and never clears one */
+static void put_without_end(SELF(iommufd_link) self)
+{
+	struct kvm_ppc_vcpu *vcpu = kvm_ppc_vcpu(&self->l.vm, 1);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		vcpu->calls[i] = (struct kvm_ppc_call){
+			.nr = H_PUT_TCE,
+			.arg = { LIOBN, self->l.start32 + IOBA_SPIN,
+				 (PAGE_SPIN + i * 0x1000) | TCE_RW },
+		};
+	kvm_ppc_spin_start(&self->s, vcpu, 2);
+	self->spins = true;
+}
+
+/*
+ * Memory leaves while a vCPU puts TCEs to it and the device writes there: from then
+ * on the device does not. What is mapped there again the vCPU gives to the device.
+ */
+TEST_F(iommufd_link, unmap_under_dma)
+{
+	void *memory = kvm_ppc_mem(&self->l.vm, PAGE_SPIN);
+	const size_t size = 0x2000;
+	struct dma_writer writer;
+	int i;
+
+	/* In pieces, as in races */
+	ASSERT_EQ(0, unmap(self, 0, MEM_SIZE));
+	ASSERT_EQ(0, map_guest(self, 0, PAGE_SPIN));
+	ASSERT_EQ(0, link_table(self));
+	put_without_end(self);
+	transcript_mute(1);
+	dma_writer_start(&writer, &self->l.cdev.dma,
+			 self->l.start32 + IOBA_SPIN);
+	for (i = 0; i < 30; i++) {
+		EXPECT_EQ(0, map_guest(self, PAGE_SPIN, MiB));
+		EXPECT_TRUE(dma_writer_reaches(&writer, memory, size,
+					       DMA_MANY_COPIES));
+		EXPECT_EQ(0, unmap(self, PAGE_SPIN, MiB));
+		EXPECT_FALSE(dma_writer_reaches(&writer, memory, size,
+						DMA_NEXT_COPIES));
+	}
+	dma_writer_stop(&writer);
+	EXPECT_EQ(0, stop_spin(self));
+	/* TCEs for what was not mapped the monitor got */
+	EXPECT_LT(0, self->l.vm.vcpus[1].handed);
+}
+
 /* --- Tables that are unlinked while the device's page table is replaced */
 
 static int unlink_table(SELF(iommufd_link) self)

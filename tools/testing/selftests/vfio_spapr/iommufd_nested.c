@@ -24,6 +24,7 @@
 #include "lib/transcript.h"
 
 #define PAGES		16
+#define ROUNDS		16
 #define READ		IOMMU_IOAS_MAP_READABLE
 #define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
@@ -460,6 +461,38 @@ TEST_F(nested, unmap)
 	EXPECT_EQ(REACHES, reach(self, 0, HIGH, 600, 5));
 }
 
+/*
+ * The same while the device writes there, each time later in a copy. Memory at the
+ * same address again is not written before the guest's TCE has been named.
+ */
+TEST_F(nested, unmap_under_dma)
+{
+	const size_t page = self->bed.page;
+	void *memory = self->bed.memory;
+	struct dma_writer writer;
+	const __u64 gpa = GiB;
+	int i;
+
+	ASSERT_EQ(0, map(self, 0, gpa, page, READ_WRITE));
+	self->table[LOW][1] = htobe64(gpa | TCE_RW);
+	ASSERT_EQ(0, start(self));
+	transcript_mute(1);
+	dma_writer_start(&writer, &self->cdev[0].dma, bus(self, LOW, 1));
+	for (i = 0; i < ROUNDS; i++) {
+		EXPECT_TRUE(dma_writer_reaches(&writer, memory, page,
+					       DMA_MANY_COPIES));
+		usleep(i * 10 * 1000);
+		EXPECT_EQ(0, unmap(self, gpa, page));
+		EXPECT_FALSE(dma_writer_reaches(&writer, memory, page,
+						DMA_NEXT_COPIES));
+		EXPECT_EQ(0, map(self, 0, gpa, page, READ_WRITE));
+		EXPECT_FALSE(dma_writer_reaches(&writer, memory, page,
+						DMA_NEXT_COPIES));
+		EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
+	}
+	dma_writer_stop(&writer);
+}
+
 /* Also for a page table that no device is attached to */
 TEST_F(nested, unmap_detached)
 {
@@ -738,7 +771,7 @@ TEST_F(nested, huge_pages)
 
 struct race {
 	SELF(nested) self;
-	atomic_bool stop;
+	atomic_bool stop, pause;
 	atomic_long errors;
 };
 
@@ -813,6 +846,54 @@ TEST_F(nested, races)
 	EXPECT_EQ(0, invalidate(self, LOW, 0, PAGES));
 	for (i = 0; i < PAGES; i += 5)
 		EXPECT_EQ(REACHES, reach(self, 0, LOW, i, i));
+}
+
+static void *invalidate_at_times(void *arg)
+{
+	struct race *race = arg;
+
+	while (!race->stop)
+		if (race->pause)
+			usleep(1000);
+		else if (invalidate(race->self, LOW, 0, 512) < 0)
+			race->errors++;
+	return NULL;
+}
+
+/*
+ * Memory is unmapped while its TCE is being named for the last time: what has been
+ * found before is not in the page table afterwards. Named again, memory that has
+ * been mapped again is written.
+ */
+TEST_F(nested, unmap_while_named)
+{
+	struct race race = { .self = self };
+	const size_t page = self->bed.page;
+	void *memory = self->bed.memory;
+	struct dma_writer writer;
+	const __u64 gpa = GiB;
+	pthread_t thread;
+	int i;
+
+	self->table[LOW][1] = htobe64(gpa | TCE_RW);
+	ASSERT_EQ(0, start(self));
+	transcript_mute(1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, invalidate_at_times, &race));
+	dma_writer_start(&writer, &self->cdev[0].dma, bus(self, LOW, 1));
+	for (i = 0; i < 2 * ROUNDS; i++) {
+		EXPECT_EQ(0, map(self, 0, gpa, page, READ_WRITE));
+		race.pause = false;
+		EXPECT_TRUE(dma_writer_reaches(&writer, memory, page,
+					       DMA_MANY_COPIES));
+		race.pause = true;
+		EXPECT_EQ(0, unmap(self, gpa, page));
+		EXPECT_FALSE(dma_writer_reaches(&writer, memory, page,
+						DMA_NEXT_COPIES));
+	}
+	dma_writer_stop(&writer);
+	race.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, race.errors);
 }
 
 /* --- A hypervisor that takes its time to remove a window */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "dma_device.h"
 #include "e1000e.h"
@@ -244,4 +245,45 @@ bool dma_strays(const struct dma_device *dma, __u64 bus, void *memory,
 		 (unsigned long long)bus);
 	transcript_see(question, "%s", strays ? "writes" : "nothing");
 	return strays;
+}
+
+static void *write_without_end(void *arg)
+{
+	struct dma_writer *w = arg;
+
+	while (!w->end) {
+		dma_store(w->dma, w->bus, 0, sizeof(__u64));
+		w->copies++;
+	}
+	return NULL;
+}
+
+void dma_writer_start(struct dma_writer *w, const struct dma_device *dma,
+		      __u64 bus)
+{
+	*w = (struct dma_writer) { .dma = dma, .bus = bus };
+	VFIO_REQUIRE(!pthread_create(&w->thread, NULL, write_without_end, w),
+		     "thread");
+}
+
+void dma_writer_stop(struct dma_writer *w)
+{
+	w->end = true;
+	pthread_join(w->thread, NULL);
+}
+
+bool dma_writer_reaches(const struct dma_writer *w, void *memory, size_t size,
+			unsigned int copies)
+{
+	const unsigned int before = w->copies;
+	const char *const bytes = memory;
+	bool reached, over;
+
+	memset(memory, 0xa5, size);
+	do {
+		usleep(1000);
+		over = w->copies - before >= copies;
+		reached = memcmp(bytes, bytes + 1, size - 1);
+	} while (!reached && !over);
+	return reached;
 }

@@ -11,6 +11,8 @@
 #define VFIO_SPAPR_DMA_DEVICE_H
 
 #include <linux/types.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -199,5 +201,39 @@ unsigned int dma_reach(const struct dma_device *dma, __u64 bus,
  */
 bool dma_strays(const struct dma_device *dma, __u64 bus, void *memory,
 		size_t size);
+
+/**
+ * struct dma_writer - a thread that has a device write to one address, without end
+ * @dma: the device, whose buffer does not begin with bytes of 0xa5
+ * @bus: bus address
+ * @thread: the thread
+ * @end: it is to end
+ * @copies: how many have ended
+ */
+struct dma_writer {
+	const struct dma_device *dma;
+	__u64 bus;
+	pthread_t thread;
+	atomic_bool end;
+	atomic_uint copies;
+};
+
+void dma_writer_start(struct dma_writer *w, const struct dma_device *dma,
+		      __u64 bus);
+void dma_writer_stop(struct dma_writer *w);
+
+/* Copies to wait for: one that has begun and a whole one; more than it takes */
+#define DMA_NEXT_COPIES	2
+#define DMA_MANY_COPIES	30
+
+/**
+ * dma_writer_reaches() - Find out whether memory is written from now on
+ * @w: the thread
+ * @memory: all that might be written; it is overwritten
+ * @size: of the memory in bytes
+ * @copies: how many have to end without a trace to say that it is not
+ */
+bool dma_writer_reaches(const struct dma_writer *w, void *memory, size_t size,
+			unsigned int copies);
 
 #endif
