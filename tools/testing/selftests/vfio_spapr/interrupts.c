@@ -25,6 +25,8 @@
 
 #define VECTORS		3
 #define ROUNDS		5
+/* An event queue of a processor is one page of 4-byte events. */
+#define QUEUE_LENGTH	(page_size() / 4)
 #define PATTERN		0xa5
 #define NO_EVENTFD	(-1)
 
@@ -42,6 +44,11 @@ FIXTURE(interrupts) {
 FIXTURE_VARIANT(interrupts) {
 	unsigned int index;	/* VFIO_PCI_..._IRQ_INDEX */
 	unsigned int vectors;
+};
+
+FIXTURE_VARIANT_ADD(interrupts, intx) {
+	.index = VFIO_PCI_INTX_IRQ_INDEX,
+	.vectors = 1,
 };
 
 FIXTURE_VARIANT_ADD(interrupts, msi) {
@@ -147,6 +154,19 @@ static int disable(SELF(interrupts) self, VARIANT(interrupts) variant)
 								      0;
 }
 
+/* VFIO masks an INTx when it arrives. There is no mask where there is none. */
+static void unmask(SELF(interrupts) self)
+{
+	struct vfio_irq_set irqs = {
+		.argsz = sizeof(irqs),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK,
+		.index = VFIO_PCI_INTX_IRQ_INDEX,
+		.count = 1,
+	};
+
+	ioctl(self->pci.device, VFIO_DEVICE_SET_IRQS, &irqs);
+}
+
 static bool arrives(SELF(interrupts) self, unsigned int vector, int patience)
 {
 	struct pollfd event = {
@@ -159,6 +179,7 @@ static bool arrives(SELF(interrupts) self, unsigned int vector, int patience)
 	/* Only what comes from now on */
 	while (read(event.fd, &count, sizeof(count)) > 0)
 		;
+	unmask(self);
 	dma_interrupt(&self->dma, vector);
 	came = poll(&event, 1, patience) == 1;
 	dma_quiet(&self->dma);
@@ -246,6 +267,28 @@ TEST_F(interrupts, disabled_and_set)
 	ASSERT_EQ(set_all(self, variant), 0);
 	ASSERT_EQ(set_all(self, variant), 0);
 	ASSERT_EQ(disable(self, variant), 0);
+	ASSERT_EQ(set_all(self, variant), 0);
+	expect_interrupts(_metadata, self, variant);
+}
+
+/*
+ * A vector that is set up reserves a place in the event queue of a processor,
+ * which it has to give back also when no interrupt has arrived in between. There
+ * is one queue, if the host has one processor.
+ */
+TEST_F_TIMEOUT(interrupts, set_often_without_interrupts, 600)
+{
+	const bool intx = variant->index == VFIO_PCI_INTX_IRQ_INDEX;
+	unsigned int i;
+
+	ASSERT_EQ(set_all(self, variant), 0);
+	ASSERT_TRUE(arrives(self, 0, PATIENCE));
+	for (i = 0; i <= QUEUE_LENGTH / variant->vectors; i++) {
+		ASSERT_EQ(set_all(self, variant), 0);
+		/* INTx without an eventfd stays set up */
+		ASSERT_EQ(intx ? disable(self, variant) :
+				 clear_all(self, variant), 0);
+	}
 	ASSERT_EQ(set_all(self, variant), 0);
 	expect_interrupts(_metadata, self, variant);
 }
