@@ -4,8 +4,9 @@
 # modular.sh
 #
 # Runs the tests of the external user API, of KVM's links and of iommufd on
-# MACHINE under the kernel with VFIO, iommufd and KVM as modules, and on powernv9
-# does what the guide for owners of a machine says.
+# MACHINE under the kernel with VFIO, iommufd and KVM as modules, and that which
+# unloads and loads VFIO's between its users, and on powernv9 does what the guide
+# for owners of a machine says.
 
 here=$(dirname "$(realpath "$0")")
 kernel=$B/modular
@@ -20,6 +21,10 @@ modules="
 	drivers/vfio/vfio drivers/vfio/spapr/vfio_iommu_spapr_tce
 	drivers/vfio/pci/vfio-pci-core drivers/vfio/pci/vfio-pci
 	arch/powerpc/kvm/kvm arch/powerpc/kvm/kvm-hv"
+
+# What the programs have in their environment: VFIO's modules, to be reloaded
+variables="VFIO_SPAPR_MODULES='/vfio.ko /vfio_iommu_spapr_tce.ko \
+	/vfio-pci-core.ko /vfio-pci.ko'"
 
 # program LOADED NAME [ARG...]: boots with the MODULES of LOADED as well
 program() {
@@ -38,7 +43,7 @@ program() {
 		load="$load &&"
 	done
 	"$here/../boot" -m "$MACHINE" -k "$kernel/vmlinux" -l "$LOG.$name" -s 2 \
-		-t 600 -a "$PROGRAMS/$name" "$@" -- sh -c "$load exec /$name"
+		-t 600 -a "$PROGRAMS/$name" "$@" -- sh -c "$load $variables exec /$name"
 }
 
 # edus NAME: with the bed "edu", see beds
@@ -64,6 +69,7 @@ guide() {
 		-q "-device edu,bus={pci0},addr=2"
 	echo "$?" >"$LOG.status"
 	edus link
+	edus reload
 	# Device files, where the base has them on POWER
 	if grep -qx CONFIG_VFIO_DEVICE_CDEV=y "$kernel/.config"; then
 		for name in iommufd iommufd_eeh iommufd_link iommufd_nested; do
