@@ -20,7 +20,6 @@
 #include "lib/vfio_pci.h"
 
 #define BUFFER_SIZE	(64 * MiB)
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
 static int iommufd;
 static struct cdev cdev;
@@ -31,7 +30,7 @@ static long map(__u32 ioas, __u64 iova, size_t size)
 {
 	struct iommu_ioas_map map = {
 		.size = sizeof(map),
-		.flags = READ_WRITE | IOMMU_IOAS_MAP_FIXED_IOVA,
+		.flags = IOAS_READ_WRITE | IOMMU_IOAS_MAP_FIXED_IOVA,
 		.ioas_id = ioas,
 		.user_va = (unsigned long)buffer,
 		.length = size,

@@ -21,7 +21,6 @@
 #include "lib/transcript.h"
 
 #define PAGES		16
-#define IOAS_READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 #define MAX_RANGES	8
 /* Where drivers of a bare-metal host reach all memory */

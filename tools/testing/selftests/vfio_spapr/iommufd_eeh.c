@@ -23,7 +23,6 @@
 
 #define PAGES		4
 #define IOVA		MiB
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 #define GET		VFIO_DEVICE_FEATURE_GET
 #define SET		VFIO_DEVICE_FEATURE_SET
@@ -55,7 +54,7 @@ FIXTURE_SETUP(eeh)
 	testbed_take_memory(&self->bed, PAGES * self->bed.page);
 	ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas));
 	ASSERT_EQ(0, iommufd_map(self->iommufd, self->ioas, self->bed.memory,
-				 IOVA, self->bed.page, READ_WRITE));
+				 IOVA, self->bed.page, IOAS_READ_WRITE));
 }
 
 FIXTURE_TEARDOWN(eeh)

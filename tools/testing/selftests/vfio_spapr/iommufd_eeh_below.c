@@ -19,7 +19,6 @@
 #include "lib/vfio_pci.h"
 
 #define IOVA		MiB
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 
 enum { ABOVE, BELOW, DEVICES };
@@ -81,7 +80,7 @@ static void start(SELF(below) self, int i)
 	VFIO_REQUIRE(self->iommufd[i] >= 0, "iommufd");
 	VFIO_REQUIRE(!iommufd_ioas_alloc(self->iommufd[i], &ioas), "IOAS");
 	VFIO_REQUIRE(!iommufd_map(self->iommufd[i], ioas, self->memory, IOVA,
-				  page_size(), READ_WRITE), "map");
+				  page_size(), IOAS_READ_WRITE), "map");
 	VFIO_REQUIRE(!cdev_open(cdev, self->address[i]), "device file");
 	VFIO_REQUIRE(!cdev_bind(cdev, self->iommufd[i]), "bind");
 	VFIO_REQUIRE(!cdev_attach(cdev, ioas), "attach");

@@ -23,7 +23,6 @@
 /* Where a guest's table is in the parent, and its first TCE */
 #define TABLE		GiB
 #define TCE		(IOVA | 3)
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
 static char address[PCI_ADDRESS_LEN];
 static int iommufd = -1;
@@ -124,7 +123,7 @@ static void unmap(void)
 static int map(void)
 {
 	const long ret = iommufd_map(iommufd, ioas[0], memory, IOVA,
-				     page_size(), READ_WRITE);
+				     page_size(), IOAS_READ_WRITE);
 
 	if (ret == -EFAULT)
 		unmap();
@@ -155,7 +154,7 @@ static int copy(void)
 {
 	struct iommu_ioas_copy copy = {
 		.size = sizeof(copy),
-		.flags = READ_WRITE | IOMMU_IOAS_MAP_FIXED_IOVA,
+		.flags = IOAS_READ_WRITE | IOMMU_IOAS_MAP_FIXED_IOVA,
 		.dst_ioas_id = ioas[1],
 		.src_ioas_id = ioas[0],
 		.length = page_size(),

@@ -16,7 +16,6 @@
 
 #define PAGES		2
 #define IOVA		MiB
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 #define MAX_RANGES	8
 
@@ -70,7 +69,7 @@ static long map(SELF(fit) self, int page, __u64 iova)
 {
 	return iommufd_map(self->iommufd, self->ioas,
 			   self->bed.memory + page * self->bed.page, iova,
-			   self->bed.page, READ_WRITE);
+			   self->bed.page, IOAS_READ_WRITE);
 }
 
 static unsigned int reach(SELF(fit) self, int i, int page, __u64 iova)

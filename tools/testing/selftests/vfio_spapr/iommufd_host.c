@@ -19,7 +19,6 @@
 
 #define PAGES		4
 #define IOVA		MiB
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 #define ROUNDS		50
 
@@ -75,7 +74,8 @@ static void start_iommufd(SELF(host) self)
 	VFIO_REQUIRE(self->iommufd >= 0, "iommufd");
 	VFIO_REQUIRE(!iommufd_ioas_alloc(self->iommufd, &self->ioas), "IOAS");
 	VFIO_REQUIRE(!iommufd_map(self->iommufd, self->ioas, self->bed.memory,
-				  IOVA, self->bed.page, READ_WRITE), "map");
+				  IOVA, self->bed.page, IOAS_READ_WRITE),
+		     "map");
 }
 
 /* A page table with a window of half the default size */
@@ -110,7 +110,7 @@ static __u32 guest_table(SELF(host) self)
 	table[IOVA >> 12] = htobe64(IOVA | TCE_RW);
 	VFIO_REQUIRE(!iommufd_ioas_alloc(self->iommufd, &ioas), "IOAS");
 	VFIO_REQUIRE(!iommufd_map(self->iommufd, ioas, self->bed.memory, IOVA,
-				  self->bed.page, READ_WRITE), "memory");
+				  self->bed.page, IOAS_READ_WRITE), "memory");
 	VFIO_REQUIRE(!iommufd_map(self->iommufd, ioas, table, TABLE,
 				  self->bed.page, IOMMU_IOAS_MAP_READABLE),
 		     "table");

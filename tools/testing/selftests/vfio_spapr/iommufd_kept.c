@@ -21,7 +21,6 @@
 #include "lib/testbed.h"
 #include "lib/transcript.h"
 
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 #define REFUSE		"/sys/module/refuse_tces/parameters/refuse"
 #define PFN		((1ULL << 55) - 1)
@@ -99,7 +98,7 @@ static void refuse(SELF(kept) self, bool refuse)
 static long map(SELF(kept) self, const void *memory, __u64 iova)
 {
 	return iommufd_map(self->iommufd, self->ioas, memory, iova, self->page,
-			   READ_WRITE);
+			   IOAS_READ_WRITE);
 }
 
 static long unmap(SELF(kept) self, __u64 iova)
@@ -164,7 +163,7 @@ static long start_nested(SELF(kept) self, VARIANT(kept) variant)
 	windows.windows[0].page_shift = w.page_shift;
 	windows.windows[0].table = TABLE;
 	ret = iommufd_map(self->iommufd, self->ioas, table, TABLE, size,
-			  READ_WRITE);
+			  IOAS_READ_WRITE);
 	if (!ret)
 		ret = iommufd_hwpt_alloc(self->iommufd, self->cdev[0].id,
 					 self->ioas,

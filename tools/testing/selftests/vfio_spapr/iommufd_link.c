@@ -34,7 +34,7 @@
 #define IOBA_SPIN	0x10000
 
 #define ALL		(DMA_READS | DMA_WRITES)
-#define MEMORY		(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
+#define MEMORY		IOAS_READ_WRITE
 
 FIXTURE(iommufd_link) {
 	struct linked l;

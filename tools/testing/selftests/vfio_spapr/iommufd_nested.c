@@ -26,7 +26,6 @@
 #define PAGES		16
 #define ROUNDS		16
 #define READ		IOMMU_IOAS_MAP_READABLE
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 #define MAX_RANGES	8
 #define PARENT_END	(1ULL << 47)
@@ -117,7 +116,7 @@ FIXTURE_SETUP(nested)
 	memset(self->table[LOW], 0, self->tables_size);
 
 	ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas));
-	ASSERT_EQ(0, map(self, 0, 0, self->memory_size, READ_WRITE));
+	ASSERT_EQ(0, map(self, 0, 0, self->memory_size, IOAS_READ_WRITE));
 	ASSERT_EQ(0, map(self, self->memory_size, TABLES, self->tables_size,
 			 READ));
 	ASSERT_EQ(0, iommufd_hwpt_alloc(self->iommufd, self->cdev[0].id,
@@ -206,9 +205,9 @@ TEST_F(nested, parent)
 	EXPECT_EQ(0, ranges[0].start);
 	EXPECT_EQ(PARENT_END - 1, ranges[0].last);
 	EXPECT_EQ(0, map(self, 0, PARENT_END - self->bed.page, self->bed.page,
-			 READ_WRITE));
+			 IOAS_READ_WRITE));
 	EXPECT_EQ(-EINVAL, map(self, 0, PARENT_END, self->bed.page,
-			       READ_WRITE));
+			       IOAS_READ_WRITE));
 	EXPECT_EQ(-EOPNOTSUPP,
 		  iommufd_hwpt_alloc(self->iommufd, self->cdev[0].id,
 				     self->ioas,
@@ -430,8 +429,8 @@ TEST_F(nested, unmap)
 	const __u64 gpa = GiB;
 
 	/* The same page twice, at addresses of their own */
-	ASSERT_EQ(0, map(self, page, gpa, page, READ_WRITE));
-	ASSERT_EQ(0, map(self, page, 2 * gpa, page, READ_WRITE));
+	ASSERT_EQ(0, map(self, page, gpa, page, IOAS_READ_WRITE));
+	ASSERT_EQ(0, map(self, page, 2 * gpa, page, IOAS_READ_WRITE));
 	self->table[LOW][1] = htobe64(gpa | TCE_RW);
 	self->table[LOW][2000] = htobe64((gpa + page - 4096) | TCE_RW);
 	self->table[HIGH][600] = htobe64(gpa | TCE_RW);
@@ -452,7 +451,7 @@ TEST_F(nested, unmap)
 	EXPECT_EQ(1, invalidate(self, HIGH, 600, 1));
 
 	/* Other memory at the same address */
-	EXPECT_EQ(0, map(self, 5 * page, gpa, page, READ_WRITE));
+	EXPECT_EQ(0, map(self, 5 * page, gpa, page, IOAS_READ_WRITE));
 	EXPECT_EQ(0, reach(self, 0, LOW, 1, 5) & REACHES);
 	EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
 	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 5));
@@ -473,7 +472,7 @@ TEST_F(nested, unmap_under_dma)
 	const __u64 gpa = GiB;
 	int i;
 
-	ASSERT_EQ(0, map(self, 0, gpa, page, READ_WRITE));
+	ASSERT_EQ(0, map(self, 0, gpa, page, IOAS_READ_WRITE));
 	self->table[LOW][1] = htobe64(gpa | TCE_RW);
 	ASSERT_EQ(0, start(self));
 	transcript_mute(1);
@@ -485,7 +484,7 @@ TEST_F(nested, unmap_under_dma)
 		EXPECT_EQ(0, unmap(self, gpa, page));
 		EXPECT_FALSE(dma_writer_reaches(&writer, memory, page,
 						DMA_NEXT_COPIES));
-		EXPECT_EQ(0, map(self, 0, gpa, page, READ_WRITE));
+		EXPECT_EQ(0, map(self, 0, gpa, page, IOAS_READ_WRITE));
 		EXPECT_FALSE(dma_writer_reaches(&writer, memory, page,
 						DMA_NEXT_COPIES));
 		EXPECT_EQ(0, invalidate(self, LOW, 1, 1));
@@ -501,7 +500,7 @@ TEST_F(nested, unmap_detached)
 	EXPECT_EQ(0, unmap(self, 0, self->memory_size));
 	EXPECT_EQ(0, cdev_attach(&self->cdev[0], self->hwpt));
 	EXPECT_EQ(0, reach(self, 0, LOW, 1, 1) & REACHES);
-	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, READ_WRITE));
+	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, IOAS_READ_WRITE));
 	EXPECT_EQ(0, invalidate(self, LOW, 0, 8));
 	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
 }
@@ -610,7 +609,7 @@ TEST_F(nested, flat)
 
 	ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &flat));
 	ASSERT_EQ(0, iommufd_map(self->iommufd, flat, self->bed.memory, MiB,
-				 self->bed.page, READ_WRITE));
+				 self->bed.page, IOAS_READ_WRITE));
 	put(self, LOW, 1, 1, TCE_RW);
 	ASSERT_EQ(0, cdev_attach(&self->cdev[0], flat));
 	ASSERT_EQ(0, start(self));
@@ -670,7 +669,7 @@ TEST_F(nested, reserved)
 	const __u64 gpa = 4 * GiB - self->bed.page;
 
 	ASSERT_EQ(0, map(self, self->bed.page, gpa, self->bed.page,
-			 READ_WRITE));
+			 IOAS_READ_WRITE));
 	self->table[LOW][1] = htobe64(gpa | TCE_RW);
 	ASSERT_EQ(0, start(self));
 	EXPECT_EQ(REACHES, reach(self, 0, LOW, 1, 1));
@@ -750,7 +749,7 @@ TEST_F(nested, huge_pages)
 	if (testbed_is_partition())
 		SKIP(return, "a partition has what the hypervisor grants");
 	ASSERT_EQ(0, iommufd_map(self->iommufd, self->ioas, huge, gpa, size,
-				 READ_WRITE));
+				 IOAS_READ_WRITE));
 	self->table[HIGH][1] = htobe64(gpa | TCE_RW);
 	/* Memory of small pages does not do */
 	self->table[HIGH][2] = htobe64(TCE_RW);
@@ -826,7 +825,8 @@ TEST_F(nested, races)
 					    &race));
 	for (i = 0; i < 50; i++) {
 		EXPECT_EQ(0, unmap(self, 0, self->memory_size));
-		EXPECT_EQ(0, map(self, 0, 0, self->memory_size, READ_WRITE));
+		EXPECT_EQ(0, map(self, 0, 0, self->memory_size,
+				 IOAS_READ_WRITE));
 		EXPECT_EQ(0, cdev_detach(&self->cdev[0]));
 		EXPECT_EQ(0, cdev_attach(&self->cdev[0], self->hwpt));
 	}
@@ -842,7 +842,7 @@ TEST_F(nested, races)
 	EXPECT_EQ(PAGES, invalidate(self, LOW, 0, PAGES));
 	for (i = 0; i < PAGES; i += 5)
 		EXPECT_EQ(0, reach(self, 0, LOW, i, i) & REACHES);
-	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, READ_WRITE));
+	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, IOAS_READ_WRITE));
 	EXPECT_EQ(0, invalidate(self, LOW, 0, PAGES));
 	for (i = 0; i < PAGES; i += 5)
 		EXPECT_EQ(REACHES, reach(self, 0, LOW, i, i));
@@ -881,7 +881,7 @@ TEST_F(nested, unmap_while_named)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, invalidate_at_times, &race));
 	dma_writer_start(&writer, &self->cdev[0].dma, bus(self, LOW, 1));
 	for (i = 0; i < 2 * ROUNDS; i++) {
-		EXPECT_EQ(0, map(self, 0, gpa, page, READ_WRITE));
+		EXPECT_EQ(0, map(self, 0, gpa, page, IOAS_READ_WRITE));
 		race.pause = false;
 		EXPECT_TRUE(dma_writer_reaches(&writer, memory, page,
 					       DMA_MANY_COPIES));
@@ -990,7 +990,7 @@ TEST_F(nested, left)
 	put(self, HIGH, 2, 0, 0);
 	EXPECT_EQ(0, invalidate(self, HIGH, 2, 1));
 	EXPECT_EQ(0, unmap(self, 0, self->memory_size));
-	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, READ_WRITE));
+	EXPECT_EQ(0, map(self, 0, 0, self->memory_size, IOAS_READ_WRITE));
 	EXPECT_EQ(0, invalidate(self, HIGH, 1, 2));
 	EXPECT_EQ(0, leave(thread));
 

@@ -30,7 +30,6 @@
 #define TABLES		4
 #define SLOTS		6
 #define IOVA		MiB
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 /* A copy of the slowest device */
 #define COPY_US		(150 * 1000)
@@ -76,7 +75,7 @@ static __u64 lost_iova(void)
 static long map(int space, void *page, __u64 iova)
 {
 	return iommufd_map(shared.iommufd, shared.ioas[space], page, iova,
-			   shared.bed.page, READ_WRITE);
+			   shared.bed.page, IOAS_READ_WRITE);
 }
 
 static long unmap(int space, __u64 iova)
@@ -220,7 +219,7 @@ static int own(unsigned int *seed)
 		ret = cdev_attach(cdev, ioas);
 	if (!ret)
 		ret = iommufd_map(iommufd, ioas, page_of(0, 0), iova_of(0),
-				  shared.bed.page, READ_WRITE);
+				  shared.bed.page, IOAS_READ_WRITE);
 	if (dice(seed, 2))
 		vfio_close(&iommufd);
 	cdev_close(cdev);

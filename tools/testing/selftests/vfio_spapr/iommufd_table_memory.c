@@ -19,7 +19,6 @@
 
 /* Of the last level, each a page of the kernel's with 8 bytes for each TCE */
 #define TABLES		256
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 
 FIXTURE(table) {
@@ -78,7 +77,7 @@ static __u64 iova(SELF(table) self, int table)
 static long map(SELF(table) self, int table)
 {
 	return iommufd_map(self->iommufd, self->ioas, self->bed.memory,
-			   iova(self, table), self->bed.page, READ_WRITE);
+			   iova(self, table), self->bed.page, IOAS_READ_WRITE);
 }
 
 static unsigned int reach(SELF(table) self, int table)

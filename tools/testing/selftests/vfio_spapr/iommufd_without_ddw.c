@@ -14,7 +14,6 @@
 #include "lib/transcript.h"
 
 #define IOVA		MiB
-#define READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define REACHES		(DMA_READS | DMA_WRITES)
 
 FIXTURE(without_ddw) {
@@ -83,7 +82,7 @@ TEST_F(without_ddw, levels)
 	ASSERT_EQ(0, allocate(self, 1, &hwpt));
 	ASSERT_EQ(0, cdev_attach(&self->cdev, hwpt));
 	ASSERT_EQ(0, iommufd_map(self->iommufd, self->ioas, self->memory, IOVA,
-				 page_size(), READ_WRITE));
+				 page_size(), IOAS_READ_WRITE));
 	EXPECT_EQ(REACHES, dma_reach(&self->cdev.dma, IOVA, self->memory, 0,
 				     NULL));
 }

@@ -17,6 +17,9 @@
 struct iommu_iova_range;
 struct vfio_eeh_pe_err;
 
+/* What memory is mapped for, see <linux/iommufd.h> */
+#define IOAS_READ_WRITE	(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
+
 /* Return: a file, which the caller closes */
 int iommufd_open(void);
 
