@@ -34,6 +34,8 @@
 #define ROUNDS		3
 #define NODES_MAX	16
 #define NODE_SIZE	(64 * KiB)
+#define INDEXES_SIZE	(4 * KiB)
+#define NAMES_SIZE	(8 * KiB)
 #define SECOND_SIZE	GiB
 #define PAGES		3
 
@@ -70,7 +72,7 @@ static size_t read_all(const char *path, char *to, size_t size)
 /* The name of the slot with the bridge's index, as the partition's root has it */
 static bool find_slot(void)
 {
-	static char indexes[4 * KiB], names[8 * KiB];
+	static char indexes[INDEXES_SIZE], names[NAMES_SIZE];
 	char path[PATH_MAX], index[8];
 	const char *name;
 	size_t size, i;
