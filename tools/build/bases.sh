@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# What series/bases says, sourced by what asks with $project set.
+# Functions that read series/bases and the folders of the patches. To be sourced with
+# $project set.
 
 # default_base
 default_base() {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# This machine's Debian release, and the repository from which its apt has that;
-# sourced by what fetches packages.
+# Sets $codename, this machine's Debian release, and $mirror, the repository from
+# which its apt gets that release. To be sourced.
 
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \

@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The TCE hypercalls right at the guest's exit (POWER9 and later)
+ * The TCE hypercalls in the guest's context (POWER9 and later)
  *
- * kvmhv_vcpu_entry_p9() calls kvmppc_early_tce_hcall() when only the guest's
- * general registers are saved and everything else is still the guest's. The
- * guest is entered again at once. Its timers go on; the hypervisor decrementer,
- * external interrupts and doorbells that arrived meanwhile are taken as soon as
- * it runs. So the time limit, signals and kicks work as if the guest had run on.
- * A guest whose performance monitor counts is not served here, as it would see
- * the host's events.
+ * kvmhv_vcpu_entry_p9() calls kvmppc_early_tce_hcall() right after the guest's exit,
+ * when only its general registers are saved. KVM then enters the guest again at
+ * once. The guest's timers keep running. The hypervisor decrementer, external
+ * interrupts and doorbells that arrive meanwhile are taken as soon as the guest
+ * runs. So time limits, signals and kicks work as if it had not exited.
  *
- * Guests with the radix MMU only. The kernel's addresses then mean the same in
- * all contexts (quadrant 3: partition and process 0), with translation on and,
- * in the linear map, off. Translation may be off, depending on the guest's
- * LPCR[AIL]. So, as in real mode, this file and all that it calls are in
- * vmlinux, without instrumentation, and touch the linear map only.
+ * Only guests with the radix MMU are served. With radix, the kernel's addresses mean
+ * the same in all contexts (quadrant 3: partition and process 0). A guest whose
+ * performance monitor counts is not served, because it would count the host's work.
  *
- * Traps. At the exit some of the guest's registers lie in the paca, where the
- * next trap would overwrite them, and in_guest sends every interrupt to KVM,
- * which can't return to the hypervisor (kvmppc_p9_bad_interrupt). Therefore
- * save_registers() comes first, and nothing of the guest is left in the paca.
- * Then tce_host_handles_nmi() makes system reset and machine check what they are
- * in the host. So while a request is answered, also while firmware waits for a
- * host bridge, they are as survivable as in the host, and a memory error in a
- * guest's list is left to the next place. What runs before and after that can't
- * be probed, nor can the rest of the path, because probes would run in the
- * guest's context: it is all in .kprobes.text.
+ * Translation is on or off, depending on the guest's LPCR[AIL]. So this file and all
+ * that it calls are in vmlinux, have no instrumentation, and touch only the linear
+ * map, as in real mode.
+ *
+ * At the exit the paca holds some of the guest's registers, which the next interrupt
+ * would overwrite. So save_registers() comes first. At the exit in_guest also sends
+ * every interrupt to KVM, which cannot return to the hypervisor
+ * (kvmppc_p9_bad_interrupt). So tce_host_handles_nmi() comes next. From then on the
+ * host's own handlers take system resets and machine checks, also while firmware
+ * waits for a host bridge. If a guest's list of TCEs has a memory error, the
+ * hypercall begins again in spapr_tce_exit.c.
+ *
+ * A kprobe would trap in the guest's context. So the whole path is in .kprobes.text.
  */
 #include <linux/kprobes.h>
 

@@ -12,12 +12,12 @@
  * may be another than the one whose runner holds SRCU for the core. So neither
  * RCU nor SRCU protects what is found; the walk of the engine does.
  *
- * Interrupts are hard-disabled: only system reset and machine check interrupt a
- * walk, and the host does not survive them, as in any other hypercall of real
- * mode: its handlers go on in virtual mode, where the MMU would take addresses
- * through the guest's SLB. Beside the kernel's own data, one read can raise the
- * latter: that of the list of H_PUT_TCE_INDIRECT in guest memory. A trap is as
- * fatal; so nothing here can be probed.
+ * Interrupts are hard-disabled. Only a system reset or a machine check can interrupt
+ * a walk. The host survives neither, as in any hypercall that real mode answers: the
+ * handlers continue in virtual mode, where the MMU translates through the guest's
+ * SLB. A walk reads guest memory only for the list of H_PUT_TCE_INDIRECT. A memory
+ * error there causes a machine check. A kprobe's trap is fatal as well, so nothing
+ * here can be probed.
  *
  * The result goes into the guest's R3 and, for H_GET_TCE, R4. A request that is
  * too hard is made again in virtual mode.

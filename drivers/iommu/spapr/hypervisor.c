@@ -7,12 +7,13 @@
  * core maps into, is the record of what those tables hold: a PE that joins gets
  * all of it, and after each change the PEs that are there get the change.
  *
- * What is mapped is in the record first, and a TCE leaves the record after it has
- * been cleared in the hypervisor's tables; or the lock is held while both change. So
- * with the lock free the tables have no more than the record, except for TCEs that a
- * hypervisor has not cleared, see kept.c. A PE that joins while a range is unmapped
- * may get TCEs of it that have been cleared in other tables, so the range is cleared
- * once more then.
+ * A TCE is added to the record before it is put into a hypervisor's table. It leaves
+ * the record after it is cleared there. Otherwise both change with the lock held. So
+ * while the lock is free, the tables contain only what the record contains. The one
+ * exception is a TCE that a hypervisor has failed to clear (kept.c).
+ *
+ * A PE that joins while a range is being unmapped may get TCEs that other tables
+ * have already lost. In that case the range is cleared once more.
  */
 
 #define pr_fmt(fmt) "spapr-iommu: " fmt

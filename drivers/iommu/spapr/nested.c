@@ -13,15 +13,16 @@
  * bad TCE, whose bits are wrong or which points to no mapped memory, is clear in
  * the shadow, and the user is told.
  *
- * For each TCE of the shadow its origin is kept: address and permissions in the
- * guest's TCE. A TCE whose origin is the same needs no change. Unmapped from the
- * parent, memory takes the TCEs with it that have it as their origin
- * (tce_parent_forget()). They come back when the user asks to read them again.
+ * For each TCE of the shadow the driver keeps its origin: address and permissions of
+ * the guest's TCE. A TCE whose origin is unchanged is left alone. When memory is
+ * unmapped from the parent, tce_parent_forget() clears the TCEs that came from it.
+ * They come back when the user asks for the guest's table to be read again.
  *
- * The guest and its monitor can write a table while the kernel reads it. So TCEs are
- * copied, and a copy is looked up in the parent in the same walk. The copy also survives
- * a memory error in the table. A word that is copied while it is written may be half
- * old and half new. It differs from the table then, and is put again.
+ * The guest and its monitor can write a table while the kernel reads it. So the
+ * driver copies each TCE, and looks up the copy in the parent in the same walk. The
+ * copy also survives a memory error in the table. A word that is written while it is
+ * copied may be half old and half new. The copy then differs from the table, and the
+ * driver puts the TCE again.
  */
 
 #include <linux/sched/signal.h>

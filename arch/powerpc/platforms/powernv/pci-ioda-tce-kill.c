@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * TCE invalidation where the host's context is not there
+ * TCE invalidation outside the host's context
  *
- * This code runs in hypervisor real mode, or right after a guest's exit, when the
+ * This code runs in hypervisor real mode, or right after a guest's exit while the
  * processor still has the guest's context. It is built without instrumentation. It
- * touches the linear map only and, of the PHB, what is said below.
+ * touches only the linear map and the PHB.
  *
- * PHB3 (IODA2) has a register that takes invalidations as plain stores, and
- * which a cache-inhibited store reaches by its physical address.
+ * PHB3 (IODA2) has a register that takes invalidations as plain stores. A
+ * cache-inhibited store reaches it by its physical address.
  *
- * PHB4 and PHB5 have one too, but it is a queue: a store must wait until there
- * is room, alone among the machine's threads, and one for a single page can be
- * lost (HW560152). Today's firmware makes each request one for the PE; older
- * firmware can lose it. So it is asked for the PE at once. Firmware runs in
- * real mode on a stack of its own and needs nothing of the host's context but
- * disabled interrupts; so it is called here as well, past the tracepoints and
- * the soft interrupt state of opal_call(). It waits for the PHB without a bound.
- * So the caller sees to it that a system reset or a machine check meanwhile is
- * taken as in the host's context.
+ * PHB4 and PHB5 have such a register too, but it is a queue. Only one thread of the
+ * machine may store to it at a time, and that thread must first wait for room. So
+ * firmware does it. An invalidation of a single page can be lost (HW560152).
+ * Current firmware therefore invalidates the whole PE, but older firmware does not.
+ * So this code always asks for the whole PE.
+ *
+ * Firmware runs in real mode on a stack of its own. Of the host's context it needs
+ * only disabled interrupts. So this code calls it without the tracepoints and the
+ * soft interrupt state of opal_call(). Firmware may wait for the PHB without a
+ * bound. So the caller must let the host's handlers take a system reset or a
+ * machine check that arrives meanwhile.
  */
 #include <linux/io.h>
 #include <linux/kprobes.h>

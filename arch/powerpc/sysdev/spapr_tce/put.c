@@ -8,11 +8,12 @@
  * (__kprobes), allocates nothing, takes no lock except in virtual mode, and does
  * at most SPAPR_TCE_LIST_MAX TCEs per call.
  *
- * There are two kinds of tables. A table in memory is a tree of TCEs that the
- * PHB reads by itself (IODA); the engine stores TCEs there and makes the PHB
- * invalidate its cached copies. A table of the hypervisor is written by
- * hypercalls and is too costly to read back; there the window's origins say
- * what is mapped, and a lock makes both change together.
+ * Walks write two of the three kinds of table (kinds.c). The PHB reads a table in
+ * memory by itself (IODA). The engine stores TCEs there, and makes the PHB
+ * invalidate its cached copies. A hypervisor's table is written by hypercalls, and
+ * reading it back costs too much. So the window's origins say what is mapped, and a
+ * lock makes origins and table change together. Walks never write the third kind,
+ * tables in software (soft.c).
  */
 #include <linux/export.h>
 #include <linux/kprobes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Types of the TCE page table format, see tce.h */
 #ifndef __GENERIC_PT_FMT_DEFS_TCE_H
 #define __GENERIC_PT_FMT_DEFS_TCE_H
 

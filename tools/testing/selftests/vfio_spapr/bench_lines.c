@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What processors write that others use, while they map for devices: to be run
- * under the emulator's plugin that records cache lines
- * (tools/testing/qemu/lines.c), with a processor for each vCPU.
+ * Cache lines that processors share while they map memory for devices.
  *
  * bench_lines VCPUS
+ *
+ * Run it under the emulator's plugin that records cache lines
+ * (tools/testing/qemu/lines.c), with one processor for each vCPU.
  *
  * Each vCPU, or thread, has a processor of its own and pages of its own. First,
  * as the operation "background", the threads only sleep and wake for a while:

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the plain kernel's container gets wrong, one test each. They fail
- * there, some by taking the kernel with them; run those alone with -t.
+ * Defects of VFIO's container in Linux before this series, one test for each.
+ *
+ * The tests fail on such a kernel ("the plain kernel" in other tests). Some crash
+ * it. Run those one at a time, with -t.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device can be unbound while the PE is being reset by VFIO_EEH_PE_OP, and others
- * can use it after a user who was killed in a reset.
+ * A device can be unbound while VFIO_EEH_PE_OP resets its PE. Another user can use
+ * the device after a user was killed during a reset.
  *
  * Unbinding holds the device's lock while it waits for its user and then while
  * the group leaves the container. If a reset waited for this lock, or if the

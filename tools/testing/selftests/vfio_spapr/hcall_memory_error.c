@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory errors in a list of TCEs:
+ * Memory errors in a guest's list of TCEs:
  *
  *	hcall_memory_error [ERRORS [LENGTH...]] [VARIANT]
  *
- * A vCPU makes H_PUT_TCE_INDIRECT and nothing else, while something outside of
- * the machine has the loads from its list fail where the list is read first, and
- * at the guest's exit. There the list is read as the process has it mapped then, or
- * the request is answered further on. Host and guest go on. That is repeated for
- * lists of each length.
+ * A vCPU repeats H_PUT_TCE_INDIRECT. From outside the machine,
+ * early_memory_error.py makes loads from the list fail ERRORS times. Each failed
+ * request must be answered at a later place (spapr_tce.h). Host and guest must go
+ * on. The test repeats this for each LENGTH of the list.
  */
 #include <endian.h>
 #include <stdio.h>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What changes where devices are, against each other (lib/actors.h): replace,
- * attach and detach, map and unmap, hot-unplug of a sibling, other devices and
- * iommufds that are opened and closed, all while the first device does DMA.
+ * Races between the calls that move devices between address spaces (lib/actors.h).
  *
- * As in races.c, what counts is that the kernel survives and that errors are
- * such as can be. Memory that is unmapped from both address spaces is not
- * written any more. In the end devices reach what is mapped and nothing else,
- * and no page is left pinned.
+ * Threads replace, attach, detach, map, unmap, unplug a sibling, and open and close
+ * other devices and iommufds. The first device does DMA all the while.
+ *
+ * The kernel must survive. Each error must be one that some state explains. After
+ * memory is unmapped from both address spaces, no device writes it. At the end,
+ * devices reach what is mapped and nothing else, and no page is left pinned.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A partition creates a DMA window whatever number of levels is asked for.
+ * A partition creates a DMA window whatever number of levels is requested.
  *
- * The table is the hypervisor's. Monitors that choose the number of levels by
- * the size of the window get it, for the price of one level. So does a user who
- * asks for none. Bare metal refuses that (windows.c); neither has ever changed.
+ * The hypervisor owns the table, so the kernel ignores the number of levels. It
+ * charges for a table of one level. A request for no level succeeds as well. Bare
+ * metal refuses that (windows.c). Linux has always behaved like this on both.
  */
 #include <errno.h>
 #include <sys/mman.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Actors: threads that make calls with valid arguments, in no order and without
- * waiting for each other, so each call may meet what another one is about to
- * end. What they return is no matter, apart from errors that no state explains.
+ * Actors: threads that call the kernel at random, to test races.
+ *
+ * The arguments are valid, but another thread may be about to end what a call uses.
+ * So a call may fail. Only an error that no state explains fails the test.
  */
 #ifndef SELFTESTS_VFIO_SPAPR_LIB_ACTORS_H
 #define SELFTESTS_VFIO_SPAPR_LIB_ACTORS_H

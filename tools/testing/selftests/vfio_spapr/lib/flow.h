@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the flows of calls that the documentation shows have besides. Here,
- * because each file counts the results that it reports.
+ * Functions that flow.c and flow_iommufd.c share.
+ *
+ * They are static inline, because each program keeps its own count of test results.
  */
 #ifndef VFIO_SPAPR_FLOW_H
 #define VFIO_SPAPR_FLOW_H

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * User memory for DMA, at addresses that are the same in every run, and what
- * the kernel accounts of it.
+ * User memory for DMA, at addresses that are the same in every run.
+ *
+ * Also reads and limits what the kernel charges to the process (locked memory) and
+ * to its memory cgroup, and provides pages whose faults wait until a test supplies
+ * the page (userfaultfd).
  */
 #ifndef VFIO_SPAPR_MEMORY_H
 #define VFIO_SPAPR_MEMORY_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the kernel says, see messages.h. */
+/* Searching the kernel log for messages, see messages.h. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the kernel says */
+/* Searching the kernel log (/dev/kmsg) for messages */
 #ifndef VFIO_SPAPR_MESSAGES_H
 #define VFIO_SPAPR_MESSAGES_H
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* The kernel's counts of TCE hypercalls, see tce_counts.h. */
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>

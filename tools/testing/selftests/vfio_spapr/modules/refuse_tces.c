@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A hypervisor that does not clear TCEs: while the parameter "refuse" is the
- * address of a PCI device, clearing TCEs of the windows that it has at the time of
- * writing fails and does nothing. "refused" counts these failures.
+ * Makes the platform behave like a hypervisor that fails, or that is slow.
  *
- * And one that removes windows slowly: while the parameter "hold" is the address
- * of a PCI device, its windows are not removed, or with "hold_late" set they are
- * and the kernel is not told. "held" counts the windows that wait.
+ * Write the address of a PCI device to "refuse". Clearing TCEs of the windows that
+ * the device has at that moment then fails. "refused" counts the failures.
+ *
+ * Write the address of a PCI device to "hold". Removing its windows then waits. With
+ * "hold_late" set, the hypervisor removes the window, but the call waits before it
+ * returns. "held" counts the calls that wait.
+ *
+ * Write anything else to either parameter to end it.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>

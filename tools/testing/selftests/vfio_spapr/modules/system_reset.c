@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Takes system resets that no code in the kernel expects, which end the host
- * otherwise, and counts them in the parameter "taken"
+ * Handles system resets that the kernel does not expect, so that the host survives.
+ *
+ * The read-only parameter "taken" counts them.
  */
 #include <linux/module.h>
 #include <linux/moduleparam.h>
