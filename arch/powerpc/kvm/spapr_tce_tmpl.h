@@ -2,12 +2,13 @@
 /*
  * The TCE hypercalls (LoPAPR 14.5.4.2), the same source for all places
  *
- * A C file defines TCE_PLACE, FNAME() and, if it reads lists inside a walk,
- * TCE_COPY_LIST(), and includes this file, once for each place. With
- * TCE_BY_NUMBER defined as well it gets FNAME(answer)(). A function here runs
- * inside one walk of the engine. It either answers the guest, or returns a code that
- * says where the request has to begin again (H_TOO_HARD and the codes after it,
- * spapr_tce.h). In the latter case the request's TCEs are as they were, or clear.
+ * A place is a context in which the kernel answers a hypercall (TCE_PLACE_* in
+ * spapr_tce.h). A C file for a place defines TCE_PLACE, FNAME() and, if it reads
+ * lists inside a walk, TCE_COPY_LIST(), and includes this file. With TCE_BY_NUMBER
+ * defined as well it gets FNAME(answer)(). A function here runs inside one walk of
+ * the engine. It either answers the guest, or returns a code that says where the
+ * request has to begin again (H_TOO_HARD and the codes after it, spapr_tce.h). In
+ * the latter case the request's TCEs are as they were, or clear.
  *
  * A list in guest memory is read once, onto the stack or into the vCPU's buffer:
  * the guest may change it meanwhile, so what was checked must be what is used.
@@ -21,8 +22,8 @@
  * short paths of their own (put_one(), indirect_few(), stuff_few()). What does not
  * fit begins again on the general path.
  *
- * Early a trap would be one in the guest's context, and in real mode fatal:
- * functions that are not inlined can't be probed.
+ * Functions that are not inlined are marked __kprobes. In real mode a trap is fatal.
+ * Right after a guest's exit it would be taken in the guest's context.
  *
  * A value without permission bits clears a TCE, whatever its other bits are.
  * The guest's view keeps the value, so that poison can be told from zero.

@@ -8,12 +8,16 @@
  * host page at a cost that does not depend on the number of regions: one sparse
  * array, indexed by user page number, has the pages of all regions of a process.
  *
- * Nothing is counted when a TCE is written. Instead, before the last
- * registration of a region ends, its pages become invisible to new walks
- * (asm/spapr_walk.h), the walks under way are waited for, and each user of the
- * memory (struct spapr_mem_user) reports its TCEs. If one came from the region,
- * the region stays registered and the answer is -EBUSY. So the end of a
- * registration costs what is populated, and a map costs one load.
+ * Writing a TCE changes no count. Instead, the last unregistration of a region
+ * searches for TCEs:
+ *
+ *  1. It hides the region's pages from new walks (asm/spapr_walk.h).
+ *  2. It waits for the walks under way.
+ *  3. It asks each user of the memory (struct spapr_mem_user) for its TCEs.
+ *
+ * If a TCE came from the region, the region stays registered and the result is
+ * -EBUSY. So a map costs one load. The cost of an unregistration grows with the
+ * populated parts of its users' tables.
  *
  * Besides, single pages can be held for a mediated device, registered or not
  * (spapr_mem_hold()). Walks don't see them.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Pinned user memory: what its own files share
+ * Pinned user memory: declarations that its source files share
  *
- * memory.c registers regions, region.c pins and unpins their pages, reap.c ends
- * registrations that no TCE needs any more.
+ * memory.c registers regions. region.c pins and unpins their pages. reap.c ends
+ * registrations that no TCE needs any more. hold.c pins single pages for mediated
+ * devices.
  */
 #ifndef SPAPR_TCE_MEMORY_H
 #define SPAPR_TCE_MEMORY_H
