@@ -19,7 +19,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -844,11 +843,6 @@ TEST_F_TIMEOUT(external_user, register_against_unbind, 600)
 
 /* Modules */
 
-static int __unload_module(const char *name)
-{
-	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
-}
-
 /* The count of users that lsmod shows, or -1 for what is built in. */
 static int module_users(const char *name)
 {
@@ -879,8 +873,8 @@ TEST_F(external_user, modules_stay_while_held)
 	/* Of the two files that had vfio, the group's is left. */
 	EXPECT_EQ(vfio - 1, module_users("vfio"));
 	EXPECT_EQ(backend, module_users("vfio_iommu_spapr_tce"));
-	EXPECT_GT(0, __unload_module("vfio"));
-	EXPECT_GT(0, __unload_module("vfio_iommu_spapr_tce"));
+	EXPECT_GT(0, __module_unload("vfio"));
+	EXPECT_GT(0, __module_unload("vfio_iommu_spapr_tce"));
 
 	user_put(self->user);
 	EXPECT_GT(vfio - 1, module_users("vfio"));

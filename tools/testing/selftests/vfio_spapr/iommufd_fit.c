@@ -47,10 +47,9 @@ FIXTURE_SETUP(fit)
 	testbed_take_memory(&self->bed, PAGES * self->bed.page);
 	ASSERT_EQ(0, iommufd_ioas_alloc(self->iommufd, &self->ioas));
 	for (i = 0; i < TESTBED_DEVICES; i += 2) {
-		ASSERT_EQ(0, cdev_open_bound(&self->cdev[i],
-					     self->bed.address[i],
-					     self->iommufd));
-		cdev_start_dma(&self->cdev[i]);
+		ASSERT_EQ(0, cdev_open_for_dma(&self->cdev[i],
+					       self->bed.address[i],
+					       self->iommufd));
 		ASSERT_EQ(0, iommufd_hw_info(self->iommufd, self->cdev[i].id,
 					     &self->info[i]));
 	}

@@ -687,9 +687,8 @@ TEST_F(iommufd_link, two_groups)
 
 	ASSERT_EQ(0, link_table(self));
 	ASSERT_EQ(0, put(self, IOBA_NEW, PAGE_OLD | TCE_RW));
-	ASSERT_EQ(0, cdev_open_bound(&other, self->l.bed.address[2],
-				     self->l.iommufd));
-	cdev_start_dma(&other);
+	ASSERT_EQ(0, cdev_open_for_dma(&other, self->l.bed.address[2],
+				       self->l.iommufd));
 	ASSERT_EQ(0, cdev_attach(&other, self->l.hwpt));
 	EXPECT_EQ(ALL, dma_reach(&other.dma, at, old, 0, NULL));
 	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));

@@ -89,12 +89,8 @@ static long map(SELF(nested) self, size_t offset, __u64 gpa, size_t size,
 
 static long start_device(SELF(nested) self, int i)
 {
-	struct cdev *cdev = &self->cdev[i];
-	long ret = cdev_open_bound(cdev, self->bed.address[i], self->iommufd);
-
-	if (!ret)
-		cdev_start_dma(cdev);
-	return ret;
+	return cdev_open_for_dma(&self->cdev[i], self->bed.address[i],
+				 self->iommufd);
 }
 
 FIXTURE_SETUP(nested)

@@ -45,9 +45,8 @@ FIXTURE_SETUP(table)
 	if (!memory_enter_cgroup())
 		SKIP(return, "no memory cgroups");
 	testbed_take_memory(&self->bed, self->bed.page);
-	ASSERT_EQ(0, cdev_open_bound(&self->cdev[0], self->bed.address[0],
-				     self->iommufd));
-	cdev_start_dma(&self->cdev[0]);
+	ASSERT_EQ(0, cdev_open_for_dma(&self->cdev[0], self->bed.address[0],
+				       self->iommufd));
 	ASSERT_EQ(0, iommufd_hw_info(self->iommufd, self->cdev[0].id, &info));
 	if (info.num_windows == 1)
 		SKIP(return, "no window that is large enough");
@@ -98,7 +97,7 @@ static long allocate(SELF(table) self, unsigned int shift, __u32 *hwpt)
 					  self->ioas, &windows, hwpt);
 }
 
-/* Of what was mapped before */
+/* A new page table maps all that the IOAS has, and is charged for it at once. */
 TEST_F(table, allocated)
 {
 	long before;
@@ -113,7 +112,7 @@ TEST_F(table, allocated)
 	EXPECT_LT(memory_charged() - before, self->size / 2);
 }
 
-/* Of what is mapped later */
+/* A page table is charged for tables that a later mapping adds. */
 TEST_F(table, mapped)
 {
 	const long before = memory_charged();

@@ -38,8 +38,7 @@ FIXTURE_SETUP(without_ddw)
 	pci_bind(address, "vfio-pci");
 	self->iommufd = iommufd_open();
 	ASSERT_LE(0, self->iommufd);
-	ASSERT_EQ(0, cdev_open_bound(&self->cdev, address, self->iommufd));
-	cdev_start_dma(&self->cdev);
+	ASSERT_EQ(0, cdev_open_for_dma(&self->cdev, address, self->iommufd));
 	ASSERT_EQ(0, iommufd_hw_info(self->iommufd, self->cdev.id,
 				     &self->info));
 	if (self->info.num_windows > 1)

@@ -31,6 +31,8 @@
 #include "lib/harness.h"
 
 #define SLOTS		"/sys/bus/pci/slots/control/"
+/* Takes commands for the device tree */
+#define TREE		"/proc/powerpc/ofdt"
 #define ROUNDS		3
 #define NODES_MAX	16
 #define NODE_SIZE	(64 * KiB)
@@ -161,19 +163,6 @@ static void keep_nodes(const char *at)
 	closedir(dir);
 }
 
-/* A command for the device tree: 0 or -errno */
-static int tree_write(const char *command, size_t size)
-{
-	int fd = open("/proc/powerpc/ofdt", O_WRONLY);
-	int err = 0;
-
-	VFIO_REQUIRE(fd >= 0, "ofdt");
-	if (write(fd, command, size) != size)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static int remove_nodes(void)
 {
 	char command[2 * NAME_MAX];
@@ -184,7 +173,7 @@ static int remove_nodes(void)
 	for (i = node_count; i--;) {
 		snprintf(command, sizeof(command), "remove_node %s",
 			 nodes[i].path);
-		err = tree_write(command, strlen(command));
+		err = file_write(TREE, command);
 		if (err)
 			return err;
 	}
@@ -197,7 +186,7 @@ static int add_nodes(void)
 	int err = 0;
 
 	for (i = 0; i < node_count && !err; i++)
-		err = tree_write(nodes[i].command, nodes[i].size);
+		err = file_write_bytes(TREE, nodes[i].command, nodes[i].size);
 	return err;
 }
 

@@ -60,12 +60,6 @@ static bool find_modules(void)
 	return count;
 }
 
-/* 0 or -errno, which is -EAGAIN for a module in use */
-static int unload(const char *name)
-{
-	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
-}
-
 static int load(const char *file)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -86,7 +80,7 @@ static int unload_all(void)
 	int err;
 
 	for (i = count; i--;) {
-		err = unload(names[i]);
+		err = __module_unload(names[i]);
 		if (err && err != -ENOENT)
 			return err;
 	}
@@ -113,7 +107,7 @@ static unsigned int unloadable(void)
 	int err;
 
 	for (i = count; i--;) {
-		err = unload(names[i]);
+		err = __module_unload(names[i]);
 		VFIO_REQUIRE(!err || err == -EAGAIN, "%s: %d", names[i], err);
 		unloaded += !err;
 	}

@@ -226,6 +226,15 @@ long cdev_open_bound(struct cdev *cdev, const char *address, int iommufd)
 	return ret ? ret : cdev_bind(cdev, iommufd);
 }
 
+long cdev_open_for_dma(struct cdev *cdev, const char *address, int iommufd)
+{
+	const long ret = cdev_open_bound(cdev, address, iommufd);
+
+	if (!ret)
+		cdev_start_dma(cdev);
+	return ret;
+}
+
 static int attach(struct cdev *cdev, __u32 to)
 {
 	struct vfio_device_attach_iommufd_pt attach = {

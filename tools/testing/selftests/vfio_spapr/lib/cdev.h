@@ -119,6 +119,8 @@ long cdev_open(struct cdev *cdev, const char *address);
 long cdev_bind(struct cdev *cdev, int iommufd);
 /* Both; after an error the device file may be open */
 long cdev_open_bound(struct cdev *cdev, const char *address, int iommufd);
+/* And start DMA, see cdev_start_dma() */
+long cdev_open_for_dma(struct cdev *cdev, const char *address, int iommufd);
 /* Attach to, or change to, the IOAS or page table @to */
 long cdev_attach(struct cdev *cdev, __u32 to);
 long cdev_detach(struct cdev *cdev);

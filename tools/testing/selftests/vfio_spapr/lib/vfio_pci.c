@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vfio_pci.h"
@@ -43,7 +44,7 @@ static void pci_path(char *path, size_t len, const char *address,
 	snprintf(path, len, SYSFS_PCI "/devices/%s/%s", address, attr);
 }
 
-int file_write(const char *path, const char *text)
+int file_write_bytes(const char *path, const void *bytes, size_t size)
 {
 	int fd = open(path, O_WRONLY);
 	ssize_t done;
@@ -51,10 +52,20 @@ int file_write(const char *path, const char *text)
 
 	if (fd < 0)
 		return -errno;
-	done = write(fd, text, strlen(text));
+	done = write(fd, bytes, size);
 	err = done < 0 ? -errno : 0;
 	close(fd);
 	return err;
+}
+
+int file_write(const char *path, const char *text)
+{
+	return file_write_bytes(path, text, strlen(text));
+}
+
+int __module_unload(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
 static int __pci_write(const char *address, const char *attr, const char *text)

@@ -79,6 +79,10 @@ bool pci_comes_back(const char *address);
 
 /* Write to a file of sysfs or the like, in one piece: 0 or -errno */
 int file_write(const char *path, const char *text);
+int file_write_bytes(const char *path, const void *bytes, size_t size);
+
+/* 0 or -errno, which is -EAGAIN for a module in use */
+int __module_unload(const char *name);
 
 /* Number of the function's IOMMU group: the name under /dev/vfio. */
 int pci_iommu_group(const char *address);
