@@ -69,7 +69,7 @@ asked = $(if $T,$(or $(findstring *,$T),$(findstring ?,$T),\
 modular := $(if $(filter host,$(KERNEL)),$(if $(call asked,modular),\
 	kernel-modular))
 # What single tests need beside
-needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk),$(dpdk))) \
+needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk dpdk_iommufd),$(dpdk))) \
 	$(if $(filter host distro,$(KERNEL)),$(if $(FULL),\
 		$(if $(call asked,libvirt),$(libvirt)) \
 		$(if $(call asked,newest_functions newest_memory\
