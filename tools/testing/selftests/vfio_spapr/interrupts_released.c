@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Interrupts of a passed-through device outlive the guest's interrupt controller.
+ *
+ * The file of KVM's XICS or XIVE may be closed while KVM delivers a device's
+ * interrupts to it by itself. From then on they have to arrive at the eventfd that
+ * VFIO has, and nothing may look for the controller.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/dma_device.h"
+#include "lib/kvm_ppc.h"
+#include "lib/vfio_pci.h"
+#include "lib/harness.h"
+
+#define MEM_SIZE	(16ul * 1024 * 1024)
+#define ROUNDS		3
+#define LIOBN		1
+#define NO_EVENTFD	(-1)
+/* Milliseconds for an interrupt that must come, and for one of many to pass */
+#define PATIENCE	2000
+#define MOMENT		50
+
+/* The source: its number in the guest, the vCPU that gets it, how urgent it is */
+#define SOURCE		0x1000
+#define SERVER		0
+#define PRIORITY	5ull
+
+FIXTURE(interrupts_released) {
+	struct vfio_pci pci;
+	struct dma_device dma;
+	struct kvm_ppc_vm vm;
+	struct kvm_ppc_vcpu *vcpu;
+	int controller;
+	int eventfd;
+	bool ready;
+};
+
+FIXTURE_VARIANT(interrupts_released) {
+	__u32 type;		/* of KVM's device */
+	__u32 group;		/* its attributes for sources */
+	__u64 state;		/* of the source */
+	__u32 cap;		/* connects a vCPU */
+};
+
+FIXTURE_VARIANT_ADD(interrupts_released, xics) {
+	.type = KVM_DEV_TYPE_XICS,
+	.group = KVM_DEV_XICS_GRP_SOURCES,
+	.state = SERVER | PRIORITY << KVM_XICS_PRIORITY_SHIFT,
+	.cap = KVM_CAP_IRQ_XICS,
+};
+
+FIXTURE_VARIANT_ADD(interrupts_released, xive) {
+	.type = KVM_DEV_TYPE_XIVE,
+	.group = KVM_DEV_XIVE_GRP_SOURCE,
+	.cap = KVM_CAP_PPC_IRQ_XIVE,
+};
+
+/* Connect the vCPU, and make the source */
+static void set_up(SELF(interrupts_released) self,
+		   VARIANT(interrupts_released) variant)
+{
+	struct kvm_device_attr source = {
+		.group = variant->group,
+		.attr = SOURCE,
+		.addr = (unsigned long)&variant->state,
+	};
+	struct kvm_enable_cap connect = {
+		.cap = variant->cap,
+		.args = { self->controller, SERVER },
+	};
+
+	VFIO_REQUIRE(!ioctl(self->vcpu->fd, KVM_ENABLE_CAP, &connect), "vCPU");
+	VFIO_REQUIRE(!ioctl(self->controller, KVM_SET_DEVICE_ATTR, &source),
+		     "source");
+}
+
+/* Have the guest get what arrives at the eventfd, or no longer */
+static int irqfd(SELF(interrupts_released) self, __u32 flags)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = self->eventfd,
+		.gsi = SOURCE,
+		.flags = flags,
+	};
+
+	return ioctl(self->vm.fd, KVM_IRQFD, &irqfd) ? -errno : 0;
+}
+
+/* Have the device's first vector arrive there */
+static int trigger(SELF(interrupts_released) self, int eventfd)
+{
+	char buffer[sizeof(struct vfio_irq_set) + sizeof(__s32)];
+	struct vfio_irq_set *irqs = (void *)buffer;
+
+	*irqs = (struct vfio_irq_set){
+		.argsz = sizeof(buffer),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			 VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = 1,
+	};
+	memcpy(irqs->data, &eventfd, sizeof(__s32));
+	return ioctl(self->pci.device, VFIO_DEVICE_SET_IRQS, irqs) ? -errno : 0;
+}
+
+FIXTURE_SETUP(interrupts_released)
+{
+	struct kvm_create_device controller = { .type = variant->type };
+	char address[PCI_ADDRESS_LEN];
+
+	if (!kvm_ppc_has_hv())
+		SKIP(return, "no KVM");
+	if (dma_device_find(0, DMA_MSIX, address))
+		SKIP(return, "no device with vectors of MSI-X");
+	vfio_pci_open(&self->pci, address, VFIO_SPAPR_TCE_v2_IOMMU);
+	dma_device_open(&self->dma, self->pci.device);
+	self->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ASSERT_GE(self->eventfd, 0);
+	kvm_ppc_vm_init(&self->vm, false, MEM_SIZE);
+	self->vcpu = kvm_ppc_vcpu(&self->vm, 1);
+	self->ready = true;
+	if (ioctl(self->vm.fd, KVM_CREATE_DEVICE, &controller))
+		SKIP(return, "no such controller: %s", strerror(errno));
+	self->controller = controller.fd;
+	set_up(self, variant);
+	ASSERT_EQ(irqfd(self, 0), 0);
+	ASSERT_EQ(trigger(self, self->eventfd), 0);
+}
+
+FIXTURE_TEARDOWN(interrupts_released)
+{
+	if (!self->ready)
+		return;
+	kvm_ppc_vm_close(&self->vm);
+	kvm_ppc_vm_free(&self->vm);
+	dma_device_close(&self->dma);
+	vfio_pci_close(&self->pci);
+	close(self->eventfd);
+}
+
+/* How many of ROUNDS interrupts arrive at the eventfd */
+static unsigned int arrived(SELF(interrupts_released) self)
+{
+	struct pollfd event = { .fd = self->eventfd, .events = POLLIN };
+	unsigned int i, count = 0;
+	__u64 events;
+
+	for (i = 0; i < ROUNDS; i++) {
+		while (read(event.fd, &events, sizeof(events)) > 0)
+			;
+		dma_interrupt(&self->dma, 0);
+		count += poll(&event, 1, PATIENCE) == 1;
+		dma_quiet(&self->dma);
+	}
+	return count;
+}
+
+TEST_F(interrupts_released, eventfd_leaves_later)
+{
+	close(self->controller);
+	ASSERT_EQ(irqfd(self, KVM_IRQFD_FLAG_DEASSIGN), 0);
+	EXPECT_EQ(arrived(self), ROUNDS);
+}
+
+TEST_F(interrupts_released, vm_leaves_later)
+{
+	close(self->controller);
+	kvm_ppc_vm_close(&self->vm);
+	EXPECT_EQ(arrived(self), ROUNDS);
+}
+
+TEST_F(interrupts_released, device_leaves_and_comes_back)
+{
+	close(self->controller);
+	ASSERT_EQ(trigger(self, NO_EVENTFD), 0);
+	ASSERT_EQ(trigger(self, self->eventfd), 0);
+	ASSERT_EQ(irqfd(self, KVM_IRQFD_FLAG_DEASSIGN), 0);
+	EXPECT_EQ(arrived(self), ROUNDS);
+}
+
+/* Interrupts arrive while the vCPU is in the guest */
+TEST_F(interrupts_released, vcpu_runs_on)
+{
+	struct kvm_ppc_spin spin;
+	unsigned int i;
+
+	close(self->controller);
+	kvm_ppc_table(&self->vm, LIOBN, 16, 0, 16);
+	self->vcpu->calls[0] = (struct kvm_ppc_call){
+		.nr = H_GET_TCE,
+		.arg = { LIOBN, 0 },
+	};
+	kvm_ppc_spin_start(&spin, self->vcpu, 1);
+	for (i = 0; i < ROUNDS; i++) {
+		dma_interrupt(&self->dma, 0);
+		usleep(MOMENT * 1000);
+		dma_quiet(&self->dma);
+	}
+	EXPECT_EQ(kvm_ppc_spin_stop(&spin), 0);
+	ASSERT_EQ(irqfd(self, KVM_IRQFD_FLAG_DEASSIGN), 0);
+	EXPECT_EQ(arrived(self), ROUNDS);
+}
+
+TEST_HARNESS_MAIN
