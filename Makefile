@@ -48,6 +48,7 @@ rootfs := $S/rootfs.ext4
 dpdk := $S/dpdk.ext4
 libvirt := $S/libvirt.ext4
 newest := $S/qemu-newest.ext4
+with_iommufd := $S/qemu-iommufd.ext4
 kexec := $S/ppc64el/kexec
 emulator := $S/emulator
 emulator_newest := $S/emulator-newest
@@ -75,6 +76,8 @@ needed := $(if $(filter host,$(KERNEL)),$(if $(call asked,dpdk dpdk_iommufd),$(d
 		$(if $(call asked,newest_functions newest_memory\
 			newest_reboot newest_two_devices newest_unplug\
 			newest_xics),$(newest)))) \
+	$(if $(filter host,$(KERNEL)),$(if $(FULL),$(if $(filter 7.3,$(BASE)),\
+		$(if $(call asked,two_devices_iommufd),$(with_iommufd))))) \
 	$(if $(filter distro,$(KERNEL)),$(if $(call asked,kdump_default\
 		kdump_large),$(kexec))) \
 	$(if $(filter host,$(KERNEL)),$(if $(FULL),\
@@ -104,7 +107,7 @@ setup:
 	$(if $(filter setup,$(MAKECMDGOALS)),@[ "$$(id -u)" != 0 ] || \
 		chown -R --reference=. $S)
 	@[ $(B) = $S ] || ln -sfn ../ppc64el ../ppc64 ../rootfs.ext4 \
-		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 \
+		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 ../qemu-iommufd.ext4 \
 		../drc-release ../emulator ../emulator-newest $(B)
 
 ## make tree          $B/linux: the base kernel, one commit a patch on top
@@ -205,6 +208,13 @@ $(emulator_newest): | setup
 
 $(newest): tools/build/rootfs | $S/ppc64el/qemu-newest
 	@tools/build/rootfs $S/ppc64el/qemu-newest $@ usr/bin/qemu-system-ppc64
+
+$S/ppc64el/qemu-iommufd: | $(qemu)
+	@tools/build/setup ninja-build pkg-config python3-venv
+	@tools/build/qemu-iommufd $(qemu) $@
+
+$(with_iommufd): tools/build/rootfs | $S/ppc64el/qemu-iommufd
+	@tools/build/rootfs $S/ppc64el/qemu-iommufd $@ usr/bin/qemu-system-ppc64
 
 $(kexec): | setup
 	@tools/build/debian-packages $@ kexec-tools
