@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -186,18 +185,8 @@ TEST_F(device, memory_unmapped)
 static int set_eventfds(SELF(device) self, unsigned int index,
 			unsigned int count)
 {
-	char buffer[sizeof(struct vfio_irq_set) + sizeof(self->eventfd)];
-	struct vfio_irq_set *irqs = (void *)buffer;
-
-	*irqs = (struct vfio_irq_set){
-		.argsz = sizeof(*irqs) + count * sizeof(__s32),
-		.flags = VFIO_IRQ_SET_DATA_EVENTFD |
-			 VFIO_IRQ_SET_ACTION_TRIGGER,
-		.index = index,
-		.count = count,
-	};
-	memcpy(irqs->data, self->eventfd, count * sizeof(__s32));
-	return ioctl(self->pci.device, VFIO_DEVICE_SET_IRQS, irqs);
+	return __vfio_device_set_eventfds(self->pci.device, index, 0, count,
+					  self->eventfd);
 }
 
 /* Which vectors' interrupts come, as bits, once those of @vector are asked for */

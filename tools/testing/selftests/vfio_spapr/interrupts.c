@@ -113,19 +113,8 @@ FIXTURE_TEARDOWN(interrupts)
 static int set(SELF(interrupts) self, VARIANT(interrupts) variant,
 	       unsigned int start, unsigned int count, const int *eventfd)
 {
-	char buffer[sizeof(struct vfio_irq_set) + VECTORS * sizeof(__s32)];
-	struct vfio_irq_set *irqs = (void *)buffer;
-
-	*irqs = (struct vfio_irq_set){
-		.argsz = sizeof(*irqs) + count * sizeof(__s32),
-		.flags = VFIO_IRQ_SET_DATA_EVENTFD |
-			 VFIO_IRQ_SET_ACTION_TRIGGER,
-		.index = variant->index,
-		.start = start,
-		.count = count,
-	};
-	memcpy(irqs->data, eventfd, count * sizeof(__s32));
-	return ioctl(self->pci.device, VFIO_DEVICE_SET_IRQS, irqs) ? -errno : 0;
+	return __vfio_device_set_eventfds(self->pci.device, variant->index,
+					  start, count, eventfd);
 }
 
 static int set_all(SELF(interrupts) self, VARIANT(interrupts) variant)

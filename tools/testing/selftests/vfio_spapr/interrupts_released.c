@@ -11,7 +11,6 @@
 #include <linux/kvm.h>
 #include <poll.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -114,18 +113,9 @@ static int deassign(SELF(interrupts_released) self, unsigned int vector,
 /* Have the device's vectors arrive at these eventfds */
 static int trigger(SELF(interrupts_released) self, const int *eventfd)
 {
-	char buffer[sizeof(struct vfio_irq_set) + VECTORS * sizeof(__s32)];
-	struct vfio_irq_set *irqs = (void *)buffer;
-
-	*irqs = (struct vfio_irq_set){
-		.argsz = sizeof(buffer),
-		.flags = VFIO_IRQ_SET_DATA_EVENTFD |
-			 VFIO_IRQ_SET_ACTION_TRIGGER,
-		.index = VFIO_PCI_MSIX_IRQ_INDEX,
-		.count = VECTORS,
-	};
-	memcpy(irqs->data, eventfd, VECTORS * sizeof(__s32));
-	return ioctl(self->pci.device, VFIO_DEVICE_SET_IRQS, irqs) ? -errno : 0;
+	return __vfio_device_set_eventfds(self->pci.device,
+					  VFIO_PCI_MSIX_IRQ_INDEX, 0, VECTORS,
+					  eventfd);
 }
 
 /* A controller with the vCPU and the source: 0 or -errno */

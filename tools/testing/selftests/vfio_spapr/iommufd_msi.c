@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -148,23 +147,6 @@ static struct msi read_msi(const char *address)
 	return msi;
 }
 
-static void set_eventfd(struct cdev *cdev, int eventfd)
-{
-	char buffer[sizeof(struct vfio_irq_set) + sizeof(__s32)];
-	struct vfio_irq_set *irqs = (void *)buffer;
-
-	*irqs = (struct vfio_irq_set){
-		.argsz = sizeof(buffer),
-		.flags = VFIO_IRQ_SET_DATA_EVENTFD |
-			 VFIO_IRQ_SET_ACTION_TRIGGER,
-		.index = VFIO_PCI_MSI_IRQ_INDEX,
-		.count = 1,
-	};
-	memcpy(irqs->data, &eventfd, sizeof(eventfd));
-	VFIO_REQUIRE(!ioctl(cdev->file, VFIO_DEVICE_SET_IRQS, irqs),
-		     "interrupt");
-}
-
 static long start(SELF(msi) self, int i)
 {
 	long ret = bind(self, i);
@@ -175,7 +157,10 @@ static long start(SELF(msi) self, int i)
 		return ret;
 	cdev_start_dma(&self->cdev[i]);
 	self->eventfd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	set_eventfd(&self->cdev[i], self->eventfd[i]);
+	VFIO_REQUIRE(!__vfio_device_set_eventfds(self->cdev[i].file,
+						 VFIO_PCI_MSI_IRQ_INDEX, 0, 1,
+						 &self->eventfd[i]),
+		     "interrupt");
 	self->msi[i] = read_msi(self->address[i]);
 	return 0;
 }

@@ -452,6 +452,27 @@ void vfio_device_set_bus_master(int device, bool on)
 	vfio_device_config_write(device, PCI_COMMAND, command, 2);
 }
 
+int __vfio_device_set_eventfds(int device, unsigned int index,
+			       unsigned int start, unsigned int count,
+			       const int *eventfds)
+{
+	char buffer[sizeof(struct vfio_irq_set) +
+		    VFIO_MAX_EVENTFDS * sizeof(__s32)];
+	struct vfio_irq_set *irqs = (void *)buffer;
+
+	VFIO_REQUIRE(count <= VFIO_MAX_EVENTFDS, "%u eventfds", count);
+	*irqs = (struct vfio_irq_set){
+		.argsz = sizeof(*irqs) + count * sizeof(__s32),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			 VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = index,
+		.start = start,
+		.count = count,
+	};
+	memcpy(irqs->data, eventfds, count * sizeof(__s32));
+	return ioctl(device, VFIO_DEVICE_SET_IRQS, irqs) ? -errno : 0;
+}
+
 void *vfio_device_map_bar(int device, unsigned int bar, size_t *size)
 {
 	struct vfio_region_info info = vfio_device_region(device, bar);

@@ -117,6 +117,15 @@ unsigned int vfio_device_capability(int device, unsigned int capability);
 /* Without it the function's own DMA does not leave it. */
 void vfio_device_set_bus_master(int device, bool on);
 
+#define VFIO_MAX_EVENTFDS	8
+/*
+ * Has interrupts arrive at @count eventfds, from number @start of @index on
+ * (VFIO_PCI_..._IRQ_INDEX); -1 is none. 0 or -errno.
+ */
+int __vfio_device_set_eventfds(int device, unsigned int index,
+			       unsigned int start, unsigned int count,
+			       const int *eventfds);
+
 /*
  * Maps BAR number @bar; its size in bytes goes to @size when that is not NULL.
  * munmap() ends the mapping.
