@@ -19,10 +19,6 @@ api=${1:-container}
 container=/dev/vfio/vfio
 iommu="7 (sPAPR)"
 
-partition() {
-	grep -q 'platform.*pSeries' /proc/cpuinfo
-}
-
 # Memory that stays as it is from the start to the end
 fixed="--legacy-mem -m 128"
 account=user

@@ -5,6 +5,11 @@
 
 . /tap.sh
 
+# Is the host a logical partition?
+partition() {
+	grep -q 'platform.*pSeries' /proc/cpuinfo
+}
+
 # take_over FILE [GUEST]: lines of TAP that a guest wrote become the test's own,
 # those of one of several guests with its name
 take_over() {

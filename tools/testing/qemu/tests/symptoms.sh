@@ -13,10 +13,6 @@ root=/guest/root
 user=2000
 group=1500
 
-partition() {
-	grep -q 'platform.*pSeries' /proc/cpuinfo
-}
-
 prepare() {
 	mkdir -p $root
 	mount -o ro /dev/vda $root

@@ -73,7 +73,7 @@ done | sort -u >/tmp/groups
 check "the devices are in two groups" [ "$(wc -l </tmp/groups)" = 2 ]
 if [ "${1:-}" = iommufd ]; then
 	# On bare metal the addresses of an iommufd end below the guest's 64-bit window
-	grep -q 'platform.*pSeries' /proc/cpuinfo ||
+	partition ||
 		low="-global spapr-pci-host-bridge.dma64_win_addr=0x100000000"
 	check_guest "the guest used both devices" -d 0001 -d 0002 -i -q "${low:-}" \
 		-a "/two_devices.sh /tap.sh" \
