@@ -91,6 +91,13 @@ is_ended() {
 	[ $status = 143 ] && ! kill -0 "$emulator"
 }
 
+# What is shown says where it hangs
+is_late() {
+	boots 124 -t 10 -- sh -c \
+		'echo HUNG_TASK >/sys/kernel/debug/provoke-crash/DIRECT' &&
+	grep -q 'lkdtm_HUNG_TASK' "$dir/err"
+}
+
 hangs() {
 	boots 125 -f 2 -q -S -- true &&
 	[ "$(grep -c 'firmware started no kernel' "$dir/err")" = 4 ]
@@ -116,7 +123,7 @@ if [ -e "$leaky" ]; then
 else
 	skip "a memory leak is 126" "a kernel without kmemleak"
 fi
-check "a time-out is 124" boots 124 -t 5 -- sleep 1000
+check "a time-out is 124, and where it hangs is shown" is_late
 check "no such init is 125" boots 125 -c rdinit=/nothing -- true
 check "no kernel is 125" boots 125 -f 5 -k "$0" -- true
 check "firmware that hangs is switched on four times, then 125" hangs
