@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TCE tables for IOMMU drivers: what generic_pt makes of the format, and two walks
+ * of the sPAPR driver's own, which allocate a table's levels ahead of a map and
+ * read TCEs one after the other.
+ */
 #define PT_FMT tce
 #define PT_SUPPORTED_FEATURES \
 	(BIT(PT_FEAT_FLUSH_RANGE) | BIT(PT_FEAT_FLUSH_RANGE_NO_GAPS))
