@@ -96,21 +96,33 @@ static void tce_bridge_leave(struct tce_attachment *attachment,
 					attachment->domain);
 }
 
-static int tce_bridge_flush(struct tce_attachment *attachment, unsigned int w,
-			    unsigned long start, unsigned long npages)
+/* Have the bridge forget what it has cached of the windows in a range */
+static void tce_bridge_flush(struct tce_domain *td, u64 start, u64 last)
 {
-	attachment->group->ops->flush_tces(attachment->group, start, npages,
-					   tce_page_shift(attachment->domain,
-							  w));
-	return 0;
+	struct tce_attachment *attachment;
+	unsigned int page_shift, w;
+
+	guard(raw_spinlock_irqsave)(&td->lock);
+	for (w = 0; w < td->windows; w++) {
+		u64 from = max(start, td->aperture[w].start);
+		u64 to = min(last, td->aperture[w].last);
+
+		if (from > to)
+			continue;
+		page_shift = tce_page_shift(td, w);
+		list_for_each_entry(attachment, &td->attachments, node)
+			attachment->group->ops->flush_tces(attachment->group,
+				from, ((to - from) >> page_shift) + 1,
+				page_shift);
+	}
 }
 
 /* The bridge may have cached that there was nothing */
 static int tce_bridge_sync_map(struct iommu_domain *domain, unsigned long iova,
 			       size_t size)
 {
-	return tce_domain_tell(to_tce_domain(domain), iova, iova + size - 1,
-			       ULONG_MAX, tce_bridge_flush);
+	tce_bridge_flush(to_tce_domain(domain), iova, iova + size - 1);
+	return 0;
 }
 
 static size_t tce_bridge_unmap_pages(struct iommu_domain *domain,
@@ -138,7 +150,7 @@ static void tce_bridge_flush_all(struct iommu_domain *domain)
 
 	guard(raw_spinlock_irqsave)(&td->lock);
 	list_for_each_entry(attachment, &td->attachments, node)
-		tce_bridge_flush(attachment, 0, 0, 0);
+		attachment->group->ops->flush_tces(attachment->group, 0, 0, 0);
 }
 
 /*
@@ -149,8 +161,8 @@ static void tce_bridge_sync(struct iommu_domain *domain,
 			    struct iommu_iotlb_gather *gather)
 {
 	if (gather->end >= gather->start)
-		tce_domain_tell(to_tce_domain(domain), gather->start,
-				gather->end, ULONG_MAX, tce_bridge_flush);
+		tce_bridge_flush(to_tce_domain(domain), gather->start,
+				 gather->end);
 	if (iommu_pages_list_empty(&gather->freelist))
 		return;
 

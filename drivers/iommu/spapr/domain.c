@@ -305,59 +305,6 @@ tce_domain_apertures(struct iommu_domain *domain, unsigned int *count)
 	return td->aperture;
 }
 
-/* Do so for a range that is in one window */
-static int tce_window_tell(struct tce_domain *td, unsigned int w, u64 start,
-			   u64 last, unsigned long max_pages, tce_tell_fn told)
-{
-	unsigned int page_shift = tce_page_shift(td, w);
-	struct tce_attachment *attachment;
-	unsigned long npages;
-	int ret;
-
-	for (; start <= last; start += (u64)npages << page_shift) {
-		npages = min(((last - start) >> page_shift) + 1, max_pages);
-		guard(raw_spinlock_irqsave)(&td->lock);
-		list_for_each_entry(attachment, &td->attachments, node) {
-			ret = told(attachment, w, start, npages);
-			if (ret)
-				return ret;
-		}
-	}
-	return 0;
-}
-
-/**
- * tce_domain_tell() - Tell the PEs of a paging domain what has changed
- * @td: The domain
- * @start: First bus address. What is in no window is left out
- * @last: Last bus address
- * @max_pages: Most pages of a window to tell at a time, as interrupts are off
- *	meanwhile
- * @told: Called for each PE with a part of the range in a window, with the
- *	domain's lock held. An error ends it all
- *
- * Context: any.
- * Return: 0, or what @told returned.
- */
-int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
-		    unsigned long max_pages, tce_tell_fn told)
-{
-	unsigned int w;
-	int ret;
-
-	for (w = 0; w < td->windows; w++) {
-		u64 from = max(start, td->aperture[w].start);
-		u64 to = min(last, td->aperture[w].last);
-
-		if (from > to)
-			continue;
-		ret = tce_window_tell(td, w, from, to, max_pages, told);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
 /*
  * The page table code flushes what it has gathered before it gathers a range
  * that is apart. In a domain with two windows it does so for the table of one.

@@ -90,22 +90,6 @@ static long tce_write_run(struct tce_attachment *attachment, unsigned int w,
 	return n;
 }
 
-static int tce_hypervisor_map(struct tce_attachment *attachment,
-			      unsigned int w, unsigned long start,
-			      unsigned long npages)
-{
-	u64 last = start + (npages << tce_page_shift(attachment->domain, w)) - 1;
-	u64 iova = start;
-	long n = 1;
-
-	if (!attachment->table[w] || attachment->leaving)
-		return 0;
-
-	while (n > 0 && iova < last)
-		n = tce_write_run(attachment, w, &iova, last);
-	return min(n, 0);
-}
-
 /* Write all of a window, a list at a time, and drop the lock in between */
 static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 {
@@ -388,11 +372,64 @@ static size_t tce_hypervisor_unmap_pages(struct iommu_domain *domain,
 	return done;
 }
 
-static int tce_hypervisor_sync_map(struct iommu_domain *domain,
-				   unsigned long iova, size_t size)
+static long tce_put_list(struct tce_attachment *attachment, unsigned int w,
+			 u64 iova, unsigned int count)
 {
-	return tce_domain_tell(to_tce_domain(domain), iova, iova + size - 1,
-			       SPAPR_TCE_LIST_MAX, tce_hypervisor_map);
+	struct tce_domain *td = attachment->domain;
+	struct iommu_table *tbl = attachment->table[w];
+
+	lockdep_assert_held(&td->lock);
+	if (!tbl || attachment->leaving)
+		return 0;
+	return tbl->it_ops->put_list(tbl, iova >> tbl->it_page_shift, count,
+				     td->list);
+}
+
+/*
+ * Put the TCEs of contiguous memory into the tables of all PEs, a list at a time.
+ * The record has them already, but it takes longer to read them there.
+ */
+static int tce_put_mapped(struct tce_domain *td, unsigned int w, u64 iova,
+			  u64 tce, unsigned long npages)
+{
+	const unsigned int page_shift = tce_page_shift(td, w);
+	struct tce_attachment *attachment;
+	struct spapr_tce *list = td->list;
+	unsigned int i, count;
+	long ret;
+
+	for (; npages; npages -= count, iova += (u64)count << page_shift) {
+		count = min(npages, SPAPR_TCE_LIST_MAX);
+		guard(raw_spinlock_irqsave)(&td->lock);
+		for (i = 0; i < count; i++, tce += BIT_ULL(page_shift))
+			list[i] = (struct spapr_tce){ .tce = tce };
+		list_for_each_entry(attachment, &td->attachments, node) {
+			ret = tce_put_list(attachment, w, iova, count);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+static int tce_hypervisor_map_pages(struct iommu_domain *domain,
+				    unsigned long iova, phys_addr_t paddr,
+				    size_t pgsize, size_t pgcount, int prot,
+				    gfp_t gfp, size_t *mapped)
+{
+	/* The record's, see tce_pt_iommu_set_prot() */
+	u64 perm = prot & IOMMU_WRITE ? TCE_PCI_READ | TCE_PCI_WRITE :
+					TCE_PCI_READ;
+	struct tce_domain *td = to_tce_domain(domain);
+	int w, ret;
+
+	ret = tce_domain_map_pages(domain, iova, paddr, pgsize, pgcount, prot,
+				   gfp, mapped);
+	if (ret)
+		return ret;
+	w = tce_window_of(td, iova);
+	return tce_put_mapped(td, w, iova, paddr | perm,
+			      pgsize * pgcount >> tce_page_shift(td, w));
 }
 
 /* The hypervisor has been told before TCEs left the record */
@@ -418,9 +455,8 @@ static int tce_hypervisor_init(struct tce_domain *td)
 
 static const struct iommu_domain_ops tce_hypervisor_domain_ops = {
 	.attach_dev = tce_domain_attach_dev,
-	.map_pages = tce_domain_map_pages,
+	.map_pages = tce_hypervisor_map_pages,
 	.unmap_pages = tce_hypervisor_unmap_pages,
-	.iotlb_sync_map = tce_hypervisor_sync_map,
 	.iotlb_sync = tce_hypervisor_sync,
 	.iova_to_phys = tce_domain_iova_to_phys,
 	.apertures = tce_domain_apertures,

@@ -243,10 +243,6 @@ static inline struct iommu_table_group *tce_group(struct device *dev)
 	return tdev->group;
 }
 
-/* Told of @npages TCEs from bus address @start on in window @w of a PE's domain */
-typedef int (*tce_tell_fn)(struct tce_attachment *attachment, unsigned int w,
-			   unsigned long start, unsigned long npages);
-
 extern const struct tce_kind tce_kind_bridge;
 extern const struct tce_kind tce_kind_hypervisor;
 
@@ -320,8 +316,6 @@ phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
 				    dma_addr_t iova);
 const struct iommu_aperture *
 tce_domain_apertures(struct iommu_domain *domain, unsigned int *count);
-int tce_domain_tell(struct tce_domain *td, u64 start, u64 last,
-		    unsigned long max_pages, tce_tell_fn told);
 void tce_domain_free(struct iommu_domain *domain);
 int tce_join_domain(struct iommu_table_group *group, struct tce_domain *td,
 		    struct device *dev);
