@@ -38,7 +38,7 @@ static int tce_set_table(struct iommu_table_group *group, int num,
 /*
  * Close a window that has a table of @td. If that fails, the PE is frozen, and the
  * table is kept: a PE that is thawed must not find memory there that has been freed.
- * But it is not told any more what is unmapped.
+ * But the bridge no longer forgets what is unmapped.
  */
 static void tce_close_table(struct iommu_table_group *group, int num,
 			    struct tce_domain *td)
@@ -96,7 +96,7 @@ static void tce_bridge_leave(struct tce_attachment *attachment,
 					attachment->domain);
 }
 
-/* Have the bridge forget what it has cached of the windows in a range */
+/* Have the bridges of all PEs forget a range. What is in no window is left out */
 static void tce_bridge_flush(struct tce_domain *td, u64 start, u64 last)
 {
 	struct tce_attachment *attachment;

@@ -129,7 +129,7 @@ void tce_leave_domain(struct iommu_table_group *group, struct device *dev)
  * @td: The domain; may be the one that the PE is in
  * @dev: A device of @group
  *
- * Each domain tells the PE of what it changes for as long as the PE may have
+ * Each domain passes on to the PE what it changes for as long as the PE may have
  * its TCEs, so it is known to both for a while.
  *
  * Context: the group's mutex is held.
@@ -234,9 +234,9 @@ int tce_window_of(const struct tce_domain *td, u64 iova)
 }
 
 /**
- * tce_domain_map_pages() - Map memory in a paging domain
+ * tce_domain_map_pages() - Map memory in the tables of a paging domain
  * @domain: The domain, not one with tce_domain::only, into which the core maps by
- *	itself, see iommupt_from_domain()
+ *	itself, see iommupt_from_domain(). Tables of a hypervisor are for the caller
  * @iova: First bus address
  * @paddr: First physical address
  * @pgsize: Bytes of a page, one of the domain's sizes
@@ -367,7 +367,10 @@ static int tce_init_window(struct tce_domain *td, unsigned int i,
 	return pt_iommu_tce_init(td->table[i], &cfg, GFP_KERNEL_ACCOUNT);
 }
 
-/* The core maps into a single window by itself, unless room has to be made first */
+/*
+ * The core maps into a single window by itself, without @ops->map_pages, unless the
+ * kind has to do more: to make room, and to write a hypervisor's tables.
+ */
 static struct pt_iommu_tce *tce_table_of(struct tce_domain *td, u64 start)
 {
 	if (td->windows == 1 && !td->kind->populate)

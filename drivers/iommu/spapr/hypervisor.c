@@ -3,14 +3,15 @@
  * Windows of a hypervisor
  *
  * In a partition a window is a table of the hypervisor's that each PE has for
- * itself and that hypercalls write. The domain's own table, which the IOMMU
- * core maps into, is the record of what those tables hold: a PE that joins gets
- * all of it, and after each change the PEs that are there get the change.
+ * itself and that hypercalls write. The domain's own table is the record of what
+ * those tables hold: a PE that joins gets all of it, and the PEs that are there get
+ * each change with it.
  *
  * A TCE is added to the record before it is put into a hypervisor's table. It leaves
  * the record after it is cleared there. Otherwise both change with the lock held. So
  * while the lock is free, the tables contain only what the record contains. The one
- * exception is a TCE that a hypervisor has failed to clear (kept.c).
+ * exception is a TCE that a hypervisor has failed to clear (kept.c). The caller of the
+ * core sees to it that an address is not mapped and unmapped at the same time.
  *
  * A PE that joins while a range is being unmapped may get TCEs that other tables
  * have already lost. In that case the range is cleared once more.
@@ -26,6 +27,7 @@
 
 #include <asm/mmzone.h>
 #include <asm/spapr_tce.h>
+#include <asm/tce.h>
 
 #include "../iommu-pages.h"
 #include "spapr-iommu.h"
@@ -387,7 +389,8 @@ static long tce_put_list(struct tce_attachment *attachment, unsigned int w,
 
 /*
  * Put the TCEs of contiguous memory into the tables of all PEs, a list at a time.
- * The record has them already, but it takes longer to read them there.
+ * They are what the record has, as no one may unmap the range meanwhile. To read them
+ * there would take longer.
  */
 static int tce_put_mapped(struct tce_domain *td, unsigned int w, u64 iova,
 			  u64 tce, unsigned long npages)
@@ -417,7 +420,7 @@ static int tce_hypervisor_map_pages(struct iommu_domain *domain,
 				    size_t pgsize, size_t pgcount, int prot,
 				    gfp_t gfp, size_t *mapped)
 {
-	/* The record's, see tce_pt_iommu_set_prot() */
+	/* As in the record, see tce_pt_iommu_set_prot() */
 	u64 perm = prot & IOMMU_WRITE ? TCE_PCI_READ | TCE_PCI_WRITE :
 					TCE_PCI_READ;
 	struct tce_domain *td = to_tce_domain(domain);
@@ -432,7 +435,7 @@ static int tce_hypervisor_map_pages(struct iommu_domain *domain,
 			      pgsize * pgcount >> tce_page_shift(td, w));
 }
 
-/* The hypervisor has been told before TCEs left the record */
+/* The tables were cleared before TCEs left the record */
 static void tce_hypervisor_sync(struct iommu_domain *domain,
 				struct iommu_iotlb_gather *gather)
 {

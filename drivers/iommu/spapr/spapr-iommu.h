@@ -59,6 +59,7 @@ struct tce_walks;
  * @destroy: Undo @init, which may have failed or not have been called. May be NULL
  * @populate: Make room for what @size bytes of TCEs from @iova on in window @w need
  *	besides the table, before they are mapped. Returns 0 or -ENOMEM. May be NULL
+ *	if the core may map into the table of a single window without @ops
  * @default_windows: Which windows a domain has whose user chooses none. Returns
  *	-errno where the PE cannot have them
  * @join: Give the PE the windows of the domain. On error it has those of @old,
@@ -104,12 +105,12 @@ struct tce_kind {
  * @nr_kept: How many there are. Guarded by @lock
  * @joins: How often the tables of a PE that joins were written. Guarded by @lock
  * @lock: Guards @attachments. Taken with interrupts off, as DMA is unmapped
- *	with them off too. Each map and unmap takes it, as a PE that leaves must
- *	not be told any more, and tables of a hypervisor have to change in the
- *	order of the record's changes. It is held while a bridge forgets TCEs, for
- *	one list of TCEs in the tables of all PEs, or while at most a table of
- *	the last level is removed from the record. Taking it costs little
- *	compared with these
+ *	with them off too. Each map and unmap takes it: a PE may leave meanwhile,
+ *	one that joins must miss nothing, and a TCE leaves the record of a
+ *	hypervisor's tables only when all of them have lost it. It is held while
+ *	a bridge forgets TCEs, for one list of TCEs in the tables of all PEs, or
+ *	while at most a table of the last level is removed from the record. Taking
+ *	it costs little compared with these
  * @attachments: PEs that may have TCEs of the domain
  */
 struct tce_domain {

@@ -208,7 +208,10 @@ static inline int tce_pt_iommu_set_prot(struct pt_common *common,
 		return 0;
 	case IOMMU_WRITE:
 	case IOMMU_READ | IOMMU_WRITE:
-		/* The bridge reads what it writes a part of */
+		/*
+		 * The bridge reads what it writes a part of. In a partition
+		 * tce_hypervisor_map_pages() does the same.
+		 */
 		attrs->permissions = TCE_FMT_PERMISSIONS;
 		return 0;
 	default:

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A hypervisor fails to clear TCEs. The kernel keeps the pages that they point to
- * from other use until the TCEs are cleared or the window is removed.
+ * from other use until the TCEs are cleared or the window is removed. Or it refuses
+ * TCEs: then nothing is mapped.
  */
 #define _GNU_SOURCE
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
 #include <sched.h>
@@ -22,7 +24,9 @@
 #include "lib/transcript.h"
 
 #define REACHES		(DMA_READS | DMA_WRITES)
-#define REFUSE		"/sys/module/refuse_tces/parameters/refuse"
+#define PARAMETERS	"/sys/module/refuse_tces/parameters/"
+#define REFUSE		PARAMETERS "refuse"
+#define REFUSE_PUT	PARAMETERS "refuse_put"
 #define PFN		((1ULL << 55) - 1)
 #define TABLE		(1ULL << 40)
 #define TCE_RW		3ULL
@@ -93,6 +97,15 @@ static void refuse(SELF(kept) self, bool refuse)
 	const char *device = refuse ? self->bed.address[0] : "-";
 
 	VFIO_REQUIRE(!file_write(REFUSE, device), "refuse_tces");
+}
+
+/* Refuse further TCEs of device 0 after one list, or accept them again */
+static void refuse_put(SELF(kept) self, bool refuse)
+{
+	const char *device = refuse ? self->bed.address[0] : "-";
+
+	VFIO_REQUIRE(!file_write(PARAMETERS "puts", "1"), "refuse_tces");
+	VFIO_REQUIRE(!file_write(REFUSE_PUT, device), "refuse_tces");
 }
 
 static long map(SELF(kept) self, const void *memory, __u64 iova)
@@ -214,6 +227,7 @@ FIXTURE_SETUP(kept)
 FIXTURE_TEARDOWN(kept)
 {
 	refuse(self, false);
+	refuse_put(self, false);
 	cdev_close_bed(self->cdev, &self->iommufd);
 	close(self->pagemap);
 }
@@ -272,6 +286,47 @@ TEST_F(kept, detached)
 	EXPECT_EQ(variant->window == 1, given(self));
 	ASSERT_EQ(0, iommufd_destroy(self->iommufd, self->hwpt));
 	EXPECT_EQ(variant->window == 1, given(self));
+}
+
+/*
+ * Of memory that takes more than one list, the hypervisor has taken the first for one
+ * PE. No PE keeps anything of it, and it can be mapped later.
+ */
+TEST_F(kept, put_refused)
+{
+	const __u64 iova = place(self, variant, 1);
+	const size_t size = 600 * self->page;
+	struct cdev *cdev = self->cdev;
+	char *memory;
+	int i;
+
+	if (variant->nested)
+		SKIP(return, "a guest's TCEs are put by its hypercalls");
+	ASSERT_EQ(0, cdev_open_bound(&cdev[2], self->bed.address[2],
+				     self->iommufd));
+	cdev_start_dma(&cdev[2]);
+	ASSERT_EQ(0, cdev_attach(&cdev[2], self->hwpt));
+	memory = take(self, size);
+
+	refuse_put(self, true);
+	EXPECT_EQ(-ENOSPC, iommufd_map(self->iommufd, self->ioas, memory, iova,
+				       size, IOAS_READ_WRITE));
+	for (i = 0; i < 3; i += 2) {
+		EXPECT_EQ(0, REACHES & dma_reach(&cdev[i].dma, iova, memory, 0,
+						 NULL));
+		EXPECT_EQ(REACHES, dma_reach(&cdev[i].dma,
+					     window_start(self, variant),
+					     self->memory, 0, NULL));
+	}
+
+	refuse_put(self, false);
+	ASSERT_EQ(0, iommufd_map(self->iommufd, self->ioas, memory, iova, size,
+				 IOAS_READ_WRITE));
+	for (i = 0; i < 3; i += 2)
+		EXPECT_EQ(REACHES, dma_reach(&cdev[i].dma,
+					     iova + size - self->page,
+					     memory + size - self->page, 0,
+					     NULL));
 }
 
 TEST_HARNESS_MAIN

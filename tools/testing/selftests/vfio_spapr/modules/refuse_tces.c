@@ -5,11 +5,14 @@
  * Write the address of a PCI device to "refuse". Clearing TCEs of the windows that
  * the device has at that moment then fails. "refused" counts the failures.
  *
+ * Write the address of a PCI device to "refuse_put". TCEs are then refused in these
+ * windows, once as many calls as "puts" says have put some.
+ *
  * Write the address of a PCI device to "hold". Removing its windows then waits. With
  * "hold_late" set, the hypervisor removes the window, but the call waits before it
  * returns. "held" counts the calls that wait.
  *
- * Write anything else to either parameter to end it.
+ * Write anything else to one of these parameters to end it.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -32,7 +35,10 @@ static bool holding;
 static struct iommu_table_group_ops *group_platform;
 static struct iommu_table_group_ops holding_ops;
 
-static bool refusing;
+static unsigned int puts;
+module_param(puts, uint, 0644);
+
+static bool refusing, refusing_put;
 static const struct iommu_table_ops *platform;
 static struct iommu_table_ops refusing_ops;
 
@@ -43,6 +49,21 @@ static long clear_list(struct iommu_table *tbl, unsigned long index,
 		return platform->clear_list(tbl, index, npages);
 	refused++;
 	return -EIO;
+}
+
+/* The engine and the driver call it with the window's lock held */
+static long put_list(struct iommu_table *tbl, unsigned long index,
+		     unsigned long npages, const struct spapr_tce *list)
+{
+	if (!READ_ONCE(refusing_put))
+		return platform->put_list(tbl, index, npages, list);
+	if (puts) {
+		puts--;
+		return platform->put_list(tbl, index, npages, list);
+	}
+	refused++;
+	platform->clear_list(tbl, index, npages);
+	return -ENOSPC;
 }
 
 static void change_tables(struct iommu_table_group *table_group)
@@ -56,6 +77,7 @@ static void change_tables(struct iommu_table_group *table_group)
 		platform = tbl->it_ops;
 		refusing_ops = *platform;
 		refusing_ops.clear_list = clear_list;
+		refusing_ops.put_list = put_list;
 		tbl->it_ops = &refusing_ops;
 	}
 }
@@ -126,6 +148,11 @@ static int set_refuse(const char *address, const struct kernel_param *kp)
 	return set(address, &refusing, change_tables);
 }
 
+static int set_refuse_put(const char *address, const struct kernel_param *kp)
+{
+	return set(address, &refusing_put, change_tables);
+}
+
 static int set_hold(const char *address, const struct kernel_param *kp)
 {
 	return set(address, &holding, change_group);
@@ -139,6 +166,9 @@ static int get_held(char *buffer, const struct kernel_param *kp)
 static const struct kernel_param_ops refuse_ops = { .set = set_refuse };
 module_param_cb(refuse, &refuse_ops, NULL, 0200);
 
+static const struct kernel_param_ops refuse_put_ops = { .set = set_refuse_put };
+module_param_cb(refuse_put, &refuse_put_ops, NULL, 0200);
+
 static const struct kernel_param_ops hold_ops = { .set = set_hold };
 module_param_cb(hold, &hold_ops, NULL, 0200);
 
@@ -151,5 +181,5 @@ static int __init refuse_tces_init(void)
 }
 module_init(refuse_tces_init);
 
-MODULE_DESCRIPTION("Test: a hypervisor that does not clear TCEs");
+MODULE_DESCRIPTION("Test: a hypervisor that refuses to change TCEs");
 MODULE_LICENSE("GPL");
