@@ -27,6 +27,7 @@
 #define PARAMETERS	"/sys/module/refuse_tces/parameters/"
 #define REFUSE		PARAMETERS "refuse"
 #define REFUSE_PUT	PARAMETERS "refuse_put"
+#define PUTS		PARAMETERS "puts"
 #define PFN		((1ULL << 55) - 1)
 #define TABLE		(1ULL << 40)
 #define TCE_RW		3ULL
@@ -92,20 +93,16 @@ static bool given(SELF(kept) self)
 	return found;
 }
 
-static void refuse(SELF(kept) self, bool refuse)
+/* Have the hypervisor refuse device 0 what @parameter stands for, or no longer */
+static void set_refused(SELF(kept) self, const char *parameter, bool refused)
 {
-	const char *device = refuse ? self->bed.address[0] : "-";
-
-	VFIO_REQUIRE(!file_write(REFUSE, device), "refuse_tces");
+	VFIO_REQUIRE(!file_write(parameter, refused ? self->bed.address[0] : "-"),
+		     "refuse_tces");
 }
 
-/* Refuse further TCEs of device 0 after one list, or accept them again */
-static void refuse_put(SELF(kept) self, bool refuse)
+static void refuse(SELF(kept) self, bool refused)
 {
-	const char *device = refuse ? self->bed.address[0] : "-";
-
-	VFIO_REQUIRE(!file_write(PARAMETERS "puts", "1"), "refuse_tces");
-	VFIO_REQUIRE(!file_write(REFUSE_PUT, device), "refuse_tces");
+	set_refused(self, REFUSE, refused);
 }
 
 static long map(SELF(kept) self, const void *memory, __u64 iova)
@@ -227,7 +224,7 @@ FIXTURE_SETUP(kept)
 FIXTURE_TEARDOWN(kept)
 {
 	refuse(self, false);
-	refuse_put(self, false);
+	set_refused(self, REFUSE_PUT, false);
 	cdev_close_bed(self->cdev, &self->iommufd);
 	close(self->pagemap);
 }
@@ -308,7 +305,9 @@ TEST_F(kept, put_refused)
 	ASSERT_EQ(0, cdev_attach(&cdev[2], self->hwpt));
 	memory = take(self, size);
 
-	refuse_put(self, true);
+	/* Refuse all but one list */
+	ASSERT_EQ(0, file_write(PUTS, "1"));
+	set_refused(self, REFUSE_PUT, true);
 	EXPECT_EQ(-ENOSPC, iommufd_map(self->iommufd, self->ioas, memory, iova,
 				       size, IOAS_READ_WRITE));
 	for (i = 0; i < 3; i += 2) {
@@ -319,7 +318,7 @@ TEST_F(kept, put_refused)
 					     self->memory, 0, NULL));
 	}
 
-	refuse_put(self, false);
+	set_refused(self, REFUSE_PUT, false);
 	ASSERT_EQ(0, iommufd_map(self->iommufd, self->ioas, memory, iova, size,
 				 IOAS_READ_WRITE));
 	for (i = 0; i < 3; i += 2)

@@ -6,7 +6,7 @@
  * the device has at that moment then fails. "refused" counts the failures.
  *
  * Write the address of a PCI device to "refuse_put". TCEs are then refused in these
- * windows, once as many calls as "puts" says have put some.
+ * windows, once "puts" is 0. Each call that puts some lowers it.
  *
  * Write the address of a PCI device to "hold". Removing its windows then waits. With
  * "hold_late" set, the hypervisor removes the window, but the call waits before it
@@ -55,15 +55,14 @@ static long clear_list(struct iommu_table *tbl, unsigned long index,
 static long put_list(struct iommu_table *tbl, unsigned long index,
 		     unsigned long npages, const struct spapr_tce *list)
 {
-	if (!READ_ONCE(refusing_put))
-		return platform->put_list(tbl, index, npages, list);
-	if (puts) {
-		puts--;
-		return platform->put_list(tbl, index, npages, list);
+	if (READ_ONCE(refusing_put) && !puts) {
+		refused++;
+		platform->clear_list(tbl, index, npages);
+		return -ENOSPC;
 	}
-	refused++;
-	platform->clear_list(tbl, index, npages);
-	return -ENOSPC;
+	if (puts)
+		puts--;
+	return platform->put_list(tbl, index, npages, list);
 }
 
 static void change_tables(struct iommu_table_group *table_group)
