@@ -125,6 +125,23 @@ static int tce_bridge_sync_map(struct iommu_domain *domain, unsigned long iova,
 	return 0;
 }
 
+/* The core maps into the table of a single window by itself, see tce_table_of() */
+static int tce_bridge_map_pages(struct iommu_domain *domain, unsigned long iova,
+				phys_addr_t paddr, size_t pgsize,
+				size_t pgcount, int prot, gfp_t gfp,
+				size_t *mapped)
+{
+	struct tce_domain *td = to_tce_domain(domain);
+	int w = tce_window_of_range(td, iova, pgsize * pgcount);
+	struct pt_iommu *pt;
+
+	if (w < 0)
+		return w;
+	pt = &td->table[w]->iommu;
+	return pt->ops->map_range(pt, iova, paddr, pgsize * pgcount, prot, gfp,
+				  mapped);
+}
+
 static size_t tce_bridge_unmap_pages(struct iommu_domain *domain,
 				     unsigned long iova, size_t pgsize,
 				     size_t pgcount,
@@ -191,7 +208,7 @@ static int tce_bridge_windows(const struct iommu_table_group *group,
 
 static const struct iommu_domain_ops tce_bridge_domain_ops = {
 	.attach_dev = tce_domain_attach_dev,
-	.map_pages = tce_domain_map_pages,
+	.map_pages = tce_bridge_map_pages,
 	.unmap_pages = tce_bridge_unmap_pages,
 	.flush_iotlb_all = tce_bridge_flush_all,
 	.iotlb_sync_map = tce_bridge_sync_map,
@@ -203,6 +220,7 @@ static const struct iommu_domain_ops tce_bridge_domain_ops = {
 
 const struct tce_kind tce_kind_bridge = {
 	.ops = &tce_bridge_domain_ops,
+	.maps_single = true,
 	.default_windows = tce_bridge_windows,
 	.join = tce_bridge_join,
 	.leave = tce_bridge_leave,

@@ -234,40 +234,22 @@ int tce_window_of(const struct tce_domain *td, u64 iova)
 }
 
 /**
- * tce_domain_map_pages() - Map memory in the tables of a paging domain
- * @domain: The domain, not one with tce_domain::only, into which the core maps by
- *	itself, see iommupt_from_domain(). Tables of a hypervisor are for the caller
+ * tce_window_of_range() - Find the window of a range of bus addresses
+ * @td: The domain
  * @iova: First bus address
- * @paddr: First physical address
- * @pgsize: Bytes of a page, one of the domain's sizes
- * @pgcount: How many such pages
- * @prot: IOMMU_READ, IOMMU_WRITE
- * @gfp: How to allocate
- * @mapped: Grows by the bytes that are mapped, also after an error
+ * @size: How many bytes, not 0
  *
- * Context: as @gfp allows.
- * Return: 0, -ERANGE for what is not in one window, -ENOMEM, or -errno of the table.
+ * Context: any.
+ * Return: which of the domain's windows, or -ERANGE for what is not in one window.
  */
-int tce_domain_map_pages(struct iommu_domain *domain, unsigned long iova,
-			 phys_addr_t paddr, size_t pgsize, size_t pgcount,
-			 int prot, gfp_t gfp, size_t *mapped)
+int tce_window_of_range(const struct tce_domain *td, u64 iova, size_t size)
 {
-	struct tce_domain *td = to_tce_domain(domain);
 	int w = tce_window_of(td, iova);
-	struct pt_iommu *pt;
-	int ret;
 
 	/* Not all callers of iommu_map() know that there are apertures */
-	if (w < 0 || pgsize * pgcount - 1 > td->aperture[w].last - iova)
+	if (w < 0 || size - 1 > td->aperture[w].last - iova)
 		return -ERANGE;
-	if (td->kind->populate) {
-		ret = td->kind->populate(td, w, iova, pgsize * pgcount, gfp);
-		if (ret)
-			return ret;
-	}
-	pt = &td->table[w]->iommu;
-	return pt->ops->map_range(pt, iova, paddr, pgsize * pgcount, prot, gfp,
-				  mapped);
+	return w;
 }
 
 /**
@@ -367,13 +349,10 @@ static int tce_init_window(struct tce_domain *td, unsigned int i,
 	return pt_iommu_tce_init(td->table[i], &cfg, GFP_KERNEL_ACCOUNT);
 }
 
-/*
- * The core maps into a single window by itself, without @ops->map_pages, unless the
- * kind has to do more: to make room, and to write a hypervisor's tables.
- */
+/* The core maps into tce_domain::only by itself, without @ops->map_pages */
 static struct pt_iommu_tce *tce_table_of(struct tce_domain *td, u64 start)
 {
-	if (td->windows == 1 && !td->kind->populate)
+	if (td->windows == 1 && td->kind->maps_single)
 		return &td->only;
 	return &td->window[tce_window_number(start)];
 }

@@ -66,48 +66,28 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 	return ret;
 }
 
-/*
- * Write the first TCEs that the record has in *@iova to @last, and move *@iova
- * behind them. Return how many these are, 0 for none, or -errno.
- */
-static long tce_write_run(struct tce_attachment *attachment, unsigned int w,
-			  u64 *iova, u64 last)
-{
-	struct tce_domain *td = attachment->domain;
-	struct iommu_table *tbl = attachment->table[w];
-	unsigned int page_shift = tce_page_shift(td, w);
-	unsigned int n;
-	long rc;
-
-	lockdep_assert_held(&td->lock);
-	n = pt_iommu_tce_read_run(td->table[w], iova, last, td->list,
-				  SPAPR_TCE_LIST_MAX);
-	if (!n)
-		return 0;
-
-	rc = tbl->it_ops->put_list(tbl, *iova >> page_shift, n, td->list);
-	if (rc)
-		return rc;
-	*iova += (u64)n << page_shift;
-	return n;
-}
-
-/* Write all of a window, a list at a time, and drop the lock in between */
+/* Write what the record has of a window, a list at a time. The lock is dropped between */
 static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 {
 	struct tce_domain *td = attachment->domain;
-	u64 iova = td->aperture[w].start;
-	unsigned long flags;
-	long n = 1;
+	u64 iova = td->aperture[w].start, last = td->aperture[w].last;
+	struct iommu_table *tbl = attachment->table[w];
+	unsigned int n = 1;
+	long rc = 0;
 
-	while (n > 0 && iova < td->aperture[w].last) {
-		raw_spin_lock_irqsave(&td->lock, flags);
-		n = tce_write_run(attachment, w, &iova, td->aperture[w].last);
-		td->joins++;
-		raw_spin_unlock_irqrestore(&td->lock, flags);
+	while (n && !rc && iova < last) {
+		scoped_guard(raw_spinlock_irqsave, &td->lock) {
+			n = pt_iommu_tce_read_run(td->table[w], &iova, last,
+						  td->list, SPAPR_TCE_LIST_MAX);
+			if (n)
+				rc = tbl->it_ops->put_list(tbl,
+					iova >> tbl->it_page_shift, n, td->list);
+			td->joins++;
+		}
+		iova += (u64)n << tbl->it_page_shift;
 		cond_resched();
 	}
-	return min(n, 0);
+	return rc;
 }
 
 /* Clear the TCEs that the record has or, for @all, every TCE of the window */
@@ -424,15 +404,22 @@ static int tce_hypervisor_map_pages(struct iommu_domain *domain,
 	u64 perm = prot & IOMMU_WRITE ? TCE_PCI_READ | TCE_PCI_WRITE :
 					TCE_PCI_READ;
 	struct tce_domain *td = to_tce_domain(domain);
-	int w, ret;
+	const size_t size = pgsize * pgcount;
+	int w = tce_window_of_range(td, iova, size);
+	struct pt_iommu *pt;
+	int ret;
 
-	ret = tce_domain_map_pages(domain, iova, paddr, pgsize, pgcount, prot,
-				   gfp, mapped);
+	if (w < 0)
+		return w;
+	ret = tce_kept_populate(td, w, iova, size, gfp);
 	if (ret)
 		return ret;
-	w = tce_window_of(td, iova);
+	pt = &td->table[w]->iommu;
+	ret = pt->ops->map_range(pt, iova, paddr, size, prot, gfp, mapped);
+	if (ret)
+		return ret;
 	return tce_put_mapped(td, w, iova, paddr | perm,
-			      pgsize * pgcount >> tce_page_shift(td, w));
+			      size >> tce_page_shift(td, w));
 }
 
 /* The tables were cleared before TCEs left the record */
@@ -470,7 +457,6 @@ const struct tce_kind tce_kind_hypervisor = {
 	.ops = &tce_hypervisor_domain_ops,
 	.init = tce_hypervisor_init,
 	.destroy = tce_hypervisor_destroy,
-	.populate = tce_kept_populate,
 	.default_windows = tce_hypervisor_windows,
 	.join = tce_hypervisor_join,
 	.leave = tce_hypervisor_leave,

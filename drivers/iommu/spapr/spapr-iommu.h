@@ -57,9 +57,7 @@ struct tce_walks;
  * @ops: Of its domains. The core maps into tce_domain::only by itself
  * @init: Prepare a domain whose tables are there. Returns 0 or -errno. May be NULL
  * @destroy: Undo @init, which may have failed or not have been called. May be NULL
- * @populate: Make room for what @size bytes of TCEs from @iova on in window @w need
- *	besides the table, before they are mapped. Returns 0 or -ENOMEM. May be NULL
- *	if the core may map into the table of a single window without @ops
+ * @maps_single: The core may map into the table of a single window without @ops
  * @default_windows: Which windows a domain has whose user chooses none. Returns
  *	-errno where the PE cannot have them
  * @join: Give the PE the windows of the domain. On error it has those of @old,
@@ -76,8 +74,7 @@ struct tce_kind {
 	const struct iommu_domain_ops *ops;
 	int (*init)(struct tce_domain *td);
 	void (*destroy)(struct tce_domain *td);
-	int (*populate)(struct tce_domain *td, unsigned int w, u64 iova,
-			u64 size, gfp_t gfp);
+	bool maps_single;
 	int (*default_windows)(const struct iommu_table_group *group,
 			       struct iommu_hwpt_spapr_tce *data);
 	int (*join)(struct tce_attachment *attachment,
@@ -310,9 +307,7 @@ struct tce_domain *tce_make_domain(const struct iommu_table_group *group,
 int tce_domain_attach_dev(struct iommu_domain *domain, struct device *dev,
 			  struct iommu_domain *old);
 int tce_window_of(const struct tce_domain *td, u64 iova);
-int tce_domain_map_pages(struct iommu_domain *domain, unsigned long iova,
-			 phys_addr_t paddr, size_t pgsize, size_t pgcount,
-			 int prot, gfp_t gfp, size_t *mapped);
+int tce_window_of_range(const struct tce_domain *td, u64 iova, size_t size);
 phys_addr_t tce_domain_iova_to_phys(struct iommu_domain *domain,
 				    dma_addr_t iova);
 const struct iommu_aperture *

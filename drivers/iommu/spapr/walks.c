@@ -30,14 +30,21 @@ static struct tce_walks *to_tce_walks(struct iommu_table *tbl)
 static bool tce_walks_populate(struct iommu_table *tbl, unsigned long index)
 {
 	struct tce_walks *walks = to_tce_walks(tbl);
-	struct tce_domain *td = walks->domain;
-	u64 iova = (u64)index << tbl->it_page_shift;
 
-	if (td->kind->populate &&
-	    td->kind->populate(td, walks->w, iova, 1, GFP_KERNEL_ACCOUNT))
-		return false;
-	return !pt_iommu_tce_populate(td->table[walks->w], iova,
+	return !pt_iommu_tce_populate(walks->domain->table[walks->w],
+				      (u64)index << tbl->it_page_shift,
 				      GFP_KERNEL_ACCOUNT);
+}
+
+/* A hypervisor may fail to clear the TCE: make room for keeping its page as well */
+static bool tce_walks_populate_kept(struct iommu_table *tbl, unsigned long index)
+{
+	struct tce_walks *walks = to_tce_walks(tbl);
+
+	return !tce_kept_populate(walks->domain, walks->w,
+				  (u64)index << tbl->it_page_shift, 1,
+				  GFP_KERNEL_ACCOUNT) &&
+	       tce_walks_populate(tbl, index);
 }
 
 /* Write the record's TCEs from @index on, which are there once it was populated */
@@ -126,14 +133,15 @@ static void tce_walks_init_ops(struct tce_walks *walks,
 {
 	const struct iommu_table_ops *platform;
 
-	walks->ops.populate = tce_walks_populate;
 	walks->tbl.it_ops = &walks->ops;
 	if (!group->ops->user_table_ops) {
+		walks->ops.populate = tce_walks_populate_kept;
 		walks->ops.put_list = tce_walks_put_list;
 		walks->ops.clear_list = tce_walks_clear_list;
 		return;
 	}
 
+	walks->ops.populate = tce_walks_populate;
 	platform = group->ops->user_table_ops(group);
 	walks->ops.tce_kill = platform->tce_kill;
 	walks->ops.tce_kill_in_guest = platform->tce_kill_in_guest;
