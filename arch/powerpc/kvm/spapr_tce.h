@@ -228,6 +228,14 @@ int kvmppc_tce_put_parts(struct kvmppc_spapr_tce_table *table,
 			 unsigned long index, u64 tce, struct spapr_tce *list,
 			 bool write);
 
+/* spapr_tce_replay.c: process context, may sleep */
+int kvmppc_tce_replay_slice(struct kvmppc_spapr_tce_table *table,
+			    struct kvmppc_spapr_tce_link *link,
+			    unsigned long *index, struct spapr_tce *list);
+bool kvmppc_tce_replay_goes_on(const struct kvmppc_spapr_tce_table *table,
+			       const struct spapr_tce_window *window,
+			       unsigned long *index);
+
 /* spapr_tce_link.c: process context, may sleep */
 int kvmppc_tce_link(struct kvmppc_spapr_tce_table *table, struct file *file);
 int kvmppc_tce_unlink(struct kvmppc_spapr_tce_table *table, struct file *file);

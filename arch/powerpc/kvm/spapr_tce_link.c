@@ -14,38 +14,13 @@
  * of the nested domain that the device is attached to. The IOMMU driver revokes them
  * when it detaches the group. Below, "group" stands for such a device as well.
  *
- * While such a device is in the KVM-VFIO device and has no live claim, hypercalls
- * for tables without a link go to user space: one of them may be for the device,
- * and only user space knows. A user who is about to change the device's windows
- * unlinks a table before. That claim dies, stays in the table's list, and all
- * hypercalls for the table go to user space until the device is linked again or
- * leaves the KVM-VFIO device.
- *
  * A claim is dropped when the group leaves the KVM-VFIO device or the table's
- * file is closed, whichever comes first; the guest's end implies both. User
- * space may have linked only one of the groups that share a window, or may have
- * replaced those that it linked. So a group that leaves the device passes its
- * live claims on: each other group of the device that has the same window gets
- * a claim too, if it has none.
+ * file is closed, whichever comes first; the guest's end implies both. It dies
+ * earlier when VFIO revokes the group or the engine revokes the window.
  *
- * A claim dies earlier when VFIO revokes the group or the engine revokes the
- * window. A dead claim has no link. It only keeps its reference to the
- * VFIO group, which the callbacks can't drop under their locks, until it is
- * dropped. A device's claim has no such reference. If its window is revoked, the claim
- * is unlinked: the device may have other windows, with other tables linked to them,
- * or get another window there, and only user space knows which.
- *
- * Once a group is linked, the device sees what the table says: the entries that
- * the table has are written into the window. User space chooses how many there
- * are. So this is done in slices, of a walk's TCEs of the window or of one entry
- * that is larger: ending the link waits for one slice, under locks that an
- * unbind of a device needs. What a nested domain's window has and the table has
- * not is cleared: the guest's tables have been read for it, and may have changed
- * since.
- *
- * Entries whose memory is not registered are left to user space, as hypercalls
- * leave them; so are all entries if only the window's owner may write it (a
- * container of type v1, or a window with mediated devices).
+ * A new link's window is given what the table has (spapr_tce_replay.c), unless only
+ * the window's owner may write it: a container of type v1, or a window with mediated
+ * devices.
  */
 #include <linux/cleanup.h>
 #include <linux/err.h>
@@ -77,6 +52,12 @@
  * @external: registers for the revocation of @group
  * @window: the window; valid while there is a @link
  * @writer: registers for the revocation of @window
+ *
+ * A dead claim has no link. It only keeps its reference to the VFIO group, which the
+ * callbacks can't drop under their locks, until it is dropped. A device's claim has no
+ * such reference. If its window is revoked, the claim is unlinked: the device may have
+ * other windows, with other tables linked to them, or get another window there, and
+ * only user space knows which.
  */
 struct kvmppc_spapr_tce_claim {
 	struct list_head node;
@@ -128,6 +109,12 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
  * struct tce_device - a device in the KVM-VFIO device, by its own file
  * @node: in kvm->arch.spapr_tce_devices
  * @file: the file, as a name only
+ *
+ * While the device has no live claim, hypercalls for tables without a link go to
+ * user space: one of them may be for the device, and only user space knows. A user
+ * who is about to change the device's windows unlinks a table before. That claim
+ * dies, stays in the table's list, and all hypercalls for the table go to user space
+ * until the device is linked again or leaves the KVM-VFIO device.
  */
 struct tce_device {
 	struct list_head node;
@@ -304,7 +291,7 @@ static void claim_window_revoked(struct spapr_tce_writer *writer)
 	struct kvmppc_spapr_tce_claim *claim =
 		container_of(writer, struct kvmppc_spapr_tce_claim, writer);
 
-	/* A device may have other windows, see above */
+	/* A device may have other windows, see struct kvmppc_spapr_tce_claim */
 	claim_revoke(claim, !claim->vfio);
 }
 
@@ -510,130 +497,29 @@ static int link_create(struct kvmppc_spapr_tce_claim *claim)
 	return 0;
 }
 
-/* Find the table's next entry with permissions, from *@index on before @end */
-static bool next_entry(const struct kvmppc_spapr_tce_table *table,
-		       unsigned long *index, unsigned long end, u64 *tce)
-{
-	for (; *index < end; (*index)++) {
-		const u64 *view = READ_ONCE(table->view[*index >>
-							TCE_VIEW_SHIFT]);
-
-		if (!(*index & (TCE_VIEW_TCES - 1)))
-			cond_resched();
-		if (!view) {
-			/* On to the next page */
-			*index |= TCE_VIEW_TCES - 1;
-			continue;
-		}
-
-		/* User space may write it meanwhile */
-		*tce = READ_ONCE(view[*index & (TCE_VIEW_TCES - 1)]);
-		if (*tce & SPAPR_TCE_PERM)
-			return true;
-	}
-
-	return false;
-}
-
-/*
- * Did the domain put this TCE itself? It also maps memory that is only read, and
- * registers of devices, which hypercalls leave to user space.
- */
-static bool has_been_put(const struct kvmppc_spapr_tce_link *link,
-			 unsigned long index, u64 tce)
-{
-	u64 *origin;
-
-	if (!link->window->by_gpa || link->subpage_shift)
-		return false;
-
-	origin = spapr_sparse_find(&link->window->origins, index);
-	return origin && READ_ONCE(*origin) == tce;
-}
-
-/* Write a TCE of the guest's view, or nothing if its memory is not registered */
-static int replay_tce(struct kvmppc_spapr_tce_table *table,
-		      struct kvmppc_spapr_tce_link *link, unsigned long index,
-		      u64 tce, struct spapr_tce *list)
-{
-	int ret = kvmppc_tce_put_parts(table, link, index, tce, list, true);
-
-	if (ret != -EFAULT)
-		return ret;
-	if (has_been_put(link, index, tce))
-		return 0;
-	return kvmppc_tce_clear_parts(link, index, 1) ? 0 : -EIO;
-}
-
-/*
- * Find the table's next entry from *@index on, and clear what a window on the
- * guest's memory has before it. *@found is whether there is one before @end.
- */
-static int replay_next(struct kvmppc_spapr_tce_claim *claim,
-		       unsigned long *index, unsigned long end, u64 *tce,
-		       bool *found)
-{
-	unsigned long from = *index;
-
-	*found = next_entry(claim->table, index, end, tce);
-	*index = min(*index, end);
-	if (!claim->window->by_gpa || from == *index)
-		return 0;
-
-	return kvmppc_tce_clear_parts(claim->link, from, *index - from) ?
-	       0 : -EIO;
-}
-
-/*
- * Write the table's entries from *@index on into the window: a walk's TCEs of
- * the window, or one of the table. Meanwhile no walk changes the table or reads
- * its links.
- */
+/* Write a slice of the table. Meanwhile no walk changes it or reads its links. */
 static int replay_slice(struct kvmppc_spapr_tce_claim *claim,
 			unsigned long *index, struct spapr_tce *list)
 {
 	struct kvmppc_spapr_tce_table *table = claim->table;
-	unsigned long end;
-	bool found = true;
-	int ret = 0;
-	u64 tce;
+	int ret;
 
 	guard(mutex)(&table->kvm->arch.spapr_tce_lock);
 	if (claim->dead)
 		return -EINVAL;
 
-	end = SPAPR_TCE_LIST_MAX >> claim->link->subpage_shift;
-	end = min(*index + max(end, 1UL), table->size);
 	/* spapr_tce_window_watch() waits for the lock to tell of a change */
 	if (spapr_tce_window_by_owner(claim->window)) {
-		*index = end;
+		*index = table->size;
 		return 0;
 	}
 
 	update_links_state(table, TCE_LINKS_FROZEN);
 	spapr_tce_quiesce();
-	while (!ret && found) {
-		ret = replay_next(claim, index, end, &tce, &found);
-		if (!ret && found)
-			ret = replay_tce(table, claim->link, (*index)++, tce,
-					 list);
-	}
+	ret = kvmppc_tce_replay_slice(table, claim->link, index, list);
 	update_links_state(table, 0);
 
 	return ret;
-}
-
-/* Is there more of the table to be written from *@index on? */
-static bool replay_goes_on(const struct kvmppc_spapr_tce_claim *claim,
-			   unsigned long *index)
-{
-	const unsigned long size = claim->table->size;
-	u64 tce;
-
-	if (claim->window->by_gpa)
-		return *index < size;
-
-	return next_entry(claim->table, index, size, &tce);
 }
 
 /* Write the entries that the table had before it got the link */
@@ -648,7 +534,8 @@ static int replay(struct kvmppc_spapr_tce_claim *claim)
 	if (!list)
 		return -ENOMEM;
 
-	while (!ret && replay_goes_on(claim, &index)) {
+	while (!ret && kvmppc_tce_replay_goes_on(claim->table, claim->window,
+						 &index)) {
 		ret = fatal_signal_pending(current) ? -EINTR :
 		      replay_slice(claim, &index, list);
 		cond_resched();
@@ -930,8 +817,9 @@ static bool share_link(struct kvm *kvm, struct file *from, struct file *to,
  *	kvm_spapr_tce_unlink_group()
  *
  * Where both groups have the same window, hypercalls go on reaching it after
- * @from has been unlinked, as if @to had been linked as well. If @to is not
- * ready for DMA, or memory is short, it gets no link.
+ * @from has been unlinked, as if @to had been linked as well: user space may have
+ * linked only one of the groups that share a window, or may have replaced those that
+ * it linked. If @to is not ready for DMA, or memory is short, it gets no link.
  *
  * Context: process context, may sleep; one caller at a time for @kvm, which
  * makes no link meanwhile. Takes locks of VFIO and of the TCE engine.
