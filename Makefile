@@ -110,7 +110,7 @@ setup:
 		../dpdk.ext4 ../libvirt.ext4 ../qemu-newest.ext4 ../qemu-iommufd.ext4 \
 		../drc-release ../emulator ../emulator-newest $(B)
 
-## make tree          $B/linux: the base kernel, one commit a patch on top
+## make tree          $B/linux: the base kernel, one commit per patch on top
 tree: setup
 	@tools/build/weave $(B)
 

@@ -1,34 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * External users of VFIO groups.
+ * External users of VFIO groups
  *
- * A process may hand the file of a group that it has made ready for DMA to
- * another part of the kernel, which then works on the group's DMA tables on
- * its behalf. This file guarantees such an external user two things:
+ * Kernel code that works on a group's DMA tables for the group's owner holds the
+ * group as an external user: Documentation/driver-api/vfio-external-user.rst. It
+ * counts in vfio_group::external_users and holds the group's open file, as an open
+ * device does. So neither UNSET_CONTAINER nor the release of the file detaches the
+ * group.
  *
- * - What it holds stays. An external user is a user of the container: it
- *   counts in vfio_group::external_users, which keeps UNSET_CONTAINER away,
- *   and it holds a reference on the group's open file, exactly as an open
- *   device does. A group is detached from its container by UNSET_CONTAINER,
- *   by the release of its file, or by the removal of its last device; the
- *   first two cannot happen while an external user holds the group.
+ * The removal of the group's last device does. Before it detaches the group,
+ * vfio_group_revoke_external_users() calls each registered user. Once
+ * vfio_group::drivers is zero it stays zero: no group is handed out and no user is
+ * added to external_list.
  *
- * - What is taken from it is taken in order. The third cannot be refused.
- *   Before it detaches the group, and so before the IOMMU driver gives the
- *   tables back to the host, vfio_group_revoke_external_users() has called
- *   each registered user and the call has returned.
- *
- * vfio_group::drivers is what divides the two: once it is zero it stays zero,
- * no group is handed out, no user is added to external_list, and the removal
- * goes through.
- *
- * Locks: vfio_group::external_lock protects external_list and is held while
- * a user is called, so that vfio_external_user_unregister() waits for a call
- * that is under way. vfio_group::group_lock protects the container and the
- * IOMMU group; it may be taken under the first, never the other way round.
- * Nothing here takes a lock to give a group up, because users do that under
- * locks of their own, and VFIO takes some of these below group_lock (kvm->lock,
- * when closing a device drops the last reference on a virtual machine).
+ * Locks: vfio_group::external_lock protects external_list and is held while a user
+ * is called, so that vfio_external_user_unregister() waits for a call that is under
+ * way. vfio_group::group_lock, which protects the container and the IOMMU group,
+ * nests inside it. Giving a group up takes no lock, because users do that under
+ * locks of their own, and VFIO takes some of these below group_lock (kvm->lock, when
+ * closing a device drops the last reference on a virtual machine).
  */
 #include <linux/atomic.h>
 #include <linux/cleanup.h>
@@ -59,7 +49,7 @@ void vfio_group_destroy_external_users(struct vfio_group *group)
 	mutex_destroy(&group->external_lock);
 }
 
-/* Under group_lock the answer false stays true: only the get counts up. */
+/* "false" stays valid under group_lock, as only the get increments the count. */
 bool vfio_group_has_external_users(struct vfio_group *group)
 {
 	lockdep_assert_held(&group->group_lock);

@@ -22,8 +22,8 @@ struct vfio_group;
  *	that a function of this API takes, except as said for
  *	vfio_external_user_register() and vfio_external_user_unregister().
  *
- * Belongs to the user, who embeds it; it must stay in memory until
- * vfio_external_user_unregister() returns or @revoke is called.
+ * The user embeds it, and keeps it until vfio_external_user_unregister() returns or
+ * @revoke is called.
  */
 struct vfio_external_user {
 	void (*revoke)(struct vfio_external_user *user);

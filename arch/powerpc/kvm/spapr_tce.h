@@ -87,7 +87,7 @@ enum kvmppc_tce_place {
  * struct kvmppc_tce_count - hypercalls of one kind
  * @requests: how many
  * @tces: TCEs in them; not counted for H_GET_TCE and H_PUT_TCE, which have one,
- *	nor for refused ones, whose number is whatever the guest passed
+ *	nor for refused ones, whose number the guest chose
  */
 struct kvmppc_tce_count {
 	u64 requests;
@@ -268,7 +268,7 @@ tce_find_table(struct kvm *kvm, unsigned long liobn,
 	if (unlikely(at == head))
 		return false;
 
-	/* As a rule it is the first, or else the second */
+	/* Usually it is the first or the second */
 	*found = list_entry(at, struct kvmppc_spapr_tce_table, list);
 	while (unlikely((*found)->liobn != liobn)) {
 		at = READ_ONCE(at->next);

@@ -55,7 +55,7 @@ static __always_inline void save_registers(struct kvm_vcpu *vcpu)
 	vcpu->arch.cfar = exsave[EX_CFAR / sizeof(u64)];
 }
 
-/* Put it back for the rest of the exit, whatever trapped meanwhile */
+/* Put it back for the rest of the exit: a trap may have overwritten the paca */
 static __always_inline void unsave_registers(const struct kvm_vcpu *vcpu)
 {
 	const struct pt_regs *regs = &vcpu->arch.regs;
@@ -75,8 +75,7 @@ static __always_inline void unsave_registers(const struct kvm_vcpu *vcpu)
  * kvmppc_early_tce_hcall() - answer a TCE hypercall in the guest's context
  * @vcpu: the vCPU, with the registers that kvmppc_p9_enter_guest() saves
  *
- * To be called right after kvmppc_p9_enter_guest(), whatever the reason for the
- * exit.
+ * KVM calls it right after kvmppc_p9_enter_guest(), for every exit.
  *
  * Context: between a guest's exit and the return of the host's state,
  * interrupts hard-disabled, translation on or off.

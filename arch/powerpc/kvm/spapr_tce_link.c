@@ -111,10 +111,10 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
  * @file: the file, as a name only
  *
  * While the device has no live claim, hypercalls for tables without a link go to
- * user space: one of them may be for the device, and only user space knows. A user
- * who is about to change the device's windows unlinks a table before. That claim
- * dies, stays in the table's list, and all hypercalls for the table go to user space
- * until the device is linked again or leaves the KVM-VFIO device.
+ * user space: one of them may be for the device, and only user space knows. User
+ * space unlinks a table before it changes the device's windows. That claim dies,
+ * stays in the table's list, and all hypercalls for the table go to user space until
+ * the device is linked again or leaves the KVM-VFIO device.
  */
 struct tce_device {
 	struct list_head node;
@@ -164,8 +164,8 @@ static bool has_claims(struct kvm *kvm, struct file *file)
 }
 
 /*
- * After a change of devices or claims: who answers hypercalls for tables without
- * a link?
+ * After a change of devices or claims: do hypercalls for tables without a link go
+ * to user space?
  */
 static void update_by_user(struct kvm *kvm)
 {
@@ -864,7 +864,7 @@ void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
 }
 
 /**
- * kvm_spapr_tce_add_device() - a device has come into the KVM-VFIO device
+ * kvm_spapr_tce_add_device() - note that a device was added to the KVM-VFIO device
  * @kvm: the guest
  * @file: file of the device; the caller holds it until it has called
  *	kvm_spapr_tce_remove_device()

@@ -5,7 +5,7 @@
  * After a guest's exit in_guest sends every interrupt to KVM, which cannot
  * return to the hypervisor. While a hypercall is answered early, the host's own
  * handlers can take system reset and machine check instead: on a radix host the
- * kernel's addresses are the host's whatever guest the MMU has. The handlers need
+ * kernel's addresses are the host's in every guest's context. The handlers need
  * stacks of their own and nothing else of the host's context, and find the load
  * of a list that has a memory error in the exception table.
  */

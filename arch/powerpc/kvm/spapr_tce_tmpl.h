@@ -603,7 +603,7 @@ FNAME(put_few)(const struct kvmppc_spapr_tce_table *table,
 	    !spapr_tce_find(window, index, &origin, &at))
 		return false;
 
-	/* Down, from where the pointers are */
+	/* Backwards: the pointers are at the end */
 #pragma GCC unroll 1
 	do {
 		i--;
@@ -733,7 +733,7 @@ FNAME(h_put_indirect)(struct kvm_vcpu *vcpu, unsigned long liobn,
 }
 
 #ifdef TCE_BY_NUMBER
-/* With frames of their own, which the other hypercalls need not pay for */
+/* Not inlined: the other hypercalls need not pay for their stack frames */
 
 static noinline __kprobes long FNAME(stuff)(struct kvm_vcpu *vcpu)
 {

@@ -66,7 +66,7 @@ long tce_hypervisor_clear(struct tce_attachment *attachment, unsigned int w,
 	return ret;
 }
 
-/* Write what the record has of a window, a list at a time. The lock is dropped between */
+/* Write what the record has of a window, a list of TCEs at a time */
 static int tce_write_window(struct tce_attachment *attachment, unsigned int w)
 {
 	struct tce_domain *td = attachment->domain;
@@ -369,8 +369,8 @@ static long tce_put_list(struct tce_attachment *attachment, unsigned int w,
 
 /*
  * Put the TCEs of contiguous memory into the tables of all PEs, a list at a time.
- * They are what the record has, as no one may unmap the range meanwhile. To read them
- * there would take longer.
+ * They equal the record, as the caller keeps the range from being unmapped. Reading
+ * the record would take longer.
  */
 static int tce_put_mapped(struct tce_domain *td, unsigned int w, u64 iova,
 			  u64 tce, unsigned long npages)

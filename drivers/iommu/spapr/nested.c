@@ -2,27 +2,24 @@
 /*
  * Nested domains: windows that a guest's tables of TCEs describe
  *
- * Bridges do not translate twice. So a nested domain has a shadow, a paging
- * domain that the core does not know, with a real address where the guest's
- * table has an address of guest memory. PEs are attached to the shadow.
+ * Bridges do not translate twice. So a nested domain has a shadow: a paging domain
+ * that the core does not know, with real addresses in place of the guest's. PEs are
+ * attached to the shadow.
  *
- * The guest's table of a window is an array of TCEs in memory of the parent, at
- * an address that is not for the guest to see. It is read when the domain is
- * allocated and when its user says that TCEs have changed, at no other time. Walks
- * of KVM write the shadow for the guest, if the user has linked it, see walks.c. A
- * bad TCE, whose bits are wrong or which points to no mapped memory, is clear in
- * the shadow, and the user is told.
+ * The guest's table of a window is an array of TCEs in memory of the parent. It is
+ * read when the domain is allocated and when user space says that TCEs have changed.
+ * KVM's walks write the shadow as well, if user space has linked it (walks.c). A TCE
+ * that is bad, or whose memory is not mapped, is clear in the shadow, and user space
+ * is told.
  *
- * For each TCE of the shadow the driver keeps its origin: address and permissions of
+ * The driver keeps the origin of each TCE of the shadow: address and permissions of
  * the guest's TCE. A TCE whose origin is unchanged is left alone. When memory is
  * unmapped from the parent, tce_parent_forget() clears the TCEs that came from it.
- * They come back when the user asks for the guest's table to be read again.
  *
  * The guest and its monitor can write a table while the kernel reads it. So the
  * driver copies each TCE, and looks up the copy in the parent in the same walk. The
- * copy also survives a memory error in the table. A word that is written while it is
- * copied may be half old and half new. The copy then differs from the table, and the
- * driver puts the TCE again.
+ * copy also survives a memory error in the table. A copy of a word that was being
+ * written differs from the table, and the driver puts the TCE again.
  */
 
 #include <linux/sched/signal.h>
@@ -146,7 +143,7 @@ static int tce_copy_guest(const struct tce_span *span)
 }
 
 /*
- * Is the shadow's TCE another than @made? Walks may leave it in contradiction to
+ * Does the shadow's TCE differ from @made? Walks may leave one that does not match
  * its origin. Where only the hypervisor has it, they do not.
  */
 static bool tce_differs(const struct spapr_tce_window *window,

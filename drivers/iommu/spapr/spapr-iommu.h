@@ -61,7 +61,7 @@ struct tce_walks;
  * @default_windows: Which windows a domain has whose user chooses none. Returns
  *	-errno where the PE cannot have them
  * @join: Give the PE the windows of the domain. On error it has those of @old,
- *	or none if @old cannot be had back. @old is the PE's attachment to
+ *	or none if those cannot be restored. @old is the PE's attachment to
  *	another domain, or NULL
  * @leave: Close the windows. Once this returns the PE reaches no memory, other than
  *	pages that are kept for good where a hypervisor has neither removed a

@@ -89,8 +89,8 @@ static long tce_walks_clear_list(struct iommu_table *tbl, unsigned long index,
 }
 
 /*
- * What one PE does not get no PE has. What cannot be cleared then is what the PE
- * had, or what it was to get.
+ * If one PE does not get a TCE, none keeps it. What cannot be cleared then is what
+ * the PE had, or what it was to get.
  *
  * A PE that leaves may still have what the record has here, and would keep it when the
  * record changes. So it is cleared, or its pages are kept until the window is gone.
@@ -275,7 +275,7 @@ static int tce_walks_add_window(struct tce_attachment *attachment,
  * @attachment: The PE, which has none of the domain's windows any more
  * @windows: The number of windows that have been added, at least
  *
- * When this returns, no one writes the windows on behalf of the PE.
+ * When this returns, no walk writes the windows for the PE.
  *
  * Context: process context, the group's mutex is held.
  */

@@ -2,9 +2,8 @@
 /*
  * Arguments of an sPAPR TCE container's ioctls
  *
- * User space can make a page fault last as long as it likes (userfaultfd,
- * FUSE). So arguments are read before the container is locked, and results are
- * written after it is unlocked.
+ * They are read before the container is locked, and results are written after it is
+ * unlocked, so that no page is faulted in with the lock held (container.c).
  */
 #include <linux/uaccess.h>
 #include <linux/vfio.h>

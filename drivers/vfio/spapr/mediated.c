@@ -7,18 +7,13 @@
  *
  *  - A pinned page is mapped where it was pinned. Each page of bus addresses has
  *    a count of pins, and the user page that is mapped there is held as often
- *    (spapr_mem_hold()).
+ *    (spapr_mem_hold()), which pins and accounts it once.
  *  - Without a device nothing is pinned. When the last device is closed, the
  *    pins that it has left behind are released with a message.
  *
- * User space can make a page fault last as long as it likes, and a group that
- * leaves the container waits for tce_mediated::lock. So no page is faulted in with
- * that lock held: a call that finds a page absent undoes what it has done, faults
- * pages in without the lock and starts over.
- *
- * The counts are by bus address, because devices unpin by bus address. spapr_mem
- * sees to it that a page is pinned and accounted once, no matter at how many bus
- * addresses and in how many containers it is mapped.
+ * A group that leaves the container waits for the lock, so no page is faulted in
+ * with it held (container.c). A call that finds a page absent undoes what it has
+ * done, faults the page in without the lock and starts over.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

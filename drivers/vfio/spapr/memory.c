@@ -96,7 +96,7 @@ long tce_register_memory(struct tce_container *container,
 		spapr_mem_release(mem, region);
 		spapr_mem_reap(mem);
 	}
-	/* Nothing to do for an entry that is not just reserved */
+	/* Frees a reservation; an entry that has been stored stays */
 	xa_release(&container->regions, key);
 
 	return ret;

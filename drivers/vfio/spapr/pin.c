@@ -8,9 +8,8 @@
  * to clear a TCE, its page stays pinned until the hypervisor has taken the table
  * away, and for good if it fails to do that as well.
  *
- * User space can make a page fault last. So MAP_DMA does not fault pages in while
- * it has the container's lock: where a page is not there it begins again, after
- * it has faulted the range in without the lock.
+ * MAP_DMA does not fault pages in with the container's lock held (container.c).
+ * Where a page is absent it begins again, after it has faulted the range in.
  */
 #include <linux/container_of.h>
 #include <linux/mm.h>
@@ -65,9 +64,9 @@ static struct tce_pins *pins_of(const struct spapr_tce_window *window)
 }
 
 /*
- * Pin for writing, whatever the TCE permits: a page pinned for reading is not
- * the process's page any more once the process has written to it. Pin for long:
- * once pinned, a page could not be moved to where such pages belong.
+ * Pin for writing, whatever the TCE permits: after a copy-on-write, a page that
+ * was pinned for reading is no longer the process's. Pin long-term: a page that is
+ * pinned cannot be migrated to where such pages belong.
  */
 static long pin_pages(unsigned long ua, unsigned long nr_pages,
 		      unsigned int flags, struct page **pages)

@@ -2,25 +2,19 @@
 /*
  * Clear the TCEs of a window that point to memory which a guest loses
  *
- * Its owner has taken the memory out of spapr_tce_window::pages and has waited
- * for the walks that might have found it there. So no walk writes such a TCE any
- * more, but walks go on writing others, and what they write stays.
+ * The owner has taken the memory out of spapr_tce_window::pages and has waited for
+ * the walks that might have found it there. So no walk writes such a TCE any more.
+ * Walks go on writing others, and what they write stays.
  *
- * A walk stores origin and TCE one after the other, and two walks may write the
- * same TCE. So the two words can contradict each other when they are read here. A
- * TCE that does not point to where its origin is mapped is cleared as well, as it
- * may point to the lost memory. But a walk may have put it just now, and its origin
- * may not be visible yet. Therefore a suspect TCE is read again after the walks
- * under way have ended, and is cleared if it is still the same.
+ * Two walks that write the same TCE can leave one that does not match its origin. It
+ * may point to the lost memory. Or a walk has just put it, and its origin is not
+ * visible yet. Such a suspect is read again after the walks under way have ended,
+ * and cleared if it is still the same. If the guest puts it again between the second
+ * look and the store that clears it, its origin changes. Then it is put back, and
+ * stays a suspect, as a walk may have cleared it just before.
  *
- * A guest may replace such a TCE and put the same one again between that look and
- * the store that clears it, which clears what the guest has put. Its new origin
- * gives that away. The TCE is put back then, and remains a suspect, as a walk may
- * have cleared it just before it was put back.
- *
- * Each wait looks at every CPU, so many suspects are gathered for one wait: up to
- * as many as a hypercall has TCEs. Their list takes 12 KiB per window, and a
- * gigabyte in pages of 4 KiB takes 512 waits.
+ * Each wait looks at every CPU. So suspects are gathered, up to SPAPR_TCE_LIST_MAX
+ * for one wait: a gigabyte in pages of 4 KiB takes 512 waits.
  */
 #define pr_fmt(fmt) "spapr_tce: " fmt
 
@@ -199,7 +193,7 @@ static void clear_suspects(const struct spapr_tce_loss *loss)
 	suspects->count = remaining;
 }
 
-/* At the end, all of them. One that a guest puts time and again is the guest's */
+/* At the end, all of them. One that a guest puts again each time stays */
 static void clear_all_suspects(const struct spapr_tce_loss *loss)
 {
 	struct spapr_tce_suspects *suspects = loss->window->suspects;
@@ -269,8 +263,8 @@ long spapr_tce_forget_of_hv(const struct spapr_tce_loss *loss,
  * @start: first address of the memory in @pages, where it is no more
  * @last: last address
  *
- * When this returns 0, the device does not reach the memory by this window. Costs
- * what is populated.
+ * When this returns 0, the device does not reach the memory by this window. The
+ * cost grows with what is populated.
  *
  * After an error the device may reach the memory until the hypervisor has taken
  * the table away from the group, which is when the caller detaches the window.

@@ -240,7 +240,7 @@ int spapr_mem_hold(struct spapr_mem *mem, unsigned long ua, bool covered,
 
 	scoped_guard(mutex, &mem->lock)
 		ret = hold(mem, index, covered, payer, &fresh, page);
-	/* Meanwhile another page may have come to be held or registered there */
+	/* Another page may have been held or registered there meanwhile */
 	if (fresh)
 		unpin_user_page(fresh);
 

@@ -309,8 +309,8 @@ static noinline long unmap_traced(struct spapr_tce_window *window,
  * @npages: how many; the range lies in the window
  *
  * When this returns 0, the device reaches none of the range. After an error the
- * TCEs that could not be cleared are as they were, the others are clear. Costs
- * what is populated.
+ * TCEs that could not be cleared are as they were, the others are clear. The
+ * cost grows with what is populated.
  *
  * Context: process context, may sleep; calls are serialised by the owner.
  * Return: 0, or the error of a hypervisor's table.

@@ -19,7 +19,7 @@ static struct spapr_tce_window *window_of(struct spapr_mem_user *user)
 	return container_of(user, struct spapr_tce_window, memory);
 }
 
-/* Costs what is populated */
+/* The cost grows with what is populated */
 static void search_window(struct spapr_mem_user *user,
 			  struct spapr_mem_search *search)
 {

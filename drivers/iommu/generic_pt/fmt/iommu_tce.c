@@ -27,7 +27,7 @@ static int __populate(struct pt_range *range, void *arg, unsigned int level,
 		if (pt_load_single_entry(&pts) == PT_ENTRY_TABLE)
 			return pt_descend(&pts, arg, __populate);
 		ret = pt_iommu_new_table(&pts, attrs);
-		/* Another may have been faster */
+		/* Another CPU may have installed a table first */
 	} while (!ret || ret == -EAGAIN);
 	return ret;
 }

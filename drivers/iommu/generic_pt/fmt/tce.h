@@ -10,8 +10,8 @@
  * the address of a table; the bridge rejects one with neither permission. The
  * bridge knows from its translation validation entry (TVE), not from the
  * entries, how many levels there are, how large each one is and what an entry
- * of the last level maps, so there is one page size a table and every table of
- * it has the same size. Here that is one page of the kernel.
+ * of the last level maps. So a table has one page size, and every table of it has
+ * the same size. Here that is one page of the kernel.
  *
  * A bridge chooses the TVE, and so the table, by the high bits of the address.
  * The table translates the rest: all addresses of a table share the prefix that
