@@ -95,7 +95,8 @@ static struct iommu_group *tce_device_group(struct device *dev)
  *
  * A device whose probe failed is in no group and keeps its driver. If a user got
  * the PE, that driver's DMA would go to the user's windows. A device that is being
- * added is taken for one.
+ * added is taken for one. A bridge is not: it does no DMA of its own, and the
+ * platform puts none into a group that it finds before the PE's first device.
  *
  * Context: process context, the group's mutex is held.
  * Return: false, after a message, if there is such a device.
@@ -106,7 +107,7 @@ bool tce_pe_is_whole(const struct iommu_table_group *group)
 	struct pci_dev *pdev = NULL;
 
 	for_each_pci_dev(pdev) {
-		if (pdev->dev.iommu_group)
+		if (pdev->dev.iommu_group || pci_is_bridge(pdev))
 			continue;
 		its_group = tce_device_group(&pdev->dev);
 		if (IS_ERR(its_group))
