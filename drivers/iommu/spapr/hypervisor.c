@@ -268,7 +268,7 @@ static int tce_hypervisor_windows(const struct iommu_table_group *group,
 {
 	struct iommu_spapr_tce_window *w = data->windows;
 
-	if (!is_power_of_2(group->tce32_size))
+	if (!group->tce32_size)
 		return -EOPNOTSUPP;
 
 	w->start = group->tce32_start;

@@ -110,6 +110,20 @@ TEST_F(fit, refused)
 	EXPECT_EQ(REACHES, reach(self, self->small, 0, IOVA));
 }
 
+/* The hypervisor has the last page of a window that is offered. */
+TEST_F(fit, last_page)
+{
+	const __u64 size = size_of(self, self->large);
+	const __u64 iova = self->info[self->large].window_start[0] + size -
+			   self->bed.page;
+	__u32 hwpt;
+
+	ASSERT_EQ(0, allocate(self, size, &hwpt));
+	ASSERT_EQ(0, cdev_attach(&self->cdev[self->large], hwpt));
+	ASSERT_EQ(0, map(self, 0, iova));
+	EXPECT_EQ(REACHES, reach(self, self->large, 0, iova));
+}
+
 /* A part of the larger window is one that both can have. */
 TEST_F(fit, part)
 {
