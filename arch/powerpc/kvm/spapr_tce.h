@@ -207,11 +207,12 @@ struct kvmppc_spapr_tce_buffer {
 static inline u32
 kvmppc_tce_table_state(const struct kvmppc_spapr_tce_table *table)
 {
+	enum kvmppc_tce_by_user by_user = table->kvm->arch.spapr_tce_by_user;
 	u32 state = table->page_shift > PAGE_SHIFT ? TCE_LINKS_GENERAL : 0;
 
 	lockdep_assert_held(&table->kvm->arch.spapr_tce_lock);
-	if (table->nr_unlinked ||
-	    (list_empty(&table->links) && table->kvm->arch.spapr_tce_by_user))
+	if (table->nr_unlinked || by_user == TCE_BY_USER_ALL ||
+	    (by_user == TCE_BY_USER_UNLINKED && list_empty(&table->links)))
 		state |= TCE_LINKS_BY_USER;
 	return state;
 }

@@ -109,16 +109,20 @@ static void update_links_state(struct kvmppc_spapr_tce_table *table, u32 state)
  * struct tce_device - a device in the KVM-VFIO device, by its own file
  * @node: in kvm->arch.spapr_tce_devices
  * @file: the file, as a name only
+ * @links: user space has linked a table to it, or is about to
  *
- * While the device has no live claim, hypercalls for tables without a link go to
- * user space: one of them may be for the device, and only user space knows. User
- * space unlinks a table before it changes the device's windows. That claim dies,
- * stays in the table's list, and all hypercalls for the table go to user space until
- * the device is linked again or leaves the KVM-VFIO device.
+ * While user space has linked no table to the device, it may not know of links at
+ * all. So hypercalls for all tables go to user space, those for linked ones as well:
+ * the device may share a table with others. Once it has, and while the device has no
+ * live claim, hypercalls for tables without a link do: one of them may be for the
+ * device. User space unlinks a table before it changes the device's windows. That
+ * claim dies, stays in the table's list, and all hypercalls for the table go to user
+ * space until the device is linked again or leaves the KVM-VFIO device.
  */
 struct tce_device {
 	struct list_head node;
 	struct file *file;
+	bool links;
 };
 
 /*
@@ -164,24 +168,45 @@ static bool has_claims(struct kvm *kvm, struct file *file)
 }
 
 /*
- * After a change of devices or claims: do hypercalls for tables without a link go
- * to user space?
+ * After a change of devices or claims: which hypercalls go to user space because of
+ * a device that has no link?
  */
 static void update_by_user(struct kvm *kvm)
 {
+	enum kvmppc_tce_by_user by_user = TCE_BY_USER_NONE;
 	struct kvmppc_spapr_tce_table *table;
 	struct tce_device *device;
-	bool by_user = false;
 
 	lockdep_assert_held(&kvm->arch.spapr_tce_lock);
-	list_for_each_entry(device, &kvm->arch.spapr_tce_devices, node)
-		by_user |= !has_claims(kvm, device->file);
+	list_for_each_entry(device, &kvm->arch.spapr_tce_devices, node) {
+		if (!device->links)
+			by_user = TCE_BY_USER_ALL;
+		else if (!has_claims(kvm, device->file))
+			by_user = max(by_user, TCE_BY_USER_UNLINKED);
+	}
 	if (by_user == kvm->arch.spapr_tce_by_user)
 		return;
 
 	kvm->arch.spapr_tce_by_user = by_user;
 	list_for_each_entry(table, &kvm->arch.spapr_tce_tables, list)
 		update_links_state(table, 0);
+}
+
+/* Set whether user space links tables to a device. Return what was set before */
+static bool set_links(struct kvm *kvm, struct file *file, bool links)
+{
+	struct tce_device *device;
+	bool before = true;
+
+	guard(mutex)(&kvm->arch.spapr_tce_lock);
+	list_for_each_entry(device, &kvm->arch.spapr_tce_devices, node) {
+		if (device->file != file)
+			continue;
+		before = device->links;
+		device->links = links;
+		update_by_user(kvm);
+	}
+	return before;
 }
 
 /* Leave hypercalls for the claim's table to user space, or no longer */
@@ -687,6 +712,7 @@ int kvmppc_tce_link(struct kvmppc_spapr_tce_table *table, struct file *file)
 {
 	struct kvmppc_spapr_tce_claim *claim;
 	struct place at;
+	bool links;
 	int ret;
 
 	if (is_claimed(table, file))
@@ -699,11 +725,17 @@ int kvmppc_tce_link(struct kvmppc_spapr_tce_table *table, struct file *file)
 	claim->table = table;
 	at = place_of(table);
 	ret = claim_window(claim, &at);
-	if (!ret)
-		ret = claim_relink(claim);
 	if (ret)
-		claim_drop(claim);
+		goto err_drop;
 
+	links = set_links(table->kvm, file, true);
+	ret = claim_relink(claim);
+	if (!ret)
+		return 0;
+
+	set_links(table->kvm, file, links);
+err_drop:
+	claim_drop(claim);
 	return ret;
 }
 
@@ -869,8 +901,8 @@ void kvm_spapr_tce_unlink_group(struct kvm *kvm, struct file *file)
  * @file: file of the device; the caller holds it until it has called
  *	kvm_spapr_tce_remove_device()
  *
- * Until the device has been linked, hypercalls for tables without a link are
- * user space's.
+ * Until the device has been linked, all hypercalls that change a table go to user
+ * space.
  *
  * Context: process context, may sleep.
  * Return: 0 or -ENOMEM.

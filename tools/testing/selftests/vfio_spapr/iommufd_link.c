@@ -261,6 +261,41 @@ TEST_F(iommufd_link, not_linked)
 	close(other);
 }
 
+/*
+ * A device beside one that is linked: the table may be for both, so the monitor gets
+ * the hypercalls until it has linked the second one, too.
+ */
+TEST_F(iommufd_link, not_linked_beside)
+{
+	struct linked *l = &self->l;
+	const __u64 at = l->start32 + IOBA_NEW;
+	void *new = kvm_ppc_mem(&l->vm, PAGE_NEW);
+	int elsewhere;
+	__u64 tce;
+
+	linked_other(l);
+	elsewhere = kvm_ppc_table(&l->vm, OTHER_LIOBN, 12,
+				  (l->start32 + l->size32) >> 12, TCES);
+	ASSERT_EQ(0, link_table(self));
+	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(0, __kvm_ppc_group_add(l->kvm_vfio, linked_other_file(l)));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(KVM_PPC_TO_USER, hcall(self, H_STUFF_TCE, IOBA_OLD, 0, 1));
+	EXPECT_EQ(0, kvm_ppc_hcall(l->vcpu, H_GET_TCE, LIOBN,
+				   l->start32 + IOBA_OLD, 0, 0, &tce));
+	EXPECT_EQ(PAGE_OLD | TCE_RW, tce);
+
+	/* A link that fails is none */
+	EXPECT_EQ(-EINVAL, linked_link_other(l, elsewhere));
+	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+
+	ASSERT_EQ(0, linked_link_other(l, self->table));
+	EXPECT_EQ(0, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
+	EXPECT_EQ(ALL, reach(self, IOBA_NEW, PAGE_NEW));
+	EXPECT_EQ(ALL, dma_reach(&l->other.dma, at, new, 0, NULL) & ALL);
+	close(elsewhere);
+}
+
 /* One page by each hypercall, for the device and back */
 TEST_F(iommufd_link, moves_data)
 {
@@ -1010,10 +1045,10 @@ TEST_F(iommufd_link, not_shared)
 	int other;
 
 	ASSERT_EQ(0, linked_join(l));
-	ASSERT_EQ(0, __kvm_ppc_group_add(l->kvm_vfio, linked_other_file(l)));
 	ASSERT_EQ(0, link_table(self));
 	other = kvm_ppc_table(&l->vm, OTHER_LIOBN, 12, 0, TCES);
 	ASSERT_EQ(0, put(self, IOBA_OLD, PAGE_OLD | TCE_RW));
+	ASSERT_EQ(0, __kvm_ppc_group_add(l->kvm_vfio, linked_other_file(l)));
 
 	EXPECT_EQ(0, __kvm_ppc_group_del(l->kvm_vfio, l->cdev.file));
 	EXPECT_EQ(KVM_PPC_TO_USER, put(self, IOBA_NEW, PAGE_NEW | TCE_RW));
